@@ -1,0 +1,40 @@
+# xmhash: binary codes, exact Hamming search and cross-modal hashing for PostgreSQL
+#
+#   make && sudo make install    build and install into the PostgreSQL of pg_config
+#   make demo                    everything from nothing: build, train, index, search
+#   make test                    everything from nothing: all tests, on a private server
+#   make installcheck            regression tests against a running server
+#   make bench                   benchmarks (QUICK=1: three minutes)
+#   make fuzz                    long randomised tests (SECONDS=600)
+
+EXTENSION = xmhash
+MODULE_big = xmhash
+DATA = $(wildcard sql/xmhash--*.sql)
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+HEADERS_PRIVATE = $(wildcard include/*.h)
+
+# Portable by default: the instruction sets are chosen at load time.  OPTFLAGS
+# is for whoever builds for one machine only, e.g. OPTFLAGS=-march=native.
+OPTFLAGS =
+PG_CPPFLAGS = -I$(srcdir)/include -I$(CURDIR)/include
+PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
+	-Werror -fvisibility=hidden -O3 $(OPTFLAGS)
+SHLIB_LINK = -ldl -lm
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=xmhash
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --load-extension=xmhash
+EXTRA_CLEAN = build results output_iso tmp_check tmp_check_iso log regression.diffs regression.out
+
+PG_CONFIG ?= pg_config
+# The scripts behind these targets install what is missing first, pg_config included.
+ifneq ($(filter test demo bench fuzz unit,$(MAKECMDGOALS)),)
+test demo bench fuzz unit:
+	@test/run.sh $@
+.PHONY: test demo bench fuzz unit
+else
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+$(OBJS): $(HEADERS_PRIVATE)
+endif

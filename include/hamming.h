@@ -1,0 +1,61 @@
+/*
+ * hamming.h: the contract of the Hamming distance kernels.
+ *
+ * Part of the numeric core: no PostgreSQL headers.  One file an instruction
+ * set (hamming_scalar.c, hamming_popcnt.c, hamming_avx2.c, hamming_avx512.c,
+ * hamming_neon.c); hamming.c chooses once, at load.
+ *
+ * Packed arrays hold each code in `words` consecutive uint64, the unused bits
+ * of the last word zero.  A distance counts differing bits, so neither bit nor
+ * byte order matters as long as both sides agree.  No array needs more than
+ * the natural alignment of its element.
+ */
+#ifndef HAMMING_H
+#define HAMMING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Longest code, so that any distance fits an uint16 (and a signed int16). */
+#define HAMMING_MAX_BITS 16384
+#define HAMMING_WORDS(bits) (((bits) + 63) / 64)
+
+typedef struct HammingKernels
+{
+	const char *name;
+
+	/* Number of differing bits of two byte strings. */
+	int			(*distance) (const uint8_t *a, const uint8_t *b, size_t bytes);
+
+	/* Number of set bits of a byte string. */
+	int			(*weight) (const uint8_t *a, size_t bytes);
+
+	/* distances[i] = d(query, codes[i]) for i < count. */
+	void		(*distances) (const uint64_t *query, const uint64_t *codes,
+							  int words, int count, uint16_t *distances);
+
+	/*
+	 * The codes with d(query, codes[i]) <= bound: their positions in ascending
+	 * order and distances; returns how many.  Both output arrays have room for
+	 * count + HAMMING_SLACK elements, which vector stores may scribble on.
+	 * A negative bound finds nothing.
+	 */
+	int			(*within) (const uint64_t *query, const uint64_t *codes,
+						   int words, int count, int bound,
+						   uint32_t *positions, uint16_t *distances);
+} HammingKernels;
+
+#define HAMMING_SLACK 32
+
+/* The kernels in use; the scalar ones until hamming_init() has run. */
+extern const HammingKernels *hamming_kernels;
+
+/* Choose the best kernels for this processor.  Idempotent. */
+extern void hamming_init(void);
+
+/* All kernels compiled in that this processor can run, the scalar one first. */
+extern int	hamming_available(const HammingKernels *kernels[], int most);
+
+extern const HammingKernels hamming_scalar;
+
+#endif							/* HAMMING_H */

@@ -1,0 +1,70 @@
+/*
+ * network.h: the small networks that turn features into codes: one linear
+ * layer, or a hidden ReLU layer and a linear one.  Numeric core.
+ *
+ * Weights are input-major ("word-major"): weight[i] is the row of input i, so
+ * that a sparse input row adds a few rows, and touches only those when it is
+ * trained.  (safetensors files have the transpose, as PyTorch does.)
+ */
+#ifndef NETWORK_H
+#define NETWORK_H
+
+#include "numeric.h"
+
+typedef struct Layer
+{
+	int			inputs;
+	int			outputs;
+	float	   *weight;			/* [inputs × outputs] */
+	float	   *bias;			/* [outputs] */
+} Layer;
+
+typedef struct Network
+{
+	int			inputs;
+	int			hidden;			/* 0: linear */
+	int			outputs;		/* bits */
+	int			layers;			/* 1 or 2 */
+	Layer		layer[2];		/* inputs → hidden → outputs, or inputs → outputs */
+} Network;
+
+/*
+ * Rows of features, dense or sparse (compressed sparse rows); exactly one of
+ * dense and row_start is set.
+ */
+typedef struct Features
+{
+	int			rows;
+	int			columns;
+	const float *dense;			/* [rows × columns] */
+	const int32_t *row_start;	/* [rows + 1], into column and value */
+	const int32_t *column;		/* ascending within a row */
+	const float *value;
+} Features;
+
+/* Number of float parameters: all layers' weights and biases. */
+extern size_t network_parameters(int inputs, int hidden, int outputs);
+
+/*
+ * Lay a network out over `parameters` floats (allocated when NULL): layer 0's
+ * weight, bias, then layer 1's.  This order is also the stored one.
+ */
+extern void network_layout(Network *network, int inputs, int hidden, int outputs,
+						   float *parameters, const Surroundings *surroundings);
+
+/*
+ * Outputs before tanh, H [rows × outputs].  scratch holds [rows × hidden].
+ */
+extern void network_forward(const Surroundings *surroundings, const Network *network,
+							const Features *features, float *scratch, float *outputs);
+
+/*
+ * Code bits, H > 0, of every row, MSB first, (outputs + 7) / 8 bytes a row.
+ * Where |h| is too small for float rounding to be trusted, h is computed again
+ * in double in a fixed order, so that one row and a batch always agree.
+ */
+extern void network_encode(const Surroundings *surroundings, const Network *network,
+						   const Features *features, float *scratch, float *outputs,
+						   uint8_t *codes);
+
+#endif							/* NETWORK_H */

@@ -1,0 +1,72 @@
+/*
+ * numeric.h: ground of the numeric core: memory, interruption, BLAS, random
+ * numbers.  No PostgreSQL headers, so that test/unit builds it alone.
+ */
+#ifndef NUMERIC_H
+#define NUMERIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What the core asks of its surroundings.  allocate() returns zeroed memory,
+ * aligned to 64 bytes, that lives until the caller drops the whole arena: the
+ * core never frees, so that an error thrown through it leaks nothing.
+ * interrupt() is called at least every few dozen milliseconds of work and may
+ * leave by longjmp.
+ */
+typedef struct Surroundings
+{
+	void	   *(*allocate) (void *arena, size_t bytes);
+	void	   *arena;
+	void		(*interrupt) (void);
+} Surroundings;
+
+/*
+ * OpenBLAS is loaded lazily, with every signal blocked while it starts its
+ * threads, so that they never run a handler of the server's.
+ */
+extern bool blas_load(char *message, size_t size);	/* false: why, in message */
+extern void blas_set_threads(int threads);	/* under a full signal mask */
+extern int	blas_threads(void);
+extern const char *blas_version(void);	/* library and core, e.g. for a checkpoint */
+
+/*
+ * C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C, all row-major, cut by shape
+ * into slices of at most about 2 GFLOP with an interrupt check between.
+ */
+extern void blas_product(const Surroundings *surroundings, bool transpose_a, bool transpose_b,
+						 int m, int n, int k, float alpha,
+						 const float *a, int a_stride, const float *b, int b_stride,
+						 float beta, float *c, int c_stride);
+
+/*
+ * Counter-based random numbers: a function of (seed, epoch, step, purpose,
+ * index), so that there is no generator state to store.
+ */
+typedef enum RandomPurpose
+{
+	RANDOM_WEIGHTS_IMAGE = 1,
+	RANDOM_WEIGHTS_TEXT,
+	RANDOM_WEIGHTS_LABEL,
+	RANDOM_SHUFFLE,
+	RANDOM_FIT_SAMPLE,
+	RANDOM_VALIDATION,
+	RANDOM_DROPOUT_IMAGE,
+	RANDOM_DROPOUT_TEXT
+} RandomPurpose;
+
+typedef struct RandomKey
+{
+	uint64_t	key;
+} RandomKey;
+
+extern RandomKey random_key(uint64_t seed, uint32_t epoch, uint32_t step, RandomPurpose purpose);
+extern uint64_t random_bits(RandomKey key, uint64_t index);
+extern float random_uniform(RandomKey key, uint64_t index); /* in [0, 1) */
+
+/* A permutation of 0…n-1 (Fisher–Yates). */
+extern void random_permutation(RandomKey key, int32_t *permutation, int n);
+
+#endif							/* NUMERIC_H */

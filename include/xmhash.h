@@ -1,0 +1,28 @@
+/*
+ * xmhash.h: what every server-side file of the module shares.
+ */
+#ifndef XMHASH_H
+#define XMHASH_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+/*
+ * The module is compiled with hidden visibility, so that no symbol of ours
+ * meets a namesake in another module of the same backend.  Before PostgreSQL
+ * 16, PG_FUNCTION_INFO_V1 does not export what it declares: this one does.
+ */
+#define XMHASH_EXPORT __attribute__((visibility("default")))
+#define XMHASH_FUNCTION(name) \
+	extern XMHASH_EXPORT Datum name(PG_FUNCTION_ARGS); \
+	extern XMHASH_EXPORT const Pg_finfo_record *pg_finfo_##name(void); \
+	PG_FUNCTION_INFO_V1(name)
+
+/* Each subsystem defines its settings and callbacks once, at module load. */
+extern void code_init(void);
+extern void model_init(void);
+extern void train_init(void);
+extern void index_init(void);
+
+#endif							/* XMHASH_H */

@@ -1,0 +1,27 @@
+/*
+ * xmhash.c: module load.
+ */
+#include "xmhash.h"
+
+#include "utils/guc.h"
+
+#include "hamming.h"
+
+#ifdef PG_MODULE_MAGIC_EXT
+PG_MODULE_MAGIC_EXT(.name = "xmhash", .version = "1.0");
+#else
+PG_MODULE_MAGIC;
+#endif
+
+extern XMHASH_EXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	hamming_init();
+#if PG_VERSION_NUM >= 150000
+	MarkGUCPrefixReserved("xmhash");
+#else
+	EmitWarningsOnPlaceholders("xmhash");
+#endif
+}
