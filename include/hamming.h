@@ -68,6 +68,7 @@ extern int	hamming_available(const HammingKernels *kernels[], int most);
  * reach the others through hamming_available(), which asks the processor.
  */
 extern const HammingKernels hamming_scalar;
+
 #if defined(__x86_64__)
 extern const HammingKernels hamming_popcnt;
 extern const HammingKernels hamming_avx2;
@@ -75,5 +76,21 @@ extern const HammingKernels hamming_avx512;
 #elif defined(__aarch64__)
 extern const HammingKernels hamming_neon;
 #endif
+
+/*
+ * Ask for an array that the next call will read, while this call reads
+ * another: the codes of the next page, before those of this one.  The kernels
+ * don't prefetch by themselves, because inside one array the processor's own
+ * prefetcher is as good, but it stops at the end of a 4 kB page.
+ */
+static inline void
+hamming_prefetch(const void *start, size_t bytes)
+{
+	const char *line = start;
+	size_t		offset;
+
+	for (offset = 0; offset < bytes; offset += 64)
+		__builtin_prefetch(line + offset, 0, 2);
+}
 
 #endif							/* HAMMING_H */
