@@ -22,6 +22,7 @@ void
 _PG_init(void)
 {
 	hamming_init();
+	code_init();
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("xmhash");
 #else
