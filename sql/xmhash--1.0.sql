@@ -232,10 +232,10 @@ COMMENT ON FUNCTION "substring"(bitcode, bigint) IS 'part of a code: from a posi
 -- These are core's own functions under the exact types.
 
 CREATE FUNCTION bitcode_varbit_and(bit varying, bit varying) RETURNS bit
-  AS 'bitand' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+  AS 'bit_and' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_varbit_and(bit varying, bit varying) IS 'implementation of & operator';
 CREATE FUNCTION bitcode_varbit_or(bit varying, bit varying) RETURNS bit
-  AS 'bitor' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+  AS 'bit_or' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_varbit_or(bit varying, bit varying) IS 'implementation of | operator';
 CREATE FUNCTION bitcode_varbit_xor(bit varying, bit varying) RETURNS bit
   AS 'bitxor' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
