@@ -16,6 +16,9 @@
 /* A centre's number fits an uint16, and so does a distance. */
 #define CENTRES_MOST 16384
 
+/* A fixed generator: the next of the numbers that follow from the state. */
+extern uint64_t core_random(uint64_t *state);
+
 /* How many centres a segment of so many pages deserves. */
 extern int	centres_wanted(double pages);
 

@@ -49,8 +49,8 @@ centres_sample_size(int wanted, int bits)
 }
 
 /* splitmix64: a fixed generator, so that the same table gives the same index. */
-static uint64_t
-next_random(uint64_t *state)
+uint64_t
+core_random(uint64_t *state)
 {
 	uint64_t	z = (*state += UINT64_C(0x9E3779B97F4A7C15));
 
@@ -72,7 +72,7 @@ draw_centres(const uint64_t *sample, int samples, int words, int wanted,
 
 	while (count < wanted && draws-- > 0)
 	{
-		const uint64_t *code = sample + (next_random(state) % samples) * words;
+		const uint64_t *code = sample + (core_random(state) % samples) * words;
 		uint16_t	distance = UINT16_MAX;
 
 		if (count > 0)
