@@ -9,8 +9,8 @@
  * index_support.c index_cost.c.  src/README.md draws the pages and proves the
  * rules; here are the structures.
  */
-#ifndef INDEX_H
-#define INDEX_H
+#ifndef XMHASH_INDEX_H
+#define XMHASH_INDEX_H
 
 #include "xmhash.h"
 
@@ -455,4 +455,4 @@ xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
 	return xmhash_page_unusable(index, view, buffer, kind, owner, number);
 }
 
-#endif							/* INDEX_H */
+#endif							/* XMHASH_INDEX_H */
