@@ -311,6 +311,31 @@ COMMENT ON AGGREGATE bit_majority(bitcode) IS
 -- The index access method
 ------------------------------------------------------------------------
 
+CREATE FUNCTION xmhash_handler(internal) RETURNS index_am_handler
+  LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_handler(internal) IS 'index access method handler of xmhash';
+
+CREATE ACCESS METHOD xmhash TYPE INDEX HANDLER xmhash_handler;
+COMMENT ON ACCESS METHOD xmhash IS 'exact nearest neighbours and radius search in Hamming space';
+
+CREATE FUNCTION xmhash_index_stats(index regclass,
+  OUT format_version integer, OUT bits integer, OUT rows bigint, OUT null_rows bigint,
+  OUT pending_rows bigint, OUT segments integer, OUT centres bigint, OUT data_pages bigint,
+  OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
+  OUT pending_pages bigint, OUT free_pages bigint, OUT bytes bigint)
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_stats(regclass) IS 'what an xmhash index consists of';
+
+CREATE FUNCTION xmhash_index_check(index regclass, heapallindexed boolean DEFAULT false) RETURNS void
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_check(regclass, boolean) IS
+  'verify the structure of an xmhash index, and that every row is in it; for its owner';
+
+CREATE FUNCTION xmhash_index_merge(index regclass) RETURNS bigint
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_merge(regclass) IS
+  'fold pending insertions into an xmhash index and merge its segments; returns the rows folded in; for its owner';
+
 ------------------------------------------------------------------------
 -- Models: storage, training, encoding
 ------------------------------------------------------------------------

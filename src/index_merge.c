@@ -271,3 +271,18 @@ xmhash_merge_all(Relation index)
 			return;
 	}
 }
+
+/*
+ * Fold the pending list in, waiting for whoever is at it; where there are too
+ * many segments to add one, a merge makes room.  The caller holds the merge
+ * lock.
+ */
+void
+xmhash_flush_all(Relation index, uint64 *rows)
+{
+	if (xmhash_flush(index, true, rows))
+		return;
+	xmhash_merge_all(index);
+	if (!xmhash_flush(index, true, rows))
+		elog(ERROR, "merging index \"%s\" made no room for a segment", RelationGetRelationName(index));
+}

@@ -1,6 +1,5 @@
 /*
- * index_meta.c: the meta page, views of the index, and the handing out of
- * blocks.
+ * index_meta.c: the meta page, and the handing out of blocks.
  *
  * The meta page says everything that changes: which catalogue is in use, the
  * pending list, how far the file is in use, who has reserved what.  A change of
@@ -13,7 +12,6 @@
 
 #include "access/xloginsert.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 static void
@@ -188,114 +186,6 @@ xmhash_build_finish(Relation index, XmhashWriter *writer, int bits)
 		xmhash_commit(index, &change);
 	if (RelationNeedsWAL(index))
 		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
-}
-
-XmhashView *
-xmhash_view_create(MemoryContext context)
-{
-	XmhashView *view = MemoryContextAllocZero(context, sizeof(XmhashView));
-
-	view->context = context;
-	return view;
-}
-
-/* Every block that the meta page names lies inside of what it has handed out. */
-static void
-check_meta_blocks(Relation index, const XmhashMeta *meta)
-{
-	uint64		pages = 0;
-
-	for (int i = 0; i < meta->pending_extents; i++)
-	{
-		const XmhashExtent *extent = &meta->pending[i];
-
-		pages += extent->count;
-		if (extent->start == XMHASH_META_BLOCK || (uint64) extent->start + extent->count > meta->end)
-			xmhash_damaged(index, XMHASH_META_BLOCK, "The pending list leaves the %u blocks of the index.", meta->end);
-	}
-	if (pages != meta->pending_pages)
-		xmhash_damaged(index, XMHASH_META_BLOCK, "The pending list has %u pages, its extents " UINT64_FORMAT ".",
-					   meta->pending_pages, pages);
-	for (int set = 0; set < 2; set++)
-		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
-			if (meta->catalogue[set][i] == XMHASH_META_BLOCK || meta->catalogue[set][i] >= meta->end)
-				xmhash_damaged(index, XMHASH_META_BLOCK, "The catalogue leaves the %u blocks of the index.", meta->end);
-}
-
-bool
-xmhash_view_read(Relation index, XmhashView *view)
-{
-	uint64		tried = 0;
-
-	for (;;)
-	{
-		Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
-		union
-		{
-			XmhashMeta	meta;	/* for its alignment; only the head is read */
-			char		head[XMHASH_META_HEAD];
-		}			copy;
-		XmhashMeta *meta = &copy.meta;
-
-		memcpy(copy.head, XmhashPageMeta(BufferGetPage(buffer)), XMHASH_META_HEAD);
-		UnlockReleaseBuffer(buffer);
-		check_meta_blocks(index, meta);
-
-		view->bits = meta->bits;
-		view->words = HAMMING_WORDS(meta->bits);
-		view->end = meta->end;
-		view->pending_first = meta->pending_first;
-		view->pending_pages = meta->pending_pages;
-		view->pending_extents = meta->pending_extents;
-		memcpy(view->pending, meta->pending, meta->pending_extents * sizeof(XmhashExtent));
-		if (view->nonce == meta->nonce && view->version == meta->catalogue_version)
-			return true;
-
-		view->nonce = 0;		/* should what follows fail */
-		if (xmhash_catalogue_read(index, meta, view))
-			return false;
-		/* Overtaken by a writer: then the meta page says something new. */
-		if (tried == meta->catalogue_version)
-			xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
-						   "It does not hold catalogue version " UINT64_FORMAT ".", tried);
-		tried = meta->catalogue_version;
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-double
-xmhash_view_rows(const XmhashView *view)
-{
-	double		rows = 0;
-
-	for (int i = 0; i < view->segments; i++)
-		rows += view->segment[i].rows + view->segment[i].nulls - view->segment[i].removed;
-	return rows;
-}
-
-static BlockNumber
-extents_block(const XmhashExtent *extent, int extents, uint32 number)
-{
-	for (int i = 0; i < extents; i++)
-	{
-		if (number < extent[i].count)
-			return extent[i].start + number;
-		number -= extent[i].count;
-	}
-	elog(ERROR, "page %u lies beyond the extents", number);
-	return InvalidBlockNumber;
-}
-
-BlockNumber
-xmhash_segment_block(const XmhashView *view, const XmhashSegment *segment, uint32 number)
-{
-	return extents_block(view->extent + segment->first_extent, segment->extents, number);
-}
-
-BlockNumber
-xmhash_pending_block(const XmhashView *view, uint32 i)
-{
-	return extents_block(view->pending, view->pending_extents, i);
 }
 
 /* Can no snapshot any more need what was freed at that stamp? */

@@ -14,6 +14,7 @@
 #include "index_storage.h"
 
 #include "port/pg_crc32c.h"
+#include "utils/memutils.h"
 
 void
 xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint64 nonce, uint32 number)

@@ -128,12 +128,7 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	if (stats == NULL)
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 	LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
-	/* With too many segments to add one, a merge makes room. */
-	if (!xmhash_flush(index, true, NULL))
-	{
-		xmhash_merge_all(index);
-		xmhash_flush(index, true, NULL);
-	}
+	xmhash_flush_all(index, NULL);
 	sweep.view = xmhash_view_create(CurrentMemoryContext);
 	xmhash_view_read(index, sweep.view);
 	stats->num_index_tuples = 0;
@@ -164,7 +159,7 @@ xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	if (stats == NULL)
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 	LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
-	xmhash_flush(index, true, NULL);
+	xmhash_flush_all(index, NULL);
 	xmhash_merge_all(index);
 	xmhash_forget_reservation(index, XMHASH_WRITER_MERGE);
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
