@@ -12,6 +12,8 @@
 
 #include "index_storage.h"
 
+#include "access/rmgr.h"
+#include "access/xloginsert.h"
 #include "code.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -60,6 +62,64 @@ page_takes(Page page, const Tail *tail, const Entry *entry)
 	return APPENDED;
 }
 
+/*
+ * Log an appended entry.  GenericXLog would find out what has changed by
+ * comparing the whole page byte by byte, which took 60 % of the time of a bulk
+ * insertion; here it is known.  So its record is made by hand: for each changed
+ * range its offset and length as two uint16, and its bytes (generic_xlog.c says
+ * so since 9.6).  Replay is core's.  The hole is zero already, as replay leaves
+ * it: entries are only ever appended to a page that began zeroed.
+ */
+typedef struct Delta
+{
+	int			bytes;
+	char		data[4 * 2 * sizeof(uint16) + HAMMING_MAX_BITS / 8 + 64];
+} Delta;
+
+static void
+note_range(Delta *delta, Page page, const void *start, int bytes)
+{
+	uint16		range[2] = {(const char *) start - (const char *) page, bytes};
+
+	Assert(delta->bytes + sizeof(range) + bytes <= sizeof(delta->data));
+	memcpy(delta->data + delta->bytes, range, sizeof(range));
+	memcpy(delta->data + delta->bytes + sizeof(range), start, bytes);
+	delta->bytes += sizeof(range) + bytes;
+}
+
+static void
+append_logged(Relation index, Buffer buffer, const Entry *entry)
+{
+	Page		page = BufferGetPage(buffer);
+	PageHeader	header = (PageHeader) page;
+	XmhashOpaque *opaque = XmhashPageOpaque(page);
+	int			words = HAMMING_WORDS(opaque->number);
+	int			i = opaque->count;
+	XLogRecPtr	lsn;
+	Delta		delta;
+
+	START_CRIT_SECTION();
+	xmhash_pending_page_add(page, entry->code, entry->tid);
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(index))
+	{
+		delta.bytes = 0;
+		note_range(&delta, page, &header->pd_lower,
+				   offsetof(PageHeaderData, pd_special) - offsetof(PageHeaderData, pd_lower));
+		if (words > 0)
+			note_range(&delta, page, XmhashPageCodes(page) + (Size) i * words, words * sizeof(uint64));
+		note_range(&delta, page, &XmhashPendingSlotAt(page, i), sizeof(XmhashPendingSlot));
+		note_range(&delta, page, &opaque->checksum, sizeof(opaque->checksum) + sizeof(opaque->count));
+
+		XLogBeginInsert();
+		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
+		XLogRegisterBufData(0, delta.data, delta.bytes);
+		lsn = XLogInsert(RM_GENERIC_ID, 0);
+		PageSetLSN(page, lsn);
+	}
+	END_CRIT_SECTION();
+}
+
 static AppendResult
 append_to_tail(Relation index, const Tail *tail, const Entry *entry)
 {
@@ -72,12 +132,7 @@ append_to_tail(Relation index, const Tail *tail, const Entry *entry)
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	result = page_takes(BufferGetPage(buffer), tail, entry);
 	if (result == APPENDED)
-	{
-		GenericXLogState *state = GenericXLogStart(index);
-
-		xmhash_pending_page_add(GenericXLogRegisterBuffer(state, buffer, 0), entry->code, entry->tid);
-		GenericXLogFinish(state);
-	}
+		append_logged(index, buffer, entry);
 	UnlockReleaseBuffer(buffer);
 	return result;
 }

@@ -98,6 +98,25 @@ choose_small(const Candidate *candidate, int candidates, uint64 limit)
 	return chosen;
 }
 
+/*
+ * Blocks that were freed but may not be used again yet.  One long transaction,
+ * a bulk load too, keeps all that its merges free: then better more segments
+ * for a while than a file several times as large as its content.
+ */
+static bool
+space_is_short(const XmhashView *view)
+{
+	uint64		waiting = 0;
+	uint64		live = 0;
+
+	for (int i = 0; i < view->free_extents; i++)
+		if (!xmhash_removable(view->free_extent[i].stamp))
+			waiting += view->free_extent[i].extent.count;
+	for (int i = 0; i < view->segments; i++)
+		live += XmhashSegmentPages(&view->segment[i]);
+	return waiting > live && view->segments < XMHASH_MOST_SEGMENTS / 2;
+}
+
 /* A page of a segment into `copy`; under the merge lock it must be there. */
 static void
 copy_page(Relation index, const XmhashView *view, const XmhashSegment *segment, XmhashPageKind kind,
@@ -217,6 +236,8 @@ xmhash_merge_small(Relation index)
 		int			chosen;
 
 		xmhash_view_read(index, view);
+		if (space_is_short(view))
+			break;
 		candidate = list_candidates(view);
 		chosen = choose_small(candidate, view->segments, limit);
 		if (chosen == 0)
