@@ -29,9 +29,9 @@
  *   h = Σ_{i=1..m} 1/(N + i),
  *
  * m being n, or what is left of the group before rank k.  h and the sums of
- * discounts are differences of prefix sums.  m − (N + 1)·h cancels, so h must
- * be good to its last bit however large N is: the prefix sums have twice the
- * precision of a double.
+ * discounts are differences of prefix sums.  (N + 1)·h is about m, so an error
+ * of h counts N-fold, and h must be good to its last bit: the prefix sums have
+ * twice the precision of a double.  What is left is an error of about 1e-16.
  */
 #include "eval.h"
 
