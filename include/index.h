@@ -130,7 +130,8 @@ typedef struct XmhashSegment
 	uint64		id;				/* never used twice under one nonce */
 	uint64		rows;			/* with a code, as written */
 	uint64		nulls;			/* as written */
-	uint64		removed;		/* of both, by VACUUM since */
+	uint64		removed;		/* of both, by VACUUM since; */
+	uint64		removed_nulls;	/* of these, NULLs */
 	uint32		data_pages;
 	uint32		null_pages;
 	uint32		directory_pages;
@@ -183,6 +184,7 @@ typedef struct XmhashDirectory
 #define XMHASH_CATALOGUE_PAGES	64	/* most, a set */
 #define XMHASH_PENDING_EXTENTS	64
 #define XMHASH_RESERVED_EXTENTS	192
+#define XMHASH_STOCK_PAGES		64
 
 /* Blocks taken by a writer at work; void once its lock is free again. */
 typedef struct XmhashReservation
@@ -416,8 +418,6 @@ extern int	xmhash_declared_bits(Relation index);
 /* Heavyweight page locks, in this order; the numbers are only lock tags. */
 #define XMHASH_MERGE_LOCK	0	/* VACUUM and merge */
 #define XMHASH_FLUSH_LOCK	1
-
-extern int	xmhash_pending_list_limit;	/* kB, as set */
 
 static inline bool
 xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
