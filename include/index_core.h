@@ -203,25 +203,29 @@ typedef struct Search Search;
 
 /*
  * Made once for codes of that many bits, at most page_codes on a page, and
- * begun as often as one likes.  memory bounds what its candidates take, in
- * bytes (a few pages' worth of them are always kept).
+ * begun as often as one likes.
  */
-extern Search *search_create(int bits, int page_codes, size_t memory,
-							 const PageReader *reader, const SearchMemory *allocator);
+extern Search *search_create(int bits, int page_codes, const PageReader *reader,
+							 const SearchMemory *allocator);
 
 /*
  * Search for all codes within ball->radius of ball->query that all the filters
  * hold too: ordered by the distance to ball->query, or in no order, which is
  * faster.  bound[pages] are lower bounds of the distance to ball->query;
- * BOUND_NEVER leaves a page out.  Everything given must outlive the search.
+ * BOUND_NEVER leaves a page out.  memory bounds what candidates take, in bytes
+ * (a few pages' worth of them are always kept).  Everything given must outlive
+ * the search.
  */
 extern void search_begin(Search *search, bool ordered, const Ball *ball,
 						 const Ball *filters, int filter_count,
-						 const int16_t *bound, uint32_t pages);
+						 const int16_t *bound, uint32_t pages, size_t memory);
 extern SearchResult search_next(Search *search, Candidate *answer);
 extern const SearchCounters *search_counters(const Search *search);
 
-/* How many candidates the first batch keeps; for tests. */
-extern void search_set_first_batch(Search *search, int candidates);
+/* Bytes that it has allocated and would use again. */
+extern size_t search_size(const Search *search);
+
+/* How many candidates the first batch and any batch keeps; for tests. */
+extern void search_set_batches(Search *search, int first, int most);
 
 #endif							/* INDEX_CORE_H */

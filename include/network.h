@@ -26,6 +26,7 @@ typedef struct Network
 	int			outputs;		/* bits */
 	int			layers;			/* 1 or 2 */
 	Layer		layer[2];		/* inputs → hidden → outputs, or inputs → outputs */
+	float	   *doubt;			/* [2 × outputs] by network_prepare(), or NULL */
 } Network;
 
 /*
@@ -53,7 +54,14 @@ extern void network_layout(Network *network, int inputs, int hidden, int outputs
 						   float *parameters, const Surroundings *surroundings);
 
 /*
+ * Work out, once the weights are final, how far rounding can move each output;
+ * network_encode() would otherwise do (and allocate) so at every call.
+ */
+extern void network_prepare(const Surroundings *surroundings, Network *network);
+
+/*
  * Outputs before tanh, H [rows × outputs].  scratch holds [rows × hidden].
+ * A few rows are multiplied by loops of our own, which need no BLAS loaded.
  */
 extern void network_forward(const Surroundings *surroundings, const Network *network,
 							const Features *features, float *scratch, float *outputs);

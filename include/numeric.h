@@ -28,6 +28,7 @@ typedef struct Surroundings
  * threads, so that they never run a handler of the server's.
  */
 extern bool blas_load(char *message, size_t size);	/* false: why, in message */
+extern bool blas_loaded(void);
 extern void blas_set_threads(int threads);	/* under a full signal mask */
 extern int	blas_threads(void);
 extern const char *blas_version(void);	/* library and core, e.g. for a checkpoint */
@@ -35,6 +36,7 @@ extern const char *blas_version(void);	/* library and core, e.g. for a checkpoin
 /*
  * C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C, all row-major, cut by shape
  * into slices of at most about 2 GFLOP with an interrupt check between.
+ * Without a loaded BLAS, plain loops do it: right, but slow.
  */
 extern void blas_product(const Surroundings *surroundings, bool transpose_a, bool transpose_b,
 						 int m, int n, int k, float alpha,
@@ -68,5 +70,11 @@ extern float random_uniform(RandomKey key, uint64_t index); /* in [0, 1) */
 
 /* A permutation of 0…n-1 (Fisher–Yates). */
 extern void random_permutation(RandomKey key, int32_t *permutation, int n);
+
+/*
+ * The same in instalments, for the interruptible: put `permutation` at
+ * 0…n-1, then shuffle its positions from n-1 down to 1, in ranges [from, to).
+ */
+extern void random_shuffle(RandomKey key, int32_t *permutation, int from, int to);
 
 #endif							/* NUMERIC_H */

@@ -6,6 +6,8 @@
  * each of which sorts what it sees into runs; the leader merges the runs and
  * writes the index once, in the order it will be read.
  */
+#include "postgres.h"
+
 #include "index_search.h"
 
 #include <math.h>

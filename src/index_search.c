@@ -43,7 +43,6 @@ struct Search
 	int			bits;
 	int			words;
 	int			page_codes;
-	int			first_batch;
 	int64_t		most_kept;		/* as memory allows */
 	PageReader	reader;
 	SearchMemory memory;
@@ -104,8 +103,7 @@ reallocate(Search *search, void *old, size_t bytes)
 }
 
 Search *
-search_create(int bits, int page_codes, size_t memory,
-			  const PageReader *reader, const SearchMemory *allocator)
+search_create(int bits, int page_codes, const PageReader *reader, const SearchMemory *allocator)
 {
 	Search	   *search = allocator->reallocate(allocator->arena, NULL, sizeof(Search));
 
@@ -113,11 +111,6 @@ search_create(int bits, int page_codes, size_t memory,
 	search->bits = bits;
 	search->words = HAMMING_WORDS(bits);
 	search->page_codes = page_codes;
-	search->first_batch = FIRST_BATCH;
-	/* Up to 2·keep candidates and as many answers, arrays growing by doubling. */
-	search->most_kept = memory / (8 * sizeof(Candidate));
-	if (search->most_kept < FIRST_BATCH)
-		search->most_kept = FIRST_BATCH;
 	search->reader = *reader;
 	search->memory = *allocator;
 	search->histogram = reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
@@ -128,10 +121,17 @@ search_create(int bits, int page_codes, size_t memory,
 }
 
 void
-search_set_first_batch(Search *search, int candidates)
+search_set_batches(Search *search, int first, int most)
 {
-	search->first_batch = candidates;
-	search->most_kept = 64 * (int64_t) candidates;
+	search->keep = first;
+	search->most_kept = most;
+}
+
+size_t
+search_size(const Search *search)
+{
+	return search->visit_room + search->whole_room * sizeof(uint16_t) +
+		(search->room + search->answer_room) * sizeof(Candidate);
 }
 
 const SearchCounters *
@@ -159,7 +159,7 @@ begin_batch(Search *search)
 void
 search_begin(Search *search, bool ordered, const Ball *ball,
 			 const Ball *filters, int filter_count,
-			 const int16_t *bound, uint32_t pages)
+			 const int16_t *bound, uint32_t pages, size_t memory)
 {
 	size_t		scratch = visit_scratch(pages);
 
@@ -175,7 +175,11 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	search->top = ball->radius < search->bits ? ball->radius : search->bits;
 	search->floor = -1;
 	search->floor_rank = 0;
-	search->keep = search->first_batch;
+	search->keep = FIRST_BATCH;
+	/* Up to 2·keep candidates and as many answers, arrays growing by half. */
+	search->most_kept = memory / (8 * sizeof(Candidate));
+	if (search->most_kept < FIRST_BATCH)
+		search->most_kept = FIRST_BATCH;
 	search->whole_known = false;
 	memset(&search->counters, 0, sizeof(SearchCounters));
 	visit_begin(&search->visit, bound, pages, search->visit_scratch);

@@ -12,6 +12,8 @@
  * file.  At the end the runs are merged.  In a parallel build each participant
  * makes its runs, in files that the leader opens.
  */
+#include "postgres.h"
+
 #include "index_search.h"
 
 #include "commands/progress.h"

@@ -366,7 +366,7 @@ wanted_row(const World *world, int i, const Ball *ball, const Ball *filters, int
 
 static void
 compare(World *world, Search *search, bool ordered, const Ball *ball,
-		const Ball *filters, int filter_count, const int16_t *bound, int limit)
+		const Ball *filters, int filter_count, const int16_t *bound, int limit, int first_batch)
 {
 	int			total = world->rows + world->pending;
 	int		   *expected = malloc((total + 1) * sizeof(int));
@@ -381,7 +381,9 @@ compare(World *world, Search *search, bool ordered, const Ball *ball,
 											world->code + (size_t) i * world->words);
 	qsort(expected, count, sizeof(int), compare_ints);
 
-	search_begin(search, ordered, ball, filters, filter_count, bound, world->pages);
+	search_begin(search, ordered, ball, filters, filter_count, bound, world->pages, 1 << 20);
+	if (first_batch > 0)
+		search_set_batches(search, first_batch, 64 * first_batch);
 	while (answers < limit && search_next(search, &answer) == SEARCH_FOUND)
 	{
 		uint64_t	id = id_of(answer.row);
@@ -429,7 +431,7 @@ test_world(World *world)
 	PageReader	reader = {world, read_page, read_pending, release_page};
 	SearchMemory memory = {reallocate, NULL};
 	Search	   *search = search_create(world->bits, world->page_codes > 7 ? world->page_codes : 7,
-									   1 << 20, &reader, &memory);
+									   &reader, &memory);
 	uint64_t   *query = malloc(world->words * 8);
 	uint64_t   *other = malloc(world->words * 8);
 	int16_t    *bound = malloc((world->pages + 1) * sizeof(int16_t));
@@ -443,8 +445,6 @@ test_world(World *world)
 		int			filters = random_below(3) == 0;
 		bool		ordered = random_below(3) > 0;
 
-		if (random_below(2))
-			search_set_first_batch(search, 1 + random_below(40));
 		make_query(world, query);
 		make_query(world, other);
 		if (random_below(2))
@@ -462,7 +462,8 @@ test_world(World *world)
 				directory_exclude_unequal(&world->directory, other, bound);
 		}
 		compare(world, search, ordered, &ball, &filter, filters, bound,
-				random_below(2) ? 1 << 30 : 1 + random_below(50));
+				random_below(2) ? 1 << 30 : 1 + random_below(50),
+				random_below(2) ? 0 : 1 + random_below(40));
 	}
 	free(query);
 	free(other);
@@ -479,7 +480,7 @@ test_masses(void)
 	World	   *world = make_world(64, 1000000, 0, 580, 100, ONE_CODE);
 	PageReader	reader = {world, read_page, read_pending, release_page};
 	SearchMemory memory = {reallocate, NULL};
-	Search	   *search = search_create(64, 580, 1 << 20, &reader, &memory);
+	Search	   *search = search_create(64, 580, &reader, &memory);
 	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
 	uint16_t	distances[200];
 	uint64_t	query = 0;
@@ -490,11 +491,11 @@ test_masses(void)
 		most += world->code[i] == world->code[1];
 	query = most > world->rows / 2 ? world->code[1] : world->code[2];
 	directory_bounds(&world->directory, &query, distances, bound);
-	compare(world, search, true, &ball, NULL, 0, bound, 10);
+	compare(world, search, true, &ball, NULL, 0, bound, 10, 0);
 	printf("a million rows, 95 %% of them one code: LIMIT 10 read %d of %d pages\n",
 		   world->reads, world->pages);
 	CHECK(world->reads <= 2, "%d pages read", world->reads);
-	compare(world, search, true, &ball, NULL, 0, bound, 1 << 30);
+	compare(world, search, true, &ball, NULL, 0, bound, 1 << 30, 0);
 	free(bound);
 	free_world(world);
 }
@@ -533,7 +534,7 @@ test_pages_read(void)
 	World	   *world = make_world(64, 50000, 0, 580, 50, CLUSTERED);
 	PageReader	reader = {world, read_page, read_pending, release_page};
 	SearchMemory memory = {reallocate, NULL};
-	Search	   *search = search_create(64, 580, 1 << 20, &reader, &memory);
+	Search	   *search = search_create(64, 580, &reader, &memory);
 	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
 	uint16_t	distances[200];
 	long		total = 0;
@@ -548,7 +549,7 @@ test_pages_read(void)
 		make_query(world, &query);
 		directory_bounds(&world->directory, &query, distances, bound);
 		world->reads = 0;
-		search_begin(search, true, &ball, NULL, 0, bound, world->pages);
+		search_begin(search, true, &ball, NULL, 0, bound, world->pages, 1 << 20);
 		for (int k = 0; k < 10; k++)
 			search_next(search, &answer);
 		needed = pages_needed(world, &query, bound);
