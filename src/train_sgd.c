@@ -234,7 +234,7 @@ sgd_finish_epoch(Learner *learner, int steps)
 	size_t		work = 0;
 	int			i;
 
-	if (!learner->sparse)
+	if (learner->lazy.done == NULL)
 		return;
 	for (i = 0; i < layer->inputs; i++)
 	{
