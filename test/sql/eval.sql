@@ -78,7 +78,7 @@ CREATE TABLE caption AS
   SELECT id, ('x' || substr(md5('c' || id), 1, 3))::bit(12)::bitcode(12) AS code, classes FROM picture WHERE id <= 40;
 -- One row a query and rank: ties in storage order (shared and relevant), and
 -- expected over ties (expected_*): group starts, sizes and counts by window.
-CREATE VIEW ranked AS
+CREATE TABLE ranked AS
   WITH pair AS (
     SELECT c.id AS query, p.ctid AS place, c.code <~> p.code AS distance,
            (SELECT count(*) FROM unnest(c.classes) AS class WHERE class = ANY (p.classes)) AS shared
@@ -219,7 +219,7 @@ SELECT map FROM xmhash_evaluate('one_query', 'code', 'scratch', 'code', 'label')
 COMMIT;
 
 SET client_min_messages = warning;
-DROP TABLE ranking, one_query, relevant_first, relevant_last, parts, small, strange_query, empty, picture, caption,
+DROP TABLE ranking, ranked, one_query, relevant_first, relevant_last, parts, small, strange_query, empty, picture, caption,
   mixed_length, guarded, many CASCADE;
 DROP SCHEMA "My Data" CASCADE;
 DROP FUNCTION brute_force;
