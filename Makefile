@@ -4,19 +4,17 @@
 #   make demo                    everything from nothing: build, train, index, search
 #   make test                    everything from nothing: all tests, on a private server
 #   make installcheck            regression tests against a running server
-#   make bench                   benchmarks (QUICK=1: three minutes)
-#   make fuzz                    long randomised tests (SECONDS=600)
 
 EXTENSION = xmhash
 MODULE_big = xmhash
 DATA = $(wildcard sql/xmhash--*.sql)
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
-HEADERS_PRIVATE = $(wildcard include/*.h)
+PRIVATE_HEADERS = $(wildcard include/*.h)
 
 # Portable by default: the instruction sets are chosen at load time.  OPTFLAGS
 # is for whoever builds for one machine only, e.g. OPTFLAGS=-march=native.
 OPTFLAGS =
-PG_CPPFLAGS = -I$(srcdir)/include -I$(CURDIR)/include
+PG_CPPFLAGS = -I$(srcdir)/include
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-Werror -fvisibility=hidden -O3 $(OPTFLAGS)
 SHLIB_LINK = -ldl -lm
@@ -29,12 +27,13 @@ EXTRA_CLEAN = build results output_iso tmp_check tmp_check_iso log regression.di
 
 PG_CONFIG ?= pg_config
 # The scripts behind these targets install what is missing first, pg_config included.
-ifneq ($(filter test demo bench fuzz unit,$(MAKECMDGOALS)),)
-test demo bench fuzz unit:
+TARGETS = test unit regress tap demo demo-stop
+ifneq ($(filter $(TARGETS),$(MAKECMDGOALS)),)
+$(TARGETS):
 	@test/run.sh $@
-.PHONY: test demo bench fuzz unit
+.PHONY: $(TARGETS)
 else
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
-$(OBJS): $(HEADERS_PRIVATE)
+$(OBJS): $(PRIVATE_HEADERS)
 endif

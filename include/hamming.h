@@ -43,6 +43,13 @@ typedef struct HammingKernels
 	int			(*within) (const uint64_t *query, const uint64_t *codes,
 						   int words, int count, int bound,
 						   uint32_t *positions, uint16_t *distances);
+
+	/*
+	 * The position of the code nearest to the query, the first of equals, and
+	 * its distance.  Without any code: -1, and a distance of UINT16_MAX.
+	 */
+	int			(*nearest) (const uint64_t *query, const uint64_t *codes,
+							int words, int count, uint16_t *distance);
 } HammingKernels;
 
 #define HAMMING_SLACK 32
@@ -56,6 +63,34 @@ extern void hamming_init(void);
 /* All kernels compiled in that this processor can run, the scalar one first. */
 extern int	hamming_available(const HammingKernels *kernels[], int most);
 
+/*
+ * One table an instruction set.  The scalar one is the reference of the tests;
+ * reach the others through hamming_available(), which asks the processor.
+ */
 extern const HammingKernels hamming_scalar;
+
+#if defined(__x86_64__)
+extern const HammingKernels hamming_popcnt;
+extern const HammingKernels hamming_avx2;
+extern const HammingKernels hamming_avx512;
+#elif defined(__aarch64__)
+extern const HammingKernels hamming_neon;
+#endif
+
+/*
+ * Ask for an array that the next call will read, while this call reads
+ * another: the codes of the next page, before those of this one.  The kernels
+ * don't prefetch by themselves, because inside one array the processor's own
+ * prefetcher is as good, but it stops at the end of a 4 kB page.
+ */
+static inline void
+hamming_prefetch(const void *start, size_t bytes)
+{
+	const char *line = start;
+	size_t		offset;
+
+	for (offset = 0; offset < bytes; offset += 64)
+		__builtin_prefetch(line + offset, 0, 2);
+}
 
 #endif							/* HAMMING_H */

@@ -1,0 +1,280 @@
+#!/usr/bin/env bash
+#
+# run.sh TARGET: what stands behind make test, demo, demo-stop, bench and fuzz.
+#
+# Does everything from a bare Debian machine: installs the packages that are
+# missing (as root; otherwise it says which), builds, installs into a staging
+# folder and starts private servers that find the extension there.  The
+# system's clusters, its PostgreSQL folders and its ports are never touched:
+# the servers listen on sockets in a temporary folder only.
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+here=$top/test
+target=${1:-all}
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'xmhash: %s\n' "$*" >&2; exit 1; }
+
+# ---------------------------------------------------------------- packages
+
+# The PostgreSQL to build against: that of PG_CONFIG, else Debian's newest
+# installed development package, else what a bare machine would get.
+find_version() {
+  local newest
+  if [ -n "${PG_CONFIG:-}" ]; then
+    version=$("$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
+    pg_config=$PG_CONFIG
+    return
+  fi
+  newest=$(ls -d /usr/lib/postgresql/*/lib/pgxs/src/makefiles/pgxs.mk 2>/dev/null |
+           cut -d/ -f5 | sort -n | tail -1)
+  version=${newest:-$(apt-cache show postgresql 2>/dev/null |
+           sed -nE 's/^Version: ([0-9]+)\+.*/\1/p' | sort -n | tail -1)}
+  version=${version:-15}
+  pg_config=/usr/lib/postgresql/$version/bin/pg_config
+}
+
+need_packages() {
+  local package missing=()
+  command -v dpkg-query >/dev/null || { need_commands; return; }
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+      missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    die "these packages are missing; please run: sudo apt-get install --no-install-recommends ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1 ||
+    { tail -20 "$work/apt.log"; die "apt-get could not install ${missing[*]}"; }
+}
+
+# Elsewhere than on Debian: the tools must be there, from wherever they come.
+need_commands() {
+  local command
+  for command in "$pg_config" "${CC:-cc}" make; do
+    command -v "$command" >/dev/null || die "$command is not installed, and this is not Debian; see Install in README.md"
+  done
+}
+
+packages_build() { echo "make gcc libc6-dev postgresql-$version postgresql-server-dev-$version libopenblas0-pthread"; }
+packages_test() { echo "perl libipc-run-perl python3-numpy"; }
+
+# ------------------------------------------------------- temporary folder
+
+# Under /tmp: the path of a socket must be short, and user postgres must be able
+# to enter it, which a checkout below /root forbids.
+make_workplace() {
+  work=$(mktemp -d /tmp/xmhash.XXXXXX)
+  chmod 755 "$work"
+  keep=
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
+clean_up() {
+  local status=$?
+  trap - EXIT INT TERM HUP
+  [ -z "$keep" ] || exit "$status"
+  stop_servers "$work"
+  rm -rf "$work"
+  exit "$status"
+}
+
+# PostgreSQL refuses to run as root: then its own user runs the servers.
+as_server_user() {
+  if [ "$(id -u)" -eq 0 ]; then
+    setpriv --reuid=postgres --regid=postgres --init-groups env HOME="$work" "$@"
+  else
+    "$@"
+  fi
+}
+
+hand_over() { [ "$(id -u)" -ne 0 ] || chown -R postgres: "$@"; }
+
+stop_servers() {
+  local pidfile
+  for pidfile in $(find "$1" -name postmaster.pid 2>/dev/null); do
+    as_server_user "$bindir/pg_ctl" -s -m immediate -D "$(dirname "$pidfile")" stop >/dev/null 2>&1 || true
+  done
+}
+
+# --------------------------------------------------------- build and server
+
+build() {
+  bindir=$("$pg_config" --bindir)
+  pgxs=$(dirname "$("$pg_config" --pgxs)")/../..
+  export PG_CONFIG=$pg_config
+  say "building for $("$bindir/postgres" --version)"
+  unset MAKEFLAGS MAKELEVEL
+  make -s -C "$top" -j"$(nproc)" >"$work/build.log" 2>&1 ||
+    { cat "$work/build.log"; die "the build failed"; }
+  make -s -C "$top" install DESTDIR="$work/stage" >"$work/install.log" 2>&1 ||
+    { cat "$work/install.log"; die "the installation into the staging folder failed"; }
+  chmod -R a+rX "$work/stage"
+  server_settings >"$work/server.conf"
+}
+
+# How a server finds an extension that is installed in a staging folder.
+server_settings() {
+  local settings
+  settings=$("$bindir/postgres" --describe-config | cut -f1)
+  if grep -qx extension_destdir <<<"$settings"; then
+    echo "extension_destdir = '$work/stage'"
+  elif grep -qx extension_control_path <<<"$settings"; then
+    echo "extension_control_path = '$work/stage$("$pg_config" --sharedir):\$system'"
+    echo "dynamic_library_path = '$work/stage$("$pg_config" --pkglibdir):\$libdir'"
+  else
+    die "this PostgreSQL can't load an extension from a staging folder; run make install and make installcheck"
+  fi
+  echo "fsync = off"
+}
+
+# start_server NAME: a private server with its socket in $work/NAME.
+start_server() {
+  local home=$work/$1
+  mkdir "$home"
+  hand_over "$home"
+  as_server_user "$bindir/initdb" -D "$home/data" -U postgres -A trust -N -E UTF8 --locale=C >"$home.log" 2>&1 ||
+    { cat "$home.log"; die "initdb failed"; }
+  { cat "$work/server.conf"
+    echo "listen_addresses = ''"
+    echo "unix_socket_directories = '$home'"
+    echo "max_prepared_transactions = 10"
+  } >>"$home/data/postgresql.conf"
+  as_server_user "$bindir/pg_ctl" -s -w -D "$home/data" -l "$home/server.log" start ||
+    { cat "$home/server.log"; die "the private server did not start"; }
+}
+
+# ------------------------------------------------------------------- tests
+
+passed=0
+failed=0
+result() { # NAME STATUS
+  if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); say "FAILED: $1"; fi
+}
+
+# The core's unit tests, without a server, under AddressSanitizer and UBSan.
+run_unit() {
+  local test status
+  say "== unit tests"
+  make -s -C "$here/unit" BUILD="$work/unit" -j"$(nproc)" >"$work/unit.log" 2>&1 ||
+    { cat "$work/unit.log"; result "building the unit tests" 1; return 0; }
+  for test in $(make -s -C "$here/unit" BUILD="$work/unit" list); do
+    status=0
+    (cd "$here/unit" && "$test") >"$work/unit.out" 2>&1 || status=$?
+    if [ $status -eq 0 ]; then tail -1 "$work/unit.out"; else tail -60 "$work/unit.out"; fi
+    result "unit test $(basename "$test")" $status
+  done
+}
+
+# The tests see only a copy of what they need, where the server's user can read.
+copy_tests() {
+  mkdir -p "$work/tests"
+  cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$work/tests/"
+  hand_over "$work/tests"
+}
+
+regress_names() { find "$here/$1" -name "*.$2" -exec basename {} ".$2" \; 2>/dev/null | LC_ALL=C sort; }
+
+run_regress() { # KIND PROGRAM FOLDER SUFFIX
+  local names status=0
+  names=$(regress_names "$3" "$4")
+  [ -n "$names" ] || return 0
+  say "== $1 tests"
+  # shellcheck disable=SC2086
+  (cd "$work/tests" && as_server_user "$pgxs/$2" --inputdir=test --outputdir=. --bindir="$bindir" \
+    --host="$work/regress" --user=postgres --dbname="xmhash_$1" --load-extension=xmhash $names) || status=$?
+  [ $status -eq 0 ] || head -300 "$work/tests/regression.diffs" 2>/dev/null || true
+  result "$1 tests" $status
+}
+
+run_tap() {
+  local status=0
+  compgen -G "$here/t/*.pl" >/dev/null || return 0
+  say "== TAP tests"
+  mkdir -p "$work/tests/tap"
+  hand_over "$work/tests/tap"
+  (cd "$work/tests" && as_server_user env PATH="$bindir:$PATH" TESTDIR="$work/tests/tap" \
+    TESTDATADIR="$work/tests/tap" TESTLOGDIR="$work/tests/tap/log" TEMP_CONFIG="$work/server.conf" \
+    PG_REGRESS="$pgxs/src/test/regress/pg_regress" PG_TEST_TIMEOUT_DEFAULT=600 \
+    prove -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}) || status=$?
+  if [ $status -ne 0 ]; then
+    for log in "$work"/tests/tap/*/log/regress_log_* "$work"/tests/tap/log/regress_log_*; do
+      [ ! -f "$log" ] || { say "-- $(basename "$log")"; tail -40 "$log"; }
+    done
+  fi
+  result "TAP tests" $status
+}
+
+run_tests() { # KIND...
+  local kind
+  make_workplace
+  find_version
+  # shellcheck disable=SC2046
+  need_packages $(packages_build) $(packages_test)
+  build
+  copy_tests
+  for kind in "$@"; do
+    case $kind in
+      unit) run_unit ;;
+      regress)
+        start_server regress
+        run_regress regression src/test/regress/pg_regress sql sql
+        run_regress isolation src/test/isolation/pg_isolation_regress specs spec ;;
+      tap) run_tap ;;
+    esac
+  done
+  say "test: $passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+}
+
+# -------------------------------------------------------------------- demo
+
+# The server of the demonstration stays up for exploring, until demo-stop.
+demo_file=$top/build/demo
+
+demo_stop() {
+  local folder
+  [ -f "$demo_file" ] || return 0
+  folder=$(cat "$demo_file")
+  case $folder in /tmp/xmhash.*) ;; *) die "$demo_file does not name a demonstration's folder" ;; esac
+  work=$folder
+  find_version
+  bindir=$("$pg_config" --bindir)
+  [ ! -d "$folder" ] || stop_servers "$folder"
+  rm -rf "$folder" "$demo_file"
+}
+
+run_demo() {
+  demo_stop
+  make_workplace
+  find_version
+  # shellcheck disable=SC2046
+  need_packages $(packages_build)
+  build
+  start_server demo
+  cp "$here"/demo/* "$here/data/openclipart.csv" "$work/demo/"
+  hand_over "$work/demo"
+  (cd "$work/demo" && as_server_user env PGHOST="$work/demo" PGUSER=postgres PGOPTIONS="--client-min-messages=warning" \
+    "$bindir/psql" -X -q -d postgres -v ON_ERROR_STOP=1 -f demo.sql)
+  mkdir -p "$top/build"
+  echo "$work" >"$demo_file"
+  keep=yes
+  say ""
+  say "The server goes on running.  Explore:  $bindir/psql -h $work/demo -U postgres demo"
+  say "Stop it and remove everything:         make demo-stop"
+}
+
+case $target in
+  all | test) run_tests unit regress tap ;;
+  unit | regress | tap) run_tests "$target" ;;
+  demo) run_demo ;;
+  demo-stop) demo_stop ;;
+  *) die "unknown target $target" ;;
+esac
