@@ -1,0 +1,312 @@
+/*
+ * network_encode.c: code bits that do not depend on how they were computed.
+ *
+ * A bit is the sign of an output h.  One row alone, the same row in a batch,
+ * and another number of threads add up the same products in different orders,
+ * so h differs by rounding, and a bit could differ where h is near 0.  Where
+ * rounding could have changed the sign, h is computed again in double, its
+ * terms in the order of the inputs, and that sign counts.
+ *
+ * Why that is enough.  Let E bound the error of any float result h' against
+ * the true value t.  A result with |h'| >= 2E has |t| >= E > 0 and t's sign;
+ * one with |h'| < 2E gives the sign of the double result, which is t's own
+ * whenever |t| >= E, double's error being far below E.  So any two results
+ * agree, both trusted, both recomputed, or one of each.
+ *
+ * The bound.  A dot product of n terms, in whatever order, with or without
+ * fused operations, errs by at most n·u·Σ|w_i x_i| <= n·u·‖w‖·‖x‖ (u = 2^-24,
+ * the second step is Cauchy–Schwarz); the bias counts as a term whose x is 1.
+ * For a linear network we take exactly this: about one bit in a thousand is
+ * recomputed.  With a hidden layer that worst case is far beyond what rounding
+ * does, and would recompute most rows at great cost; there the errors of n
+ * roundings are taken as random (Higham & Mary, "A new approach to
+ * probabilistic rounding error analysis", SIAM J. Sci. Comput. 41, 2019): n is
+ * replaced by 8·√n for the second layer, and the hidden units' errors, each
+ * within 8·√n, add as root of their squares.
+ */
+#include "network.h"
+
+#include "vector.h"
+
+#include <math.h>
+#include <string.h>
+
+#define UNIT_ROUNDOFF 0x1p-24
+#define RANDOM_ROUNDINGS 8		/* the λ of Higham & Mary */
+
+/* Recomputations between two looks for interrupts. */
+#define PATIENCE ((size_t) 1 << 24)
+
+/* How many roundings' worth of error a sum of n terms may carry. */
+static double
+roundings(const Network *network, int n)
+{
+	if (network->layers == 1)
+		return n + 2;
+	return RANDOM_ROUNDINGS * sqrt(n + 2);
+}
+
+/*
+ * Add to sums[outputs] the squares of each output's weights, each weighted
+ * with factor[input] (NULL: 1), and of its bias.
+ */
+static void
+add_column_squares(const Surroundings *surroundings, const Layer *layer, const float *factor, float *sums)
+{
+	size_t		work = 0;
+	int			i;
+	int			k;
+
+	for (i = 0; i < layer->inputs; i++)
+	{
+		const float *row = layer->weight + (size_t) i * layer->outputs;
+		float		f = factor != NULL ? factor[i] : 1;
+
+		for (k = 0; k < layer->outputs; k++)
+			sums[k] += f * row[k] * row[k];
+		work += layer->outputs;
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+	if (factor == NULL)
+		for (k = 0; k < layer->outputs; k++)
+			sums[k] += layer->bias[k] * layer->bias[k];
+}
+
+/*
+ * doubt[0..outputs) times the length of the layer's input (x, 1), plus, with a
+ * hidden layer, doubt[outputs..) times that of (hidden, 1), is 2E; a little
+ * more than that, since these sums are rounded too.
+ */
+static void
+fill_doubt(const Surroundings *surroundings, const Network *network, float *doubt)
+{
+	const Layer *first = &network->layer[0];
+	const Layer *last = &network->layer[network->layers - 1];
+	double		unit = 2.1 * UNIT_ROUNDOFF;
+	int			k;
+
+	memset(doubt, 0, 2 * (size_t) network->outputs * sizeof(float));
+	if (network->layers == 2)
+	{
+		float	   *squares = surroundings->allocate(surroundings->arena, network->hidden * sizeof(float));
+
+		add_column_squares(surroundings, first, NULL, squares);
+		add_column_squares(surroundings, last, squares, doubt);
+		add_column_squares(surroundings, last, NULL, doubt + network->outputs);
+	}
+	else
+		add_column_squares(surroundings, first, NULL, doubt);
+	for (k = 0; k < network->outputs; k++)
+	{
+		doubt[k] = unit * roundings(network, network->inputs) * sqrt(doubt[k]);
+		doubt[network->outputs + k] = unit * roundings(network, network->hidden) *
+			sqrt(doubt[network->outputs + k]);
+	}
+}
+
+void
+network_prepare(const Surroundings *surroundings, Network *network)
+{
+	if (network->doubt == NULL)
+		network->doubt = surroundings->allocate(surroundings->arena,
+												2 * (size_t) network->outputs * sizeof(float));
+	fill_doubt(surroundings, network, network->doubt);
+}
+
+/* One row of features: its non-zeros, or all of it with column NULL. */
+typedef struct Row
+{
+	int			count;
+	const float *value;
+	const int32_t *column;
+} Row;
+
+static Row
+features_row(const Features *features, int i)
+{
+	Row			row;
+
+	if (features->dense != NULL)
+	{
+		row.count = features->columns;
+		row.value = features->dense + (size_t) i * features->columns;
+		row.column = NULL;
+	}
+	else
+	{
+		row.count = features->row_start[i + 1] - features->row_start[i];
+		row.value = features->value + features->row_start[i];
+		row.column = features->column + features->row_start[i];
+	}
+	return row;
+}
+
+/*
+ * Output k of a layer in double, its terms in the order of the inputs.  A zero
+ * adds nothing, so dense and sparse rows give the same sum.
+ */
+static double
+exact_output(const Layer *layer, const Row *row, int k)
+{
+	double		sum = layer->bias[k];
+	int			i;
+
+	for (i = 0; i < row->count; i++)
+	{
+		size_t		input = row->column != NULL ? row->column[i] : i;
+
+		if (row->value[i] != 0)
+			sum += (double) row->value[i] * layer->weight[input * layer->outputs + k];
+	}
+	return sum;
+}
+
+/* Hidden units computed at a time, and outputs recomputed at a time: on the stack. */
+#define UNITS 256
+#define OUTPUTS 64
+
+/* Outputs of one row to be recomputed. */
+typedef struct Wanted
+{
+	int			count;
+	int			output[OUTPUTS];
+	double		sum[OUTPUTS];
+} Wanted;
+
+/*
+ * Compute hidden units from … in double and add their share to the wanted
+ * sums.  Inputs, blocks and units come in ascending order, so the order of
+ * terms is fixed here too.
+ */
+static void
+add_exact_units(const Network *network, const Row *row, int from, Wanted *wanted)
+{
+	const Layer *first = &network->layer[0];
+	const Layer *last = &network->layer[1];
+	int			count = network->hidden - from < UNITS ? network->hidden - from : UNITS;
+	double		hidden[UNITS];
+	int			i;
+	int			j;
+	int			k;
+
+	for (j = 0; j < count; j++)
+		hidden[j] = first->bias[from + j];
+	for (i = 0; i < row->count; i++)
+	{
+		size_t		input = row->column != NULL ? row->column[i] : i;
+		const float *weight = first->weight + input * first->outputs + from;
+		double		x = row->value[i];
+
+		if (x != 0)
+			for (j = 0; j < count; j++)
+				hidden[j] += x * weight[j];
+	}
+	for (j = 0; j < count; j++)
+	{
+		const float *weight = last->weight + (size_t) (from + j) * last->outputs;
+
+		if (hidden[j] > 0)
+			for (k = 0; k < wanted->count; k++)
+				wanted->sum[k] += hidden[j] * weight[wanted->output[k]];
+	}
+}
+
+/* Settle the wanted outputs: by one dot product each, or through the hidden layer. */
+static void
+settle(const Surroundings *surroundings, const Network *network, const Row *row, Wanted *wanted, float *h)
+{
+	int			from;
+	int			k;
+
+	for (k = 0; k < wanted->count; k++)
+		wanted->sum[k] = network->layers == 1 ?
+			exact_output(&network->layer[0], row, wanted->output[k]) :
+			network->layer[1].bias[wanted->output[k]];
+	for (from = 0; from < network->hidden; from += UNITS)
+	{
+		add_exact_units(network, row, from, wanted);
+		if ((size_t) row->count * UNITS > PATIENCE / 64)
+			surroundings->interrupt();
+	}
+	for (k = 0; k < wanted->count; k++)
+		h[wanted->output[k]] = wanted->sum[k] > 0 ? 1 : -1;
+	wanted->count = 0;
+}
+
+/* Replace the outputs of a row that rounding could have moved across zero by ±1. */
+static void
+settle_row(const Surroundings *surroundings, const Network *network, const Row *row,
+		   const float *hidden, const float *doubt, float *h)
+{
+	const VectorLoops *loops = vector_loops();
+	int			outputs = network->outputs;
+	float		length = sqrtf(loops->dot(row->value, row->value, row->count) + 1);
+	float		hidden_length = 0;
+	Wanted		wanted;
+	int			k;
+
+	if (network->layers == 2)
+		hidden_length = sqrtf(loops->dot(hidden, hidden, network->hidden) + 1);
+	wanted.count = 0;
+	for (k = 0; k < outputs; k++)
+	{
+		if (!(fabsf(h[k]) < doubt[k] * length + doubt[outputs + k] * hidden_length))
+			continue;
+		wanted.output[wanted.count++] = k;
+		if (wanted.count == OUTPUTS)
+			settle(surroundings, network, row, &wanted, h);
+	}
+	if (wanted.count > 0)
+		settle(surroundings, network, row, &wanted, h);
+}
+
+/* The bits of one row, the first output in the highest bit of the first byte. */
+static void
+pack_row(const float *h, int outputs, uint8_t *code)
+{
+	int			k;
+
+	memset(code, 0, ((size_t) outputs + 7) / 8);
+	for (k = 0; k < outputs; k++)
+		code[k / 8] |= (h[k] > 0) << (7 - k % 8);
+}
+
+void
+network_encode(const Surroundings *surroundings, const Network *network,
+			   const Features *features, float *scratch, float *outputs,
+			   uint8_t *codes)
+{
+	const float *doubt = network->doubt;
+	size_t		bytes = (network->outputs + 7) / 8;
+	size_t		work = 0;
+	int			i;
+
+	if (doubt == NULL)
+	{
+		float	   *filled = surroundings->allocate(surroundings->arena,
+													2 * (size_t) network->outputs * sizeof(float));
+
+		fill_doubt(surroundings, network, filled);
+		doubt = filled;
+	}
+	network_forward(surroundings, network, features, scratch, outputs);
+	for (i = 0; i < features->rows; i++)
+	{
+		float	   *h = outputs + (size_t) i * network->outputs;
+		Row			row = features_row(features, i);
+
+		settle_row(surroundings, network, &row,
+				   network->layers == 2 ? scratch + (size_t) i * network->hidden : NULL, doubt, h);
+		pack_row(h, network->outputs, codes + i * bytes);
+		work += row.count + network->hidden + network->outputs;
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+}
