@@ -7,12 +7,14 @@
 #include "xmhash.h"
 
 #include "hamming.h"
+#include "nodes/nodes.h"
 #include "utils/varbit.h"
 
 /*
  * A bitcode has the bytes of core's bit varying, VarBit: varlena header, bit
- * length, bits MSB first, the unused bits of the last byte zero.  So casts
- * from bit and bit varying are binary coercible.
+ * length, bits MSB first, the unused bits of the last byte zero.  What differs
+ * is that it always has 1 to BITCODE_MAX_BITS bits: every way in checks that,
+ * so whoever reads a code may rely on it.
  */
 typedef VarBit Bitcode;
 
@@ -27,11 +29,79 @@ typedef VarBit Bitcode;
 #define BITCODE_DATA(c)			VARBITS(c)
 #define BITCODE_WORDS(c)		HAMMING_WORDS(BITCODE_BITS(c))
 
+/*
+ * A code looked at where it lies.  Stored codes of up to 976 bits carry a
+ * header of one byte, which puts the rest at any address: a Bitcode pointer
+ * would have to copy them first, so what runs once a row uses this instead.
+ */
+typedef struct BitcodeView
+{
+	int			bits;
+	int			bytes;
+	const uint8 *data;
+	struct varlena *varlena;	/* the datum itself, or its detoasted copy */
+} BitcodeView;
+
+static inline BitcodeView
+DatumGetBitcodeView(Datum datum)
+{
+	BitcodeView view;
+	int32		bits;
+
+	view.varlena = PG_DETOAST_DATUM_PACKED(datum);
+	memcpy(&bits, VARDATA_ANY(view.varlena), sizeof(bits));
+	view.bits = bits;
+	view.bytes = (bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE;
+	view.data = (const uint8 *) VARDATA_ANY(view.varlena) + sizeof(bits);
+	return view;
+}
+
+#define PG_GETARG_BITCODE_VIEW(n)	DatumGetBitcodeView(PG_GETARG_DATUM(n))
+
+/* Free a detoasted copy: for functions a sort or an index calls without end. */
+static inline void
+bitcode_view_release(const BitcodeView *view, Datum datum)
+{
+	if ((Pointer) view->varlena != DatumGetPointer(datum))
+		pfree(view->varlena);
+}
+
+/* Word i of a code, bytes in memory order, zero beyond the end. */
+static inline uint64
+bitcode_view_word(const BitcodeView *view, int i)
+{
+	uint64		word = 0;
+	int			rest = view->bytes - i * (int) sizeof(word);
+
+	if (rest >= (int) sizeof(word))
+		memcpy(&word, view->data + i * sizeof(word), sizeof(word));
+	else
+		memcpy(&word, view->data + i * sizeof(word), rest);
+	return word;
+}
+
 /* A new code of that many bits, all zero. */
 extern Bitcode *bitcode_make(int bits);
 
 /* Copy a code into HAMMING_WORDS(bits) words, zero padded, and back. */
 extern void bitcode_to_words(const Bitcode *code, uint64 *words);
 extern Bitcode *bitcode_from_words(const uint64 *words, int bits);
+
+/*
+ * Checks of a length: that a code may have it at all, that it is what a type
+ * modifier asks for (negative: any), that two codes can be compared.  The
+ * first two give false where the caller's error context collects soft errors.
+ */
+extern bool bitcode_check_length(int64 bits, Node *escontext);
+extern bool bitcode_check_typmod(int bits, int32 typmod, Node *escontext);
+extern void bitcode_lengths_differ(int a, int b) pg_attribute_noreturn();
+
+/* Soft errors exist since PostgreSQL 16; before, every error is raised. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#define bitcode_error(escontext, ...) errsave(escontext, __VA_ARGS__)
+#else
+#define bitcode_error(escontext, ...) ereport(ERROR, __VA_ARGS__)
+#endif
 
 #endif							/* CODE_H */

@@ -7,6 +7,9 @@
 
 #include "hamming.h"
 
+/* Before PostgreSQL 16 the macro does not export the function it defines. */
+extern XMHASH_EXPORT const Pg_magic_struct *PG_MAGIC_FUNCTION_NAME(void);
+
 #ifdef PG_MODULE_MAGIC_EXT
 PG_MODULE_MAGIC_EXT(.name = "xmhash", .version = "1.0");
 #else
@@ -19,6 +22,7 @@ void
 _PG_init(void)
 {
 	hamming_init();
+	code_init();
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("xmhash");
 #else

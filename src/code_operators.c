@@ -1,0 +1,215 @@
+/*
+ * code_operators.c: bitwise operators and parts of codes, as core has them for
+ * bit, with the length rules of bitcode.
+ */
+#include "code.h"
+
+#include "common/int.h"
+
+XMHASH_FUNCTION(bitcode_and);
+XMHASH_FUNCTION(bitcode_or);
+XMHASH_FUNCTION(bitcode_xor);
+XMHASH_FUNCTION(bitcode_not);
+XMHASH_FUNCTION(bitcode_concat);
+XMHASH_FUNCTION(bitcode_length);
+XMHASH_FUNCTION(bitcode_bit_count);
+XMHASH_FUNCTION(bitcode_get_bit);
+XMHASH_FUNCTION(bitcode_substring);
+XMHASH_FUNCTION(bitcode_substring_from);
+
+/* The bits of the last byte that belong to a code. */
+static inline uint8
+last_byte_mask(int bits)
+{
+	return (uint8) (0xFF << ((BITS_PER_BYTE - bits % BITS_PER_BYTE) % BITS_PER_BYTE));
+}
+
+/* A new code with the bits of a, to be combined in place with those of b. */
+static Bitcode *
+copy_for_pair(const BitcodeView *a, const BitcodeView *b)
+{
+	Bitcode    *result;
+
+	if (a->bits != b->bits)
+		bitcode_lengths_differ(a->bits, b->bits);
+	result = bitcode_make(a->bits);
+	memcpy(BITCODE_DATA(result), a->data, a->bytes);
+	return result;
+}
+
+Datum
+bitcode_and(PG_FUNCTION_ARGS)
+{
+	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	Bitcode    *result = copy_for_pair(&a, &b);
+
+	for (int i = 0; i < b.bytes; i++)
+		BITCODE_DATA(result)[i] &= b.data[i];
+	PG_RETURN_BITCODE_P(result);
+}
+
+Datum
+bitcode_or(PG_FUNCTION_ARGS)
+{
+	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	Bitcode    *result = copy_for_pair(&a, &b);
+
+	for (int i = 0; i < b.bytes; i++)
+		BITCODE_DATA(result)[i] |= b.data[i];
+	PG_RETURN_BITCODE_P(result);
+}
+
+Datum
+bitcode_xor(PG_FUNCTION_ARGS)
+{
+	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	Bitcode    *result = copy_for_pair(&a, &b);
+
+	for (int i = 0; i < b.bytes; i++)
+		BITCODE_DATA(result)[i] ^= b.data[i];
+	PG_RETURN_BITCODE_P(result);
+}
+
+Datum
+bitcode_not(PG_FUNCTION_ARGS)
+{
+	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	Bitcode    *result = bitcode_make(code.bits);
+
+	for (int i = 0; i < code.bytes; i++)
+		BITCODE_DATA(result)[i] = ~code.data[i];
+	BITCODE_DATA(result)[code.bytes - 1] &= last_byte_mask(code.bits);
+	PG_RETURN_BITCODE_P(result);
+}
+
+Datum
+bitcode_concat(PG_FUNCTION_ARGS)
+{
+	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	int			shift = a.bits % BITS_PER_BYTE;
+	Bitcode    *result;
+	uint8	   *tail;
+	int			tail_bytes;
+
+	bitcode_check_length((int64) a.bits + b.bits, NULL);
+	result = bitcode_make(a.bits + b.bits);
+	memcpy(BITCODE_DATA(result), a.data, a.bytes);
+
+	/* The bits of b start within the last byte of a, or right behind it. */
+	tail = BITCODE_DATA(result) + a.bits / BITS_PER_BYTE;
+	tail_bytes = BITCODE_BYTES(result) - a.bits / BITS_PER_BYTE;
+	for (int i = 0; i < b.bytes; i++)
+	{
+		tail[i] |= b.data[i] >> shift;
+		if (i + 1 < tail_bytes)
+			tail[i + 1] |= b.data[i] << (BITS_PER_BYTE - shift);
+	}
+	PG_RETURN_BITCODE_P(result);
+}
+
+/*
+ * Only the bit length is needed, which stands at the beginning, so a code kept
+ * out of line is not fetched whole.
+ */
+Datum
+bitcode_length(PG_FUNCTION_ARGS)
+{
+	struct varlena *start = (struct varlena *) PG_DETOAST_DATUM_SLICE(PG_GETARG_DATUM(0), 0, sizeof(int32));
+	int32		bits;
+
+	memcpy(&bits, VARDATA_ANY(start), sizeof(bits));
+	PG_RETURN_INT32(bits);
+}
+
+Datum
+bitcode_bit_count(PG_FUNCTION_ARGS)
+{
+	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+
+	PG_RETURN_INT64(hamming_kernels->weight(code.data, code.bytes));
+}
+
+/* Bits count from 0 at the left, as in core. */
+Datum
+bitcode_get_bit(PG_FUNCTION_ARGS)
+{
+	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	int64		n = PG_GETARG_INT64(1);
+
+	if (n < 0 || n >= code.bits)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("bit index %lld out of valid range (0..%d)",
+						(long long) n, code.bits - 1)));
+	PG_RETURN_INT32((code.data[n / BITS_PER_BYTE] >> (7 - n % BITS_PER_BYTE)) & 1);
+}
+
+/* The bits first … end - 1 of a code, counted from 0 and within it. */
+static Bitcode *
+cut(const BitcodeView *code, int first, int end)
+{
+	Bitcode    *result = bitcode_make(end - first);
+	const uint8 *source = code->data + first / BITS_PER_BYTE;
+	int			source_bytes = code->bytes - first / BITS_PER_BYTE;
+	int			shift = first % BITS_PER_BYTE;
+
+	for (int i = 0; i < BITCODE_BYTES(result); i++)
+	{
+		uint8		byte = source[i] << shift;
+
+		if (i + 1 < source_bytes)
+			byte |= source[i + 1] >> (BITS_PER_BYTE - shift);
+		BITCODE_DATA(result)[i] = byte;
+	}
+	BITCODE_DATA(result)[BITCODE_BYTES(result) - 1] &= last_byte_mask(end - first);
+	return result;
+}
+
+/*
+ * As in SQL, positions count from 1 and what lies outside the code is left
+ * out.  There is no code without bits, so an empty part is an error.
+ */
+static Datum
+substring(const BitcodeView *code, int64 from, int64 end)
+{
+	int64		first = Max(from, 1) - 1;
+
+	end = Min(end - 1, code->bits);
+	if (first >= end)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
+				 errmsg("substring from position %lld of a bitcode of %d bits is empty",
+						(long long) from, code->bits),
+				 errdetail("A bitcode has 1 to %d bits.", BITCODE_MAX_BITS)));
+	PG_RETURN_BITCODE_P(cut(code, (int) first, (int) end));
+}
+
+Datum
+bitcode_substring(PG_FUNCTION_ARGS)
+{
+	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	int64		from = PG_GETARG_INT64(1);
+	int64		length = PG_GETARG_INT64(2);
+	int64		end;
+
+	if (length < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SUBSTRING_ERROR),
+				 errmsg("negative substring length %lld not allowed",
+						(long long) length)));
+	if (pg_add_s64_overflow(from, length, &end))
+		end = PG_INT64_MAX;
+	return substring(&code, from, end);
+}
+
+Datum
+bitcode_substring_from(PG_FUNCTION_ARGS)
+{
+	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+
+	return substring(&code, PG_GETARG_INT64(1), PG_INT64_MAX);
+}
