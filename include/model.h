@@ -18,7 +18,7 @@
 #define MODEL_MOST_NAME 255
 #define MODEL_PART_BYTES (16 * 1024 * 1024)
 
-/* Settings, see model_init.c. */
+/* Settings, see model_memory.c. */
 extern int	xmhash_threads;
 extern int	xmhash_train_work_mem;
 extern bool xmhash_progress;
@@ -91,6 +91,8 @@ extern void model_layout(const ModelRow *row, float *floats, const Surroundings 
 extern size_t model_floats(const ModelRow *row);
 extern void model_write_parts(const ModelTables *tables, const char *table,
 							  const pg_uuid_t *id, const float *floats, size_t count);
+extern void model_check_parts(const ModelTables *tables, const char *table, const char *name,
+							  const pg_uuid_t *id, size_t count);
 extern void model_read_parts(const ModelTables *tables, const char *table, const char *name,
 							 const pg_uuid_t *id, float *floats, size_t count);
 
@@ -98,12 +100,19 @@ extern void model_read_parts(const ModelTables *tables, const char *table, const
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
 extern void model_start_blas(void);
 
+/* model_load.c: from tables to networks that take raw features. */
+extern void model_load(const ModelTables *tables, const ModelRow *row,
+					   const Surroundings *surroundings, Network network[2]);
+
 /* model_cache.c: decoded models of this backend. */
 typedef struct CachedModel
 {
+	struct CachedModel *next;
 	pg_uuid_t	id;
 	char		name[MODEL_MOST_NAME + 1];
+	int			name_length;
 	Oid			owner;
+	uint64		generation;		/* at which name and owner were found */
 	int			bits;
 	Network		network[2];		/* with shift and scale folded in */
 	float	   *scratch;		/* [greatest hidden] */
@@ -111,20 +120,11 @@ typedef struct CachedModel
 	int32_t    *column;			/* [greatest dimensions], for sparse rows */
 	float	   *value;
 	MemoryContext context;
-	size_t		bytes;
-	uint64		used;
+	uint64		used;			/* when, to evict the one unused longest */
 } CachedModel;
 
-extern uint64 model_generation;
+extern uint64 model_generation; /* changes when any cached model may be out of date */
 extern void model_cache_init(void);
-extern CachedModel *model_cache_get(Oid function, const char *name, size_t length);
-extern void model_fold(const ModelRow *row, ModelWeights *weights);
-
-/* model_features.c: real[] values as vectors. */
-typedef struct ModelVector
-{
-	int			count;
-	const float *values;
-} ModelVector;
+extern CachedModel *model_cache_get(Oid function, const char *name, int length);
 
 #endif							/* MODEL_H */
