@@ -518,3 +518,50 @@ COMMENT ON FUNCTION xmhash_bag_of_words(tsvector, integer)
 ------------------------------------------------------------------------
 -- Evaluation
 ------------------------------------------------------------------------
+
+CREATE FUNCTION average_precision_add(internal, boolean) RETURNS internal
+  AS 'MODULE_PATHNAME', 'average_precision_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION average_precision_add(internal, boolean) IS 'aggregate transition function';
+CREATE FUNCTION average_precision_add_k(internal, boolean, integer) RETURNS internal
+  AS 'MODULE_PATHNAME', 'average_precision_add_k' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION average_precision_add_k(internal, boolean, integer) IS 'aggregate transition function';
+CREATE FUNCTION average_precision_result(internal) RETURNS double precision
+  AS 'MODULE_PATHNAME', 'average_precision_result' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION average_precision_result(internal) IS 'aggregate final function';
+
+-- The order of rows is the ranking, so there is nothing to combine.
+CREATE AGGREGATE average_precision(relevant boolean) (
+  SFUNC = average_precision_add, STYPE = internal, SSPACE = 64,
+  FINALFUNC = average_precision_result, FINALFUNC_MODIFY = READ_ONLY,
+  PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE average_precision(boolean) IS
+  'average precision of a ranking: average_precision(relevant ORDER BY distance, id)';
+CREATE AGGREGATE average_precision(relevant boolean, k integer) (
+  SFUNC = average_precision_add_k, STYPE = internal, SSPACE = 64,
+  FINALFUNC = average_precision_result, FINALFUNC_MODIFY = READ_ONLY,
+  PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE average_precision(boolean, integer) IS
+  'average precision of the first k ranks, over the lesser of k and the number of relevant rows';
+
+-- They read tables, temporary ones too, through queries of their own: stable,
+-- and not for parallel workers.
+CREATE FUNCTION xmhash_evaluate(
+    queries regclass, query_code name, database regclass, database_code name,
+    label_column name, k integer DEFAULT NULL,
+    OUT queries bigint, OUT queries_without_relevant bigint,
+    OUT map double precision, OUT map_storage_order double precision,
+    OUT precision_at_k double precision, OUT recall_at_k double precision,
+    OUT ndcg_at_k double precision)
+  AS 'MODULE_PATHNAME', 'xmhash_evaluate' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_evaluate(regclass, name, regclass, name, name, integer) IS
+  'mean average precision, precision, recall and NDCG of rankings by Hamming distance';
+CREATE FUNCTION xmhash_precision_recall(
+    queries regclass, query_code name, database regclass, database_code name,
+    label_column name, k integer DEFAULT NULL)
+  RETURNS TABLE (kind text, "position" integer, "precision" double precision,
+                 recall double precision, queries bigint)
+  AS 'MODULE_PATHNAME', 'xmhash_precision_recall' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_precision_recall(regclass, name, regclass, name, name, integer) IS
+  'precision and recall within each Hamming radius, and among the first rows to each rank';

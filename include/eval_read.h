@@ -1,0 +1,55 @@
+/*
+ * eval_read.h: the server's side of evaluation: rows out of relations, and a
+ * metric's surroundings.
+ */
+#ifndef EVAL_READ_H
+#define EVAL_READ_H
+
+#include "xmhash.h"
+
+#include "eval.h"
+#include "label.h"
+
+/* Codes and label sets of a relation's rows. */
+typedef struct EvalItems
+{
+	int			rows;
+	int			room;
+	int			bits;			/* 0: no code yet */
+	int			words;
+	uint64	   *codes;			/* [rows × words] */
+	int32	   *set;			/* [rows] */
+	int64		without_code;	/* rows left out */
+	MemoryContext context;
+} EvalItems;
+
+/* Everything a metric is computed from. */
+typedef struct EvalInput
+{
+	EvalItems	queries;
+	EvalItems	database;
+	EvalSets	sets;
+	Surroundings surroundings;
+} EvalInput;
+
+/* Where the rows come from, as SQL says it. */
+typedef struct EvalSource
+{
+	Oid			queries;
+	const char *query_code;
+	Oid			database;
+	const char *database_code;
+	const char *label_column;
+} EvalSource;
+
+/*
+ * Read both relations as the calling user, with the calling query's snapshot;
+ * `function` is the SQL function that asks, whose schema has the type bitcode.
+ * Notices say how many rows have no code.
+ */
+extern void eval_read(EvalInput *input, const EvalSource *source, Oid function);
+
+/* The metrics' evaluator over what was read. */
+extern Evaluator *eval_evaluator(const EvalInput *input, int64 k);
+
+#endif							/* EVAL_READ_H */
