@@ -494,6 +494,11 @@ CREATE PROCEDURE xmhash_train(
 COMMENT ON PROCEDURE xmhash_train(text, regclass, name, name, integer, text, name, jsonb)
     IS 'train a model on pairs of image and text features; outside a transaction block it commits every epoch';
 
+CREATE PROCEDURE xmhash_train_resume(model text)
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE xmhash_train_resume(text)
+    IS 'go on with an interrupted training from its last checkpoint, to the weights of an uninterrupted one';
+
 CREATE FUNCTION xmhash_encode_image(model text, features real[]) RETURNS bitcode
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION xmhash_encode_image(text, real[]) IS 'code of an image by a trained model';

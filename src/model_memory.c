@@ -3,6 +3,7 @@
  */
 #include "model.h"
 
+#include <limits.h>
 #include <unistd.h>
 
 #include "miscadmin.h"
