@@ -74,6 +74,7 @@ extern const HammingKernels hamming_popcnt;
 extern const HammingKernels hamming_avx2;
 extern const HammingKernels hamming_avx512;
 #elif defined(__aarch64__)
+extern const HammingKernels hamming_popcnt;
 extern const HammingKernels hamming_neon;
 #endif
 
@@ -86,11 +87,11 @@ extern const HammingKernels hamming_neon;
 static inline void
 hamming_prefetch(const void *start, size_t bytes)
 {
-	const char *line = start;
-	size_t		offset;
+	uintptr_t	end = (uintptr_t) start + bytes;
+	uintptr_t	line;
 
-	for (offset = 0; offset < bytes; offset += 64)
-		__builtin_prefetch(line + offset, 0, 2);
+	for (line = (uintptr_t) start & ~(uintptr_t) 63; line < end; line += 64)
+		__builtin_prefetch((const void *) line, 0, 2);
 }
 
 #endif							/* HAMMING_H */

@@ -8,31 +8,13 @@
  *		LOOPS_TABLE		the table to define, e.g. hamming_scalar
  *		LOOPS_TARGET	function attributes that enable the instructions
  *		LOOPS_COUNT(x)	number of set bits of an uint64
- *
- * The loops take the number of words as an argument that is a constant where
- * 64, 128 and 256 bits are special-cased: inlined, each becomes its own loop
- * without an inner one.
  */
 #include <string.h>
 
-#define LOOPS_INLINE LOOPS_TARGET static inline __attribute__((always_inline))
-
-/* Calls `loop` with the number of words as a constant for the usual lengths. */
-#define LOOPS_SPECIALIZE(loop, words, ...) \
-	switch (words) \
-	{ \
-		case 1: \
-			return loop(1, __VA_ARGS__); \
-		case 2: \
-			return loop(2, __VA_ARGS__); \
-		case 4: \
-			return loop(4, __VA_ARGS__); \
-		default: \
-			return loop(words, __VA_ARGS__); \
-	}
+#include "hamming_kernel.h"
 
 /* The next 8 bytes, or the last few of a string padded with zeros. */
-LOOPS_INLINE uint64_t
+LOOPS_TARGET HAMMING_INLINE uint64_t
 load_bytes(const uint8_t *bytes, size_t size)
 {
 	uint64_t	word = 0;
@@ -75,7 +57,7 @@ loops_weight(const uint8_t *a, size_t bytes)
 	return weight;
 }
 
-LOOPS_INLINE int
+LOOPS_TARGET HAMMING_INLINE int
 code_distance(int words, const uint64_t *a, const uint64_t *b)
 {
 	int			distance = 0;
@@ -86,7 +68,7 @@ code_distance(int words, const uint64_t *a, const uint64_t *b)
 	return distance;
 }
 
-LOOPS_INLINE void
+LOOPS_TARGET HAMMING_INLINE void
 distances_loop(int words, const uint64_t *query, const uint64_t *codes,
 			   int count, uint16_t *distances)
 {
@@ -100,10 +82,10 @@ LOOPS_TARGET static void
 loops_distances(const uint64_t *query, const uint64_t *codes,
 				int words, int count, uint16_t *distances)
 {
-	LOOPS_SPECIALIZE(distances_loop, words, query, codes, count, distances);
+	HAMMING_SPECIALIZE(distances_loop, words, query, codes, count, distances);
 }
 
-LOOPS_INLINE int
+LOOPS_TARGET HAMMING_INLINE int
 within_loop(int words, const uint64_t *query, const uint64_t *codes,
 			int count, int bound, uint32_t *positions, uint16_t *distances)
 {
@@ -114,7 +96,7 @@ within_loop(int words, const uint64_t *query, const uint64_t *codes,
 	{
 		int			distance = code_distance(words, query, codes);
 
-		if (__builtin_expect(distance <= bound, 0))
+		if (HAMMING_RARE(distance <= bound))
 		{
 			positions[found] = i;
 			distances[found++] = distance;
@@ -128,11 +110,11 @@ loops_within(const uint64_t *query, const uint64_t *codes,
 			 int words, int count, int bound,
 			 uint32_t *positions, uint16_t *distances)
 {
-	LOOPS_SPECIALIZE(within_loop, words, query, codes, count, bound,
-					 positions, distances);
+	HAMMING_SPECIALIZE(within_loop, words, query, codes, count, bound,
+					   positions, distances);
 }
 
-LOOPS_INLINE int
+LOOPS_TARGET HAMMING_INLINE int
 nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 			 int count, uint16_t *distance)
 {
@@ -158,7 +140,7 @@ LOOPS_TARGET static int
 loops_nearest(const uint64_t *query, const uint64_t *codes,
 			  int words, int count, uint16_t *distance)
 {
-	LOOPS_SPECIALIZE(nearest_loop, words, query, codes, count, distance);
+	HAMMING_SPECIALIZE(nearest_loop, words, query, codes, count, distance);
 }
 
 const HammingKernels LOOPS_TABLE = {

@@ -4,7 +4,7 @@
  * The reference the other kernels are tested against, and what runs on a
  * processor without any of their instruction sets.
  */
-#include "hamming.h"
+#include "hamming_kernel.h"
 
 /*
  * Set bits of a word, counted in parallel in fields of 2, 4 and 8 bits: every
