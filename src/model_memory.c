@@ -1,0 +1,80 @@
+/*
+ * model_memory.c: the numeric core's surroundings in the server, and settings.
+ */
+#include "model.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#define ALIGNMENT 64
+
+int			xmhash_threads;
+int			xmhash_train_work_mem;
+bool		xmhash_progress;
+
+/* Zeroed, aligned memory that goes away with its context. */
+static void *
+allocate(void *arena, size_t bytes)
+{
+	char	   *memory = MemoryContextAllocExtended(arena, bytes + ALIGNMENT,
+													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	return (void *) TYPEALIGN(ALIGNMENT, memory);
+}
+
+static void
+interrupt(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+model_surroundings(Surroundings *surroundings, MemoryContext arena)
+{
+	surroundings->allocate = allocate;
+	surroundings->arena = arena;
+	surroundings->interrupt = interrupt;
+}
+
+/* Load BLAS when first needed, and give it as many threads as allowed now. */
+void
+model_start_blas(void)
+{
+	char		message[256];
+
+	if (!blas_load(message, sizeof(message)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FILE),
+				 errmsg("could not load the OpenBLAS library"),
+				 errdetail_internal("%s", message),
+				 errhint("On Debian, install the package libopenblas0-pthread.")));
+	if (blas_threads() != xmhash_threads)
+		blas_set_threads(xmhash_threads);
+}
+
+void
+model_init(void)
+{
+	long		cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	DefineCustomIntVariable("xmhash.threads",
+							"Sets the number of threads for matrix products in a session.",
+							"The default is the number of processors.",
+							&xmhash_threads, Min(Max(cores, 1), 1024), 1, 1024,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("xmhash.train_work_mem",
+							"Sets the memory for training rows, beyond which they go to a temporary file.",
+							NULL,
+							&xmhash_train_work_mem, 1024 * 1024, 64, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("xmhash.progress",
+							 "Reports the progress of training and of encoding tables to the client.",
+							 NULL,
+							 &xmhash_progress, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	model_cache_init();
+}

@@ -1,0 +1,84 @@
+"""The numeric core through its harness (test/unit/harness.c), for NumPy."""
+import ctypes
+import os
+
+import numpy as np
+
+FLOATS = ctypes.POINTER(ctypes.c_float)
+BYTES = ctypes.POINTER(ctypes.c_uint8)
+
+
+def load(path):
+    core = ctypes.CDLL(os.path.abspath(path))
+    core.harness_open.restype = ctypes.c_void_p
+    core.harness_version.restype = ctypes.c_char_p
+    core.harness_permutation.restype = ctypes.POINTER(ctypes.c_int32)
+    return core
+
+
+def floats(matrix):
+    return matrix.ctypes.data_as(FLOATS)
+
+
+class Session:
+    """One training: options, data, epochs, state, codes."""
+
+    def __init__(self, core, method, image, text, labels=None, threads=1,
+                 image_sparse=False, text_sparse=False, **options):
+        self.core = core
+        self.pointer = ctypes.c_void_p(core.harness_open(0 if method == 'jdsh' else 1, threads))
+        for name, value in options.items():
+            known = core.harness_option(self.pointer, name.encode(), ctypes.c_double(value))
+            assert known, f'no option {name}'
+        image = np.ascontiguousarray(image, np.float32)
+        text = np.ascontiguousarray(text, np.float32)
+        classes = 0
+        pointer = None
+        if labels is not None:
+            labels = np.ascontiguousarray(labels, np.uint8)
+            classes = labels.shape[1]
+            pointer = labels.ctypes.data_as(BYTES)
+        self.rows = len(image)
+        self.bits = int(options.get('bits', 64))
+        core.harness_data(self.pointer, len(image), floats(image), image.shape[1], int(image_sparse),
+                          floats(text), text.shape[1], int(text_sparse), pointer, classes)
+
+    def fit(self):
+        fit = (ctypes.c_double * 7)()
+        self.core.harness_fit(self.pointer, fit)
+        return dict(zip(('minimum', 'maximum', 'mode', 'sigma', 'b', 'low', 'high'), fit))
+
+    def epoch(self, number):
+        loss = ctypes.c_double()
+        terms = (ctypes.c_double * 6)()
+        finite = self.core.harness_epoch(self.pointer, number, ctypes.byref(loss), terms)
+        assert finite, 'the loss is not finite'
+        return loss.value, list(terms)
+
+    def permutation(self):
+        return np.ctypeslib.as_array(self.core.harness_permutation(self.pointer), (self.rows,)).copy()
+
+    def state(self):
+        """Name → view of the array itself: writing to it changes the training."""
+        result = {}
+        name, data, count = ctypes.c_char_p(), FLOATS(), ctypes.c_size_t()
+        while self.core.harness_state(self.pointer, len(result), ctypes.byref(name),
+                                      ctypes.byref(data), ctypes.byref(count)):
+            result[name.value.decode()] = np.ctypeslib.as_array(data, (count.value,))
+        return result
+
+    def dropout(self, epoch, step, text, shape):
+        factors = np.empty(shape, np.float32)
+        self.core.harness_dropout(self.pointer, epoch, step, int(text), factors.size, floats(factors))
+        return factors
+
+    def encode(self, modality, matrix):
+        """Codes as 0/1, [rows × bits]."""
+        matrix = np.ascontiguousarray(matrix, np.float32)
+        codes = np.empty((len(matrix), (self.bits + 7) // 8), np.uint8)
+        self.core.harness_encode(self.pointer, int(modality == 'text'), floats(matrix),
+                                 len(matrix), codes.ctypes.data_as(BYTES))
+        return np.unpackbits(codes, axis=1)[:, :self.bits]
+
+    def close(self):
+        self.core.harness_close(self.pointer)

@@ -1,0 +1,320 @@
+/*
+ * harness.c: the numeric core behind a few plain functions, for the Python
+ * scripts of test/unit and test/bench (ctypes), compiled with the core into a
+ * shared object of its own.  Memory is malloc's and goes with the session.
+ */
+#define _GNU_SOURCE
+#include "trainer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* One modality of the training set: dense, or compressed sparse rows. */
+typedef struct Table
+{
+	int			columns;
+	float	   *dense;
+	int32_t    *row_start;
+	int32_t    *column;
+	float	   *value;
+
+	/* the batch handed out last */
+	float	   *batch;
+	int32_t    *batch_start;
+	int32_t    *batch_column;
+	float	   *batch_value;
+} Table;
+
+typedef struct Block
+{
+	struct Block *next;
+	void	   *memory;
+} Block;
+
+/* A training set, a trainer and all their memory. */
+typedef struct Session
+{
+	Block	   *blocks;
+	Surroundings surroundings;
+	TrainOptions options;
+	BatchSource source;
+	Table		image;
+	Table		text;
+	uint8_t    *labels;
+	uint8_t    *batch_labels;
+	Trainer    *trainer;
+	size_t		allocated;
+} Session;
+
+static void *
+allocate(void *arena, size_t bytes)
+{
+	Session    *session = arena;
+	Block	   *block = malloc(sizeof(Block));
+	size_t		rounded = (bytes + 63) & ~(size_t) 63;
+
+	if (posix_memalign(&block->memory, 64, rounded > 0 ? rounded : 64) != 0)
+		abort();
+	memset(block->memory, 0, rounded);
+	block->next = session->blocks;
+	session->blocks = block;
+	session->allocated += rounded;
+	return block->memory;
+}
+
+static void
+interrupt(void)
+{
+}
+
+/* Keep a dense matrix, or its non-zeros. */
+static void
+table_fill(Session *session, Table *table, const float *matrix, int rows, int columns, bool sparse, int batch)
+{
+	size_t		total = (size_t) rows * columns;
+	size_t		i;
+	int			j;
+	int			entries = 0;
+
+	table->columns = columns;
+	if (!sparse)
+	{
+		table->dense = allocate(session, total * sizeof(float));
+		memcpy(table->dense, matrix, total * sizeof(float));
+		table->batch = allocate(session, (size_t) batch * columns * sizeof(float));
+		return;
+	}
+	for (i = 0; i < total; i++)
+		entries += matrix[i] != 0;
+	table->row_start = allocate(session, (rows + 1) * sizeof(int32_t));
+	table->column = allocate(session, entries * sizeof(int32_t));
+	table->value = allocate(session, entries * sizeof(float));
+	entries = 0;
+	for (i = 0; i < (size_t) rows; i++)
+	{
+		for (j = 0; j < columns; j++)
+			if (matrix[i * columns + j] != 0)
+			{
+				table->column[entries] = j;
+				table->value[entries++] = matrix[i * columns + j];
+			}
+		table->row_start[i + 1] = entries;
+	}
+	table->batch_start = allocate(session, (batch + 1) * sizeof(int32_t));
+	table->batch_column = allocate(session, (size_t) batch * columns * sizeof(int32_t));
+	table->batch_value = allocate(session, (size_t) batch * columns * sizeof(float));
+}
+
+static void
+table_fetch(Table *table, const int32_t *rows, int count, Features *features)
+{
+	int			entries = 0;
+	int			i;
+
+	memset(features, 0, sizeof(*features));
+	features->rows = count;
+	features->columns = table->columns;
+	if (table->dense != NULL)
+	{
+		for (i = 0; i < count; i++)
+			memcpy(table->batch + (size_t) i * table->columns,
+				   table->dense + (size_t) rows[i] * table->columns, table->columns * sizeof(float));
+		features->dense = table->batch;
+		return;
+	}
+	for (i = 0; i < count; i++)
+	{
+		int			start = table->row_start[rows[i]];
+		int			length = table->row_start[rows[i] + 1] - start;
+
+		memcpy(table->batch_column + entries, table->column + start, length * sizeof(int32_t));
+		memcpy(table->batch_value + entries, table->value + start, length * sizeof(float));
+		entries += length;
+		table->batch_start[i + 1] = entries;
+	}
+	features->row_start = table->batch_start;
+	features->column = table->batch_column;
+	features->value = table->batch_value;
+}
+
+static void
+fetch(void *context, const int32_t *rows, int count, Features *image, Features *text, const uint8_t **labels)
+{
+	Session    *session = context;
+	int			classes = session->source.classes;
+	int			i;
+
+	table_fetch(&session->image, rows, count, image);
+	table_fetch(&session->text, rows, count, text);
+	if (labels == NULL)
+		return;
+	for (i = 0; i < count; i++)
+		memcpy(session->batch_labels + (size_t) i * classes,
+			   session->labels + (size_t) rows[i] * classes, classes);
+	*labels = session->batch_labels;
+}
+
+/* method 0: jdsh, 1: dmsh_ln; options by defaults, then harness_option(). */
+EXPORT Session *
+harness_open(int method, int threads)
+{
+	Session    *session = calloc(1, sizeof(Session));
+	char		message[200];
+
+	if (!blas_load(message, sizeof(message)))
+	{
+		fprintf(stderr, "%s\n", message);
+		exit(1);
+	}
+	blas_set_threads(threads);
+	session->surroundings.allocate = allocate;
+	session->surroundings.arena = session;
+	session->surroundings.interrupt = interrupt;
+	train_defaults(&session->options, method == 0 ? TRAIN_JDSH : TRAIN_DMSH_LN);
+	return session;
+}
+
+#define INTEGER(field) if (strcmp(name, #field) == 0) { options->field = value; return 1; }
+#define REAL(field) INTEGER(field)
+
+EXPORT int
+harness_option(Session *session, const char *name, double value)
+{
+	TrainOptions *options = &session->options;
+
+	INTEGER(bits) INTEGER(epochs) INTEGER(batch_size) INTEGER(seed)
+	INTEGER(image_hidden) INTEGER(text_hidden) INTEGER(label_hidden)
+	INTEGER(clip_targets) INTEGER(symmetric) INTEGER(init)
+	REAL(learning_rate_image) REAL(learning_rate_text) REAL(learning_rate_label)
+	REAL(weight_decay) REAL(momentum) REAL(alpha) REAL(beta) REAL(lambda) REAL(eta) REAL(mu)
+	REAL(l1) REAL(l2) REAL(low_factor) REAL(high_factor)
+	REAL(dropout) REAL(warmup) REAL(clip_norm) REAL(adam_beta1) REAL(adam_beta2) REAL(adam_epsilon)
+	REAL(scale_positive) REAL(scale_negative) REAL(threshold) REAL(margin)
+	REAL(weight_ii) REAL(weight_tt) REAL(weight_yy) REAL(weight_it) REAL(weight_iy) REAL(weight_ty)
+	return 0;
+}
+
+/* The training set (copied), and the trainer with its initial weights. */
+EXPORT void
+harness_data(Session *session, int rows, const float *image, int image_columns, int image_sparse,
+			 const float *text, int text_columns, int text_sparse, const uint8_t *labels, int classes)
+{
+	int			batch = session->options.batch_size;
+
+	table_fill(session, &session->image, image, rows, image_columns, image_sparse, batch);
+	table_fill(session, &session->text, text, rows, text_columns, text_sparse, batch);
+	session->source.rows = rows;
+	session->source.image_columns = image_columns;
+	session->source.text_columns = text_columns;
+	session->source.image_sparse = image_sparse;
+	session->source.text_sparse = text_sparse;
+	session->source.classes = classes;
+	session->source.fetch = fetch;
+	session->source.context = session;
+	if (classes > 0)
+	{
+		session->labels = allocate(session, (size_t) rows * classes);
+		memcpy(session->labels, labels, (size_t) rows * classes);
+		session->batch_labels = allocate(session, (size_t) batch * classes);
+	}
+	session->trainer = trainer_create(&session->options, &session->source, &session->surroundings);
+}
+
+EXPORT void
+harness_fit(Session *session, double fit[7])
+{
+	trainer_fit(session->trainer);
+	memcpy(fit, trainer_dsdw(session->trainer), 7 * sizeof(double));
+}
+
+/* Loss and terms of an epoch; -1 in finite's place stops the caller. */
+EXPORT int
+harness_epoch(Session *session, int epoch, double *loss, double terms[TRAIN_MOST_TERMS])
+{
+	TrainLoss	result;
+
+	trainer_epoch(session->trainer, epoch, &result);
+	*loss = result.loss;
+	memcpy(terms, result.term, sizeof(result.term));
+	return result.finite;
+}
+
+/* Order in which the last epoch, or the fit, took the rows. */
+EXPORT const int32_t *
+harness_permutation(Session *session)
+{
+	return session->trainer->permutation;
+}
+
+EXPORT int
+harness_state(Session *session, int number, const char **name, float **data, size_t *count)
+{
+	TrainerState states[TRAINER_MOST_STATES];
+	int			total = trainer_state(session->trainer, states);
+
+	if (number >= total)
+		return 0;
+	*name = states[number].name;
+	*data = states[number].data;
+	*count = states[number].count;
+	return 1;
+}
+
+/* The factors that dropout applies in one step, by its definition. */
+EXPORT void
+harness_dropout(Session *session, int epoch, int step, int text, int count, float *factors)
+{
+	RandomKey	key = random_key(session->options.seed, epoch, step,
+								 text ? RANDOM_DROPOUT_TEXT : RANDOM_DROPOUT_IMAGE);
+	int			i;
+
+	for (i = 0; i < count; i++)
+		factors[i] = random_uniform(key, i) < (float) session->options.dropout ? 0 :
+			(float) (1 / (1 - session->options.dropout));
+}
+
+/* Codes of rows, dense, (bits + 7) / 8 bytes each, in batches of 1,000. */
+EXPORT void
+harness_encode(Session *session, int text, const float *matrix, int rows, uint8_t *codes)
+{
+	Network		network = text ? *trainer_text_network(session->trainer) : *trainer_image_network(session->trainer);
+	int			batch = 1000;
+	float	   *scratch = allocate(session, (size_t) batch * (network.hidden + 1) * sizeof(float));
+	float	   *outputs = allocate(session, (size_t) batch * network.outputs * sizeof(float));
+	int			i;
+
+	network_prepare(&session->surroundings, &network);
+	for (i = 0; i < rows; i += batch)
+	{
+		Features	features = {0};
+
+		features.rows = rows - i < batch ? rows - i : batch;
+		features.columns = network.inputs;
+		features.dense = matrix + (size_t) i * network.inputs;
+		network_encode(&session->surroundings, &network, &features, scratch, outputs,
+					   codes + (size_t) i * ((network.outputs + 7) / 8));
+	}
+}
+
+EXPORT const char *
+harness_version(void)
+{
+	return blas_version();
+}
+
+EXPORT void
+harness_close(Session *session)
+{
+	while (session->blocks != NULL)
+	{
+		Block	   *block = session->blocks;
+
+		session->blocks = block->next;
+		free(block->memory);
+		free(block);
+	}
+	free(session);
+}
