@@ -92,20 +92,22 @@ typedef struct Layout
 extern Layout *layout_acquire(Relation index, XmhashView *view);
 extern void layout_release(Layout *layout);
 
-/* ---------- The radius condition (index_support.c) ---------- */
+/* ---------- The radius condition (index_ball.c, index_support.c) ---------- */
 
 /*
- * The right-hand side of the operator that stands for hamming_within in an
- * index condition: a code and a radius.
+ * The type hamming_ball: a code and a radius in one value, for the operator
+ * that stands for hamming_within in an index condition.
  */
 typedef struct Ballcode
 {
-	int32		vl_len_;
+	int32		vl_len_;		/* varlena header */
 	int32		radius;
 	int32		bits;
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];
 } Ballcode;
 
 #define DatumGetBallcodeP(X) ((Ballcode *) PG_DETOAST_DATUM(X))
+
+extern Ballcode *ballcode_make(Datum code, int32 radius);
 
 #endif							/* INDEX_SEARCH_H */
