@@ -33,6 +33,7 @@ check_meta(Relation index, Page page)
 	PageHeader	header = (PageHeader) page;
 
 	if (PageIsNew(page) || header->pd_special != BLCKSZ - sizeof(XmhashOpaque) ||
+		header->pd_lower != XmhashPageHeaderSize + sizeof(XmhashMeta) ||
 		header->pd_upper != header->pd_special || XmhashPageOpaque(page)->kind != XMHASH_PAGE_META ||
 		meta->magic != XMHASH_MAGIC)
 		xmhash_damaged(index, XMHASH_META_BLOCK, "It is not the first page of an xmhash index.");
