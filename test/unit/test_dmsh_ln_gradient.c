@@ -6,7 +6,8 @@
  * Mining makes the loss jump where a pair enters or leaves; its extremes are
  * constants to the gradient.  So the reference mines once, where the weights
  * are, and keeps its choice while it takes differences; a draw with a pair
- * close to a boundary is drawn again.
+ * close to a boundary is drawn again.  So is one with a row whose hidden units
+ * are all off: its code is 0 then, the biases being 0, and its cosines jump.
  *
  * usage: test_dmsh_ln_gradient [SEED]
  */
@@ -111,6 +112,23 @@ exact_term(Problem *problem, int term, double outputs[3][ROWS * BITS], int left,
 	return loss / ROWS;
 }
 
+static void
+note_dead_rows(Problem *problem, const double *outputs)
+{
+	int			i;
+	int			k;
+
+	for (i = 0; i < ROWS; i++)
+	{
+		double		sum = 0;
+
+		for (k = 0; k < BITS; k++)
+			sum += fabs(outputs[i * BITS + k]);
+		if (sum < CLEARANCE)
+			problem->clearance = 0;
+	}
+}
+
 static double
 exact_loss(Problem *problem, double terms[TRAIN_MOST_TERMS])
 {
@@ -125,6 +143,8 @@ exact_loss(Problem *problem, double terms[TRAIN_MOST_TERMS])
 	exact_forward(&problem->exact[0], problem->set->image, problem->rows, ROWS, outputs[0]);
 	exact_forward(&problem->exact[1], problem->set->text, problem->rows, ROWS, outputs[1]);
 	exact_forward(&problem->exact[2], problem->label_matrix, problem->rows, ROWS, outputs[2]);
+	for (i = 0; i < 3 && !problem->mined; i++)
+		note_dead_rows(problem, outputs[i]);
 	for (i = 0; i < 2; i++)
 		for (k = 0; k < ROWS * BITS; k++)
 			outputs[i][k] *= problem->factor[i][k];
