@@ -307,9 +307,15 @@ evaluator_rank(Evaluator *evaluator, const uint64_t *code, int32_t set)
 	}
 }
 
-/* Expected average precision, times min(R, k). */
+/* The most relevant rows that the judged ranks can hold: min(R, k). */
 static double
-expected_precision_sum(const Evaluator *evaluator)
+most_relevant(const Evaluator *evaluator)
+{
+	return evaluator->relevant < evaluator->k ? evaluator->relevant : evaluator->k;
+}
+
+static double
+expected_average_precision(const Evaluator *evaluator)
 {
 	double		sum = 0;
 	int			before = 0;
@@ -333,7 +339,7 @@ expected_precision_sum(const Evaluator *evaluator)
 		before += (int) n;
 		relevant_before += r;
 	}
-	return sum;
+	return evaluator->relevant == 0 ? 0 : sum / most_relevant(evaluator);
 }
 
 /* Expected relevant rows and discounted gain among the first k ranks. */
@@ -430,7 +436,6 @@ storage_precision_sum(Evaluator *evaluator)
 void
 evaluator_scores(Evaluator *evaluator, EvalScores *scores)
 {
-	double		most;
 	double		found;
 	double		gain;
 
@@ -438,9 +443,8 @@ evaluator_scores(Evaluator *evaluator, EvalScores *scores)
 	scores->relevant = evaluator->relevant;
 	if (evaluator->relevant == 0)
 		return;
-	most = evaluator->relevant < evaluator->k ? evaluator->relevant : evaluator->k;
-	scores->average_precision = expected_precision_sum(evaluator) / most;
-	scores->average_precision_storage = storage_precision_sum(evaluator) / most;
+	scores->average_precision = expected_average_precision(evaluator);
+	scores->average_precision_storage = storage_precision_sum(evaluator) / most_relevant(evaluator);
 	expected_counts(evaluator, &found, &gain);
 	scores->precision = found / evaluator->k;
 	scores->recall = found / evaluator->relevant;
@@ -514,6 +518,7 @@ add_to_curve(Evaluator *evaluator, EvalCurve *curve)
 			slope_before = slope;
 		}
 	}
+	curve->map += expected_average_precision(evaluator);
 	curve->queries++;
 }
 
@@ -537,6 +542,8 @@ finish_curve(EvalCurve *curve)
 	int			d;
 	int			i;
 
+	if (queries > 0)
+		curve->map /= queries;
 	for (d = 0; d < curve->radii && queries > 0; d++)
 	{
 		if (curve->radius_queries[d] > 0)
@@ -562,6 +569,7 @@ evaluator_curve(Evaluator *evaluator, int queries, const uint64_t *codes,
 	int			q;
 
 	curve->queries = 0;
+	curve->map = 0;
 	curve->radii = evaluator->database.bits + 1;
 	curve->ranks = evaluator->k;
 	curve->radius_queries = allocate(surroundings, curve->radii, sizeof(int64_t));
