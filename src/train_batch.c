@@ -357,15 +357,13 @@ fetch_training(void *context, const int32_t *rows, int count,
 {
 	TrainData  *data = context;
 	Features	features[2];
-	int32_t		few[256];
-	int32_t    *numbers = count <= (int) lengthof(few) ? few : palloc(count * sizeof(int32_t));
+	int32_t    *numbers = palloc(count * sizeof(int32_t));
 	int			i;
 
 	for (i = 0; i < count; i++)
 		numbers[i] = data->training[rows[i]];
 	train_data_fetch(data, numbers, count, features, labels);
-	if (numbers != few)
-		pfree(numbers);
+	pfree(numbers);
 	*image = features[MODALITY_IMAGE];
 	*text = features[MODALITY_TEXT];
 }

@@ -27,10 +27,13 @@ find_version() {
     pg_config=$PG_CONFIG
     return
   fi
-  newest=$(ls -d /usr/lib/postgresql/*/lib/pgxs/src/makefiles/pgxs.mk 2>/dev/null |
-           cut -d/ -f5 | sort -n | tail -1)
+  newest=$(find /usr/lib/postgresql -path '*/lib/pgxs/src/makefiles/pgxs.mk' 2>/dev/null |
+           cut -d/ -f5 | sort -n | tail -1 || true)
+  if [ -z "$newest" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+  fi
   version=${newest:-$(apt-cache show postgresql 2>/dev/null |
-           sed -nE 's/^Version: ([0-9]+)\+.*/\1/p' | sort -n | tail -1)}
+           sed -nE 's/^Version: ([0-9]+)\+.*/\1/p' | sort -n | tail -1 || true)}
   version=${version:-15}
   pg_config=/usr/lib/postgresql/$version/bin/pg_config
 }
