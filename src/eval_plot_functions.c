@@ -67,9 +67,10 @@ precision_recall_picture(const EvalSource *source, PlotSeries *series, int count
 		appendStringInfo(&description, "%s %s", s == 0 ? ":" : ",", series[s].name);
 
 	memset(&plot, 0, sizeof(plot));
-	plot.title = psprintf("Precision and recall: %s in %s%s", get_rel_name(source->queries),
+	plot.title = psprintf("Precision and recall: %s in %s%s%s%s", get_rel_name(source->queries),
 						  get_rel_name(source->database),
-						  k > 0 ? psprintf(", first %lld ranks", (long long) k) : "");
+						  k > 0 ? psprintf(", first %lld ranks", (long long) k) : "",
+						  count == 1 ? "; " : "", count == 1 ? series[0].name : "");
 	plot.description = description.data;
 	plot.x_title = "recall (share of all relevant rows that is found)";
 	plot.x_share = true;
@@ -259,7 +260,7 @@ read_terms(PlotSeries *series, const char *schema, const char *model, MemoryCont
 	run_query("SELECT term.key, epoch::pg_catalog.float8, term.value::pg_catalog.float8, "
 			  "pg_catalog.count(*) OVER (PARTITION BY term.key)::pg_catalog.float8 "
 			  "FROM %s.xmhash_training, pg_catalog.jsonb_each_text(loss_terms) AS term "
-			  "WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY term.key, epoch", schema, model);
+			  "WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
 	for (i = 0; i < SPI_processed && count < MOST_SERIES - 1;)
 	{
 		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);

@@ -80,7 +80,9 @@ column_type(Oid relation, const char *column)
 	if (number <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation \"%s\" has no column \"%s\"", get_rel_name(relation), column)));
+				 errmsg("relation \"%s\" has no column \"%s\"", get_rel_name(relation), column),
+				 column[0] == '{' ?
+				 errhint("Several columns are given as ARRAY['...', '...'].") : 0));
 	return get_atttype(relation, number);
 }
 
