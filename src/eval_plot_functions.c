@@ -33,6 +33,15 @@ short_name(const char *name)
 
 /* -------------------------------------------------- precision and recall */
 
+static double *
+copy_numbers(const double *numbers, int count)
+{
+	double	   *copy = palloc_extended((Size) Max(count, 1) * sizeof(double), MCXT_ALLOC_HUGE);
+
+	memcpy(copy, numbers, count * sizeof(double));
+	return copy;
+}
+
 /* The curve of one pair of code columns, by rank; its name tells the mAP. */
 static void
 make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
@@ -49,8 +58,9 @@ make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
 	series->name = psprintf("%s (mAP %.3f)", short_name(name), curve.map);
 	series->style = style;
 	series->points = curve.queries > 0 ? curve.ranks : 0;
-	series->x = curve.rank_recall;
-	series->y = curve.rank_precision;
+	series->x = copy_numbers(curve.rank_recall, series->points);
+	series->y = copy_numbers(curve.rank_precision, series->points);
+	eval_release(&input);
 }
 
 static char *
