@@ -27,7 +27,7 @@ SELECT xmhash_plot_precision_recall('query', 'code', '"A & B <picture>"', 'code'
 SELECT well_formed(:'svg');
 SELECT texts(:'svg');
 -- The ranks' (recall, precision): (0, 0), (1, 1/2), (1, 1/3), (1, 1/4).
-SELECT "position", recall, round("precision"::numeric, 3) AS "precision" FROM xmhash_precision_recall('query', 'code', '"A & B <picture>"', 'code', 'label') WHERE kind = 'rank';
+SELECT position, recall, round(precision::numeric, 3) AS precision FROM xmhash_precision_recall('query', 'code', '"A & B <picture>"', 'code', 'label') WHERE kind = 'rank';
 SELECT lines(:'svg');
 SELECT lines(xmhash_plot_precision_recall('query', 'code', '"A & B <picture>"', 'code', 'label', k => 2));
 -- Several columns over one another, with names or the columns' own.
