@@ -646,3 +646,19 @@ CREATE FUNCTION xmhash_precision_recall(
   AS 'MODULE_PATHNAME', 'xmhash_precision_recall' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
 COMMENT ON FUNCTION xmhash_precision_recall(regclass, name, regclass, name, name, integer) IS
   'precision and recall within each Hamming radius, and among the first rows to each rank';
+CREATE FUNCTION xmhash_plot_precision_recall(
+    queries regclass, query_code name, database regclass, database_code name,
+    label_column name, k integer DEFAULT NULL) RETURNS text
+  AS 'MODULE_PATHNAME', 'xmhash_plot_precision_recall' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_plot_precision_recall(regclass, name, regclass, name, name, integer) IS
+  'precision over recall as an SVG picture';
+CREATE FUNCTION xmhash_plot_precision_recall(
+    queries regclass, query_codes name[], database regclass, database_codes name[],
+    label_column name, names text[] DEFAULT NULL, k integer DEFAULT NULL) RETURNS text
+  AS 'MODULE_PATHNAME', 'xmhash_plot_precision_recall_several' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_plot_precision_recall(regclass, name[], regclass, name[], name, text[], integer) IS
+  'precision over recall of several code columns, over one another, as an SVG picture';
+CREATE FUNCTION xmhash_plot_training(VARIADIC models text[]) RETURNS text
+  AS 'MODULE_PATHNAME', 'xmhash_plot_training' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION xmhash_plot_training(text[]) IS
+  'loss, and validation mAP if there is any, of the trainings of models as an SVG picture';
