@@ -337,8 +337,10 @@ notice_without_code(const EvalItems *items, Oid relation, const char *code_colum
 {
 	if (items->without_code > 0)
 		ereport(NOTICE,
-				(errmsg("%lld rows of relation \"%s\" have no code in column \"%s\" and are left out of the %s",
-						(long long) items->without_code, get_rel_name(relation), code_column, role)));
+				(errmsg_plural("%lld row of relation \"%s\" has no code in column \"%s\" and is left out of the %s",
+							   "%lld rows of relation \"%s\" have no code in column \"%s\" and are left out of the %s",
+							   items->without_code, (long long) items->without_code,
+							   get_rel_name(relation), code_column, role)));
 }
 
 void
