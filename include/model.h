@@ -101,6 +101,7 @@ extern void model_read_parts(const ModelTables *tables, const char *table, const
 
 /* model_memory.c: the numeric core's surroundings in the server. */
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
+extern void model_copy_floats(float *to, const float *from, size_t count);
 extern void model_start_blas(void);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 

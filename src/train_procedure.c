@@ -222,9 +222,8 @@ copy_network(Network *to, const Network *from)
 	{
 		const Layer *layer = &from->layer[i];
 
-		memcpy(to->layer[i].weight, layer->weight,
-			   (size_t) layer->inputs * layer->outputs * sizeof(float));
-		memcpy(to->layer[i].bias, layer->bias, layer->outputs * sizeof(float));
+		model_copy_floats(to->layer[i].weight, layer->weight, (size_t) layer->inputs * layer->outputs);
+		model_copy_floats(to->layer[i].bias, layer->bias, layer->outputs);
 	}
 }
 
@@ -357,7 +356,7 @@ judge(Training *training, double validation_map)
 		training->best_epoch = training->epochs_done;
 		training->best_map = validation_map;
 		if (training->best != NULL)
-			memcpy(training->best, training->good.floats, training->good.count * sizeof(float));
+			model_copy_floats(training->best, training->good.floats, training->good.count);
 	}
 	return training->settings.patience > 0 &&
 		training->epochs_done - training->best_epoch >= training->settings.patience;
