@@ -27,7 +27,7 @@ typedef struct AdamStep
 	float		decay;			/* learning rate × weight decay */
 } AdamStep;
 
-/* What SgdStep's loops compute: v ← momentum·v + g + decay·w; w ← w − rate·v. */
+/* A step of SGD: v ← momentum·v + g + decay·w; w ← w − rate·v. */
 typedef struct SgdStep
 {
 	float		rate;
@@ -102,8 +102,6 @@ extern const VectorLoops *vector_loops(void);
 extern int	vector_available(const VectorLoops *loops[], int most);
 
 extern const VectorLoops vector_portable;
-#if defined(__x86_64__)
-extern const VectorLoops vector_avx2;
-#endif
+extern const VectorLoops vector_avx2;	/* on x86-64 only */
 
 #endif							/* VECTOR_H */
