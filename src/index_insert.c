@@ -182,6 +182,23 @@ grow_pending(XmhashMeta *meta, BlockNumber *block)
 }
 
 /*
+ * Pages from before the first code cannot hold any; one that has room is left
+ * behind then, and must be sealed, or NULLs might still be added to it while a
+ * flush believes that nothing is.  Part of the record that links the next page.
+ */
+static Buffer
+seal_old_tail(Relation index, GenericXLogState *state, const Tail *tail)
+{
+	Buffer		buffer = ReadBuffer(index, tail->block);
+	Page		page;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	page = GenericXLogRegisterBuffer(state, buffer, 0);
+	XmhashPageOpaque(page)->flags |= XMHASH_PENDING_SEALED;
+	return buffer;
+}
+
+/*
  * Under the meta page's exclusive lock: if the tail is not the one tried, say
  * so in `tail` and return true.  Else append a new page with the entry: *pages
  * is the length of the list, 0 when it had no room for another extent.
@@ -195,6 +212,7 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 	Page		meta_page,
 				page;
 	Buffer		buffer;
+	Buffer		sealed = InvalidBuffer;
 	BlockNumber block;
 	Tail		now;
 
@@ -220,8 +238,12 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 		*pages = 0;
 		return false;
 	}
-	if (entry->code != NULL)
+	if (entry->code != NULL && meta->bits == 0)
+	{
 		meta->bits = entry->bits;
+		if (tail->number != 0)
+			sealed = seal_old_tail(index, state, tail);
+	}
 	xmhash_page_set_checksum(meta_page);
 	read_tail(meta, tail);
 	*pages = meta->pending_pages;
@@ -233,13 +255,15 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 	xmhash_pending_page_add(page, entry->code, entry->tid);
 	GenericXLogFinish(state);
 	UnlockReleaseBuffer(buffer);
+	if (BufferIsValid(sealed))
+		UnlockReleaseBuffer(sealed);
 	UnlockReleaseBuffer(meta_buffer);
 	return false;
 }
 
 /*
- * The list is over its limit: fold it in, if nobody else is at it.  Must not
- * leave anything in the caller's memory, which may be that of a whole COPY.
+ * The list is over its limit: fold it in, if nobody else is at it; or it cannot
+ * grow: then wait for them.  Must not leave anything in the caller's memory, which may be that of a whole COPY.
  */
 static void
 fold_in(Relation index, bool wait)
@@ -248,7 +272,13 @@ fold_in(Relation index, bool wait)
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	if (xmhash_flush(index, wait, NULL))
-		xmhash_merge_small(index);
+		xmhash_merge_small(index, false);
+	else
+	{
+		/* With too many segments to add one, a merge makes room. */
+		xmhash_merge_small(index, wait);
+		xmhash_flush(index, wait, NULL);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -300,7 +330,11 @@ insert_entry(Relation index, const Entry *entry)
 
 bool
 xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
-			  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info)
+			  IndexUniqueCheck check_unique,
+#if PG_VERSION_NUM >= 140000
+			  bool index_unchanged,
+#endif
+			  IndexInfo *info)
 {
 	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
 	Entry		entry = {0, NULL, tid};
