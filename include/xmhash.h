@@ -12,10 +12,12 @@
  * The module is compiled with hidden visibility, so that no symbol of ours
  * meets a namesake in another module of the same backend.  Before PostgreSQL
  * 16, PG_FUNCTION_INFO_V1 does not export what it declares: this one does.
+ * Nor may a function be inlined into code that JIT compiles, which could not
+ * resolve the hidden symbols it refers to.
  */
 #define XMHASH_EXPORT __attribute__((visibility("default")))
 #define XMHASH_FUNCTION(name) \
-	extern XMHASH_EXPORT Datum name(PG_FUNCTION_ARGS); \
+	extern XMHASH_EXPORT pg_noinline Datum name(PG_FUNCTION_ARGS); \
 	extern XMHASH_EXPORT const Pg_finfo_record *pg_finfo_##name(void); \
 	PG_FUNCTION_INFO_V1(name)
 

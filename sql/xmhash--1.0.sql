@@ -311,9 +311,316 @@ COMMENT ON AGGREGATE bit_majority(bitcode) IS
 -- The index access method
 ------------------------------------------------------------------------
 
+CREATE FUNCTION xmhash_handler(internal) RETURNS index_am_handler
+  LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_handler(internal) IS 'index access method handler of xmhash';
+
+CREATE ACCESS METHOD xmhash TYPE INDEX HANDLER xmhash_handler;
+COMMENT ON ACCESS METHOD xmhash IS 'exact nearest neighbours and radius search in Hamming space';
+
+CREATE FUNCTION xmhash_index_stats(index regclass,
+  OUT format_version integer, OUT bits integer, OUT rows bigint, OUT null_rows bigint,
+  OUT pending_rows bigint, OUT segments integer, OUT centres bigint, OUT data_pages bigint,
+  OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
+  OUT pending_pages bigint, OUT free_pages bigint, OUT bytes bigint)
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_stats(regclass) IS 'what an xmhash index consists of';
+
+CREATE FUNCTION xmhash_index_check(index regclass, heapallindexed boolean DEFAULT false) RETURNS void
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_check(regclass, boolean) IS
+  'verify the structure of an xmhash index, and that every row is in it; for its owner';
+
+CREATE FUNCTION xmhash_index_merge(index regclass) RETURNS bigint
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_merge(regclass) IS
+  'fold pending insertions into an xmhash index and merge its segments; returns the rows folded in; for its owner';
+
+-- The radius condition as one operator, and the operator class
+
+CREATE TYPE hamming_ball;
+CREATE FUNCTION hamming_ball_in(cstring) RETURNS hamming_ball
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_in(cstring) IS 'I/O';
+CREATE FUNCTION hamming_ball_out(hamming_ball) RETURNS cstring
+  LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_out(hamming_ball) IS 'I/O';
+CREATE TYPE hamming_ball (INPUT = hamming_ball_in, OUTPUT = hamming_ball_out,
+  INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended);
+COMMENT ON TYPE hamming_ball IS 'a code and a radius: all codes that differ from it in at most so many bits';
+
+CREATE FUNCTION hamming_ball(center bitcode, radius integer) RETURNS hamming_ball
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'hamming_ball_make';
+COMMENT ON FUNCTION hamming_ball(bitcode, integer) IS 'the codes within a radius of a code';
+
+CREATE FUNCTION bitcode_in_ball(code bitcode, ball hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION bitcode_in_ball(bitcode, hamming_ball) IS 'implementation of <@ operator';
+CREATE FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) RETURNS double precision
+  LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) IS 'restriction selectivity of <@';
+CREATE FUNCTION hamming_ball_join_selectivity(internal, oid, internal, smallint, internal) RETURNS double precision
+  LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_join_selectivity(internal, oid, internal, smallint, internal) IS 'join selectivity of <@';
+CREATE OPERATOR <@ (LEFTARG = bitcode, RIGHTARG = hamming_ball, FUNCTION = bitcode_in_ball,
+  RESTRICT = hamming_ball_selectivity, JOIN = hamming_ball_join_selectivity);
+COMMENT ON OPERATOR <@ (bitcode, hamming_ball) IS 'is within the radius; what hamming_within() becomes in an index condition';
+
+CREATE FUNCTION hamming_within_support(internal) RETURNS internal
+  LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_within_support(internal) IS 'planner support for hamming_within';
+ALTER FUNCTION hamming_within(bitcode, bitcode, integer) SUPPORT hamming_within_support;
+
+CREATE OPERATOR CLASS bitcode_hamming_ops DEFAULT FOR TYPE bitcode USING xmhash AS
+  OPERATOR 1 <~> (bitcode, bitcode) FOR ORDER BY pg_catalog.integer_ops,
+  OPERATOR 2 = (bitcode, bitcode),
+  OPERATOR 3 <@ (bitcode, hamming_ball);
+COMMENT ON OPERATOR FAMILY bitcode_hamming_ops USING xmhash IS 'Hamming distance, radius and equality of codes';
+COMMENT ON OPERATOR CLASS bitcode_hamming_ops USING xmhash IS 'Hamming distance, radius and equality of codes';
+
+CREATE FUNCTION xmhash_last_scan(
+  OUT index regclass, OUT strategy text, OUT scans bigint, OUT segments bigint,
+  OUT data_pages bigint, OUT pages_read bigint, OUT pending_pages_read bigint,
+  OUT codes_compared bigint, OUT candidates bigint, OUT rows_returned bigint,
+  OUT batches bigint, OUT radius bigint)
+  LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_last_scan() IS
+  'what the last scan of an xmhash index by this session did; NULL: there was none';
+
 ------------------------------------------------------------------------
 -- Models: storage, training, encoding
 ------------------------------------------------------------------------
+
+-- Rows of these tables are written by the module's functions, as the owner of
+-- the tables and after a check of the model's owner.  PUBLIC may read and
+-- insert under row security alone, which is what pg_dump and pg_restore need
+-- for a role that bypasses row security; nobody is granted UPDATE or DELETE,
+-- so a trained model stays as it is.
+
+CREATE TABLE xmhash_model (
+    id uuid PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    owner regrole NOT NULL,
+    method text NOT NULL,
+    bits integer NOT NULL,
+    image_dimensions integer NOT NULL,
+    text_dimensions integer NOT NULL,
+    image_hidden integer NOT NULL,
+    text_hidden integer NOT NULL,
+    image_scales integer NOT NULL,
+    text_scales integer NOT NULL,
+    classes text[],
+    source jsonb,
+    options jsonb,
+    status text NOT NULL CHECK (status IN ('training', 'trained', 'diverged', 'imported')),
+    pairs bigint,
+    digest bigint,
+    created timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE xmhash_model IS 'models of xmhash; see the view xmhash_models';
+
+CREATE TABLE xmhash_model_part (
+    model uuid NOT NULL REFERENCES xmhash_model ON DELETE CASCADE,
+    part integer NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (model, part)
+);
+ALTER TABLE xmhash_model_part ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE xmhash_model_part IS 'weights of the models of xmhash, little-endian float32, in parts of at most 16 MB';
+
+CREATE TABLE xmhash_training_log (
+    model uuid NOT NULL REFERENCES xmhash_model ON DELETE CASCADE,
+    epoch integer NOT NULL,
+    loss double precision NOT NULL,
+    loss_terms jsonb NOT NULL,
+    learning_rate double precision NOT NULL,
+    seconds double precision NOT NULL,
+    validation_map double precision,
+    PRIMARY KEY (model, epoch)
+);
+COMMENT ON TABLE xmhash_training_log IS 'one row an epoch of the trainings of xmhash; see the view xmhash_training';
+
+CREATE TABLE xmhash_checkpoint (
+    model uuid PRIMARY KEY REFERENCES xmhash_model ON DELETE CASCADE,
+    epoch integer NOT NULL,
+    threads integer NOT NULL,
+    blas text NOT NULL,
+    floats bigint NOT NULL,
+    best_epoch integer,
+    best_map double precision
+);
+COMMENT ON TABLE xmhash_checkpoint IS 'last checkpoint of each unfinished training of xmhash';
+
+CREATE TABLE xmhash_checkpoint_part (
+    model uuid NOT NULL REFERENCES xmhash_checkpoint ON DELETE CASCADE,
+    part integer NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (model, part)
+);
+ALTER TABLE xmhash_checkpoint_part ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE xmhash_checkpoint_part IS 'state of the checkpoints of xmhash: weights and optimizer, little-endian float32, in parts of at most 16 MB';
+
+SELECT pg_catalog.pg_extension_config_dump('xmhash_model', '');
+SELECT pg_catalog.pg_extension_config_dump('xmhash_model_part', '');
+SELECT pg_catalog.pg_extension_config_dump('xmhash_training_log', '');
+SELECT pg_catalog.pg_extension_config_dump('xmhash_checkpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('xmhash_checkpoint_part', '');
+
+ALTER TABLE xmhash_model ENABLE ROW LEVEL SECURITY;
+ALTER TABLE xmhash_model_part ENABLE ROW LEVEL SECURITY;
+ALTER TABLE xmhash_training_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE xmhash_checkpoint ENABLE ROW LEVEL SECURITY;
+ALTER TABLE xmhash_checkpoint_part ENABLE ROW LEVEL SECURITY;
+
+-- One policy each for reading and for inserting: members of the owner's role.
+CREATE POLICY xmhash_owner ON xmhash_model
+    USING (pg_catalog.pg_has_role(owner, 'MEMBER'))
+    WITH CHECK (pg_catalog.pg_has_role(owner, 'MEMBER'));
+CREATE POLICY xmhash_owner ON xmhash_model_part
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+CREATE POLICY xmhash_owner ON xmhash_training_log
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+CREATE POLICY xmhash_owner ON xmhash_checkpoint
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+CREATE POLICY xmhash_owner ON xmhash_checkpoint_part
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+
+GRANT SELECT, INSERT ON xmhash_model, xmhash_model_part, xmhash_training_log,
+    xmhash_checkpoint, xmhash_checkpoint_part TO PUBLIC;
+
+CREATE FUNCTION xmhash_model_changed() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION xmhash_model_changed() IS 'internal: tells every session that its cached models may be out of date';
+
+CREATE TRIGGER xmhash_model_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON xmhash_model
+    FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_changed();
+
+-- A view runs with its owner's rights, to which row security does not apply,
+-- so the views repeat the condition for whoever asks.  (security_invoker would
+-- need PostgreSQL 15.)  A training holds a lock on its model's name: the row
+-- says 'training' without it when that session has ended in an error or crash.
+CREATE VIEW xmhash_models WITH (security_barrier) AS
+SELECT m.name,
+       m.owner,
+       m.method,
+       m.bits,
+       m.image_dimensions,
+       m.text_dimensions,
+       m.image_hidden,
+       m.text_hidden,
+       m.classes,
+       m.options,
+       CASE WHEN m.status <> 'training' THEN m.status
+            WHEN EXISTS (SELECT
+                         FROM pg_catalog.pg_locks l
+                         WHERE l.locktype = 'object' AND l.granted AND l.mode = 'ExclusiveLock'
+                           AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                                             WHERE d.datname = pg_catalog.current_database())
+                           AND l.classid = m.tableoid
+                           AND l.objid::bigint = pg_catalog.hashtextextended(m.name, 0) & 4294967295
+                           AND l.objsubid = (pg_catalog.hashtextextended(m.name, 0) >> 32) & 32767)
+            THEN 'training' ELSE 'interrupted' END AS status,
+       g.epochs_done,
+       m.pairs,
+       g.loss,
+       m.created,
+       g.seconds
+FROM xmhash_model m
+     CROSS JOIN LATERAL (
+         SELECT pg_catalog.max(t.epoch) AS epochs_done,
+                (SELECT u.loss FROM xmhash_training_log u
+                 WHERE u.model = m.id ORDER BY u.epoch DESC LIMIT 1) AS loss,
+                pg_catalog.sum(t.seconds) AS seconds
+         FROM xmhash_training_log t
+         WHERE t.model = m.id) g
+WHERE pg_catalog.pg_has_role(m.owner, 'MEMBER');
+COMMENT ON VIEW xmhash_models IS 'the models that the current user may use';
+
+CREATE VIEW xmhash_training WITH (security_barrier) AS
+SELECT m.name AS model,
+       t.epoch,
+       (m.options ->> 'epochs')::integer AS epochs,
+       t.loss,
+       t.loss_terms,
+       t.learning_rate,
+       t.seconds,
+       t.validation_map
+FROM xmhash_training_log t
+     JOIN xmhash_model m ON m.id = t.model
+WHERE pg_catalog.pg_has_role(m.owner, 'MEMBER');
+COMMENT ON VIEW xmhash_training IS 'one row an epoch for the models that the current user may use';
+
+GRANT SELECT ON xmhash_models, xmhash_training TO PUBLIC;
+
+CREATE PROCEDURE xmhash_train(
+    model text,
+    relation regclass,
+    image_column name,
+    text_column name,
+    bits integer,
+    method text DEFAULT 'jdsh',
+    label_column name DEFAULT NULL,
+    options jsonb DEFAULT '{}')
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE xmhash_train(text, regclass, name, name, integer, text, name, jsonb)
+    IS 'train a model on pairs of image and text features; outside a transaction block it commits every epoch';
+
+CREATE PROCEDURE xmhash_train_resume(model text)
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE xmhash_train_resume(text)
+    IS 'go on with an interrupted training from its last checkpoint, to the weights of an uninterrupted one';
+
+CREATE FUNCTION xmhash_encode_image(model text, features real[]) RETURNS bitcode
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION xmhash_encode_image(text, real[]) IS 'code of an image by a trained model';
+
+CREATE FUNCTION xmhash_encode_text(model text, features real[]) RETURNS bitcode
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION xmhash_encode_text(text, real[]) IS 'code of a text by a trained model';
+
+CREATE PROCEDURE xmhash_encode_table(
+    model text,
+    relation regclass,
+    image_column name,
+    image_code_column name,
+    text_column name,
+    text_code_column name,
+    only_missing boolean DEFAULT true,
+    batch_rows integer DEFAULT 4096)
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE xmhash_encode_table(text, regclass, name, name, name, name, boolean, integer)
+    IS 'fill code columns of a table by a trained model; outside a transaction block it commits every batch';
+
+CREATE FUNCTION xmhash_encode_trigger() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION xmhash_encode_trigger()
+    IS 'trigger before insert or update of a row, with arguments model, ''image'' or ''text'', features column, code column';
+
+CREATE FUNCTION xmhash_drop_model(model text) RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION xmhash_drop_model(text) IS 'drop a model, its training log and its checkpoint';
+
+CREATE FUNCTION xmhash_rename_model(model text, new_name text) RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION xmhash_rename_model(text, text) IS 'give a model another name';
+
+CREATE FUNCTION xmhash_export_model(model text) RETURNS bytea
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION xmhash_export_model(text) IS 'a trained model as a file in safetensors format';
+
+CREATE FUNCTION xmhash_import_model(model text, file bytea) RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION xmhash_import_model(text, bytea) IS 'make a model of a file in safetensors format';
+
+CREATE FUNCTION xmhash_bag_of_words(document tsvector, dimensions integer) RETURNS real[]
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION xmhash_bag_of_words(tsvector, integer)
+    IS 'hashed bag of words: how often a word of each bucket occurs';
 
 ------------------------------------------------------------------------
 -- Evaluation
@@ -365,3 +672,19 @@ CREATE FUNCTION xmhash_precision_recall(
   AS 'MODULE_PATHNAME', 'xmhash_precision_recall' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
 COMMENT ON FUNCTION xmhash_precision_recall(regclass, name, regclass, name, name, integer) IS
   'precision and recall within each Hamming radius, and among the first rows to each rank';
+CREATE FUNCTION xmhash_plot_precision_recall(
+    queries regclass, query_code name, database regclass, database_code name,
+    label_column name, k integer DEFAULT NULL) RETURNS text
+  AS 'MODULE_PATHNAME', 'xmhash_plot_precision_recall' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_plot_precision_recall(regclass, name, regclass, name, name, integer) IS
+  'precision over recall as an SVG picture';
+CREATE FUNCTION xmhash_plot_precision_recall(
+    queries regclass, query_codes name[], database regclass, database_codes name[],
+    label_column name, names text[] DEFAULT NULL, k integer DEFAULT NULL) RETURNS text
+  AS 'MODULE_PATHNAME', 'xmhash_plot_precision_recall_several' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_plot_precision_recall(regclass, name[], regclass, name[], name, text[], integer) IS
+  'precision over recall of several code columns, over one another, as an SVG picture';
+CREATE FUNCTION xmhash_plot_training(VARIADIC models text[]) RETURNS text
+  AS 'MODULE_PATHNAME', 'xmhash_plot_training' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION xmhash_plot_training(text[]) IS
+  'loss, and validation mAP if there is any, of the trainings of models as an SVG picture';

@@ -45,7 +45,7 @@ compare_datums(Datum x, Datum y)
 	return order;
 }
 
-/* Most unequal codes of a column have one length, so look at bytes at once. */
+/* Unlike the order, equality is settled by a different length alone. */
 static bool
 equal_datums(Datum x, Datum y)
 {

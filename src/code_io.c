@@ -54,7 +54,7 @@ report_bad_digit(const char *string, size_t offset, bool hex, Node *escontext)
 				  (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				   errmsg("invalid input syntax for type bitcode: \"%.*s\" at position %d is not a %s digit",
 						  width, bad, position, hex ? "hexadecimal" : "binary"),
-				   !hex && isxdigit((unsigned char) *bad) ?
+				   !hex && strchr("23456789abcdefABCDEFxX", *bad) ?
 				   errhint("Hexadecimal digits follow a leading x, as in xCAFE.") : 0));
 }
 

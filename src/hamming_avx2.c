@@ -307,6 +307,9 @@ avx2_distance(const uint8_t *a, const uint8_t *b, size_t bytes)
 	__m256i		sum = _mm256_setzero_si256();
 	size_t		i;
 
+	/* short strings should not pay for adding up empty lanes */
+	if (bytes < 32)
+		return hamming_popcnt.distance(a, b, bytes);
 	for (i = 0; i + 32 <= bytes; i += 32)
 	{
 		__m256i		x = _mm256_loadu_si256((const __m256i *) (a + i));
@@ -323,6 +326,8 @@ avx2_weight(const uint8_t *a, size_t bytes)
 	__m256i		sum = _mm256_setzero_si256();
 	size_t		i;
 
+	if (bytes < 32)
+		return hamming_popcnt.weight(a, bytes);
 	for (i = 0; i + 32 <= bytes; i += 32)
 		sum = _mm256_add_epi64(sum, count_words(_mm256_loadu_si256((const __m256i *) (a + i))));
 	return add_lanes(sum) + hamming_popcnt.weight(a + i, bytes - i);

@@ -204,8 +204,10 @@ check_array(Labels *labels, ArrayType *array, int64 row)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("label column \"%s\" has an array with a NULL element", labels->column),
 				 label_context(labels, row),
+				 is_names_form(labels->form) ?
 				 errhint("array_remove(%s, NULL) drops NULL elements.",
-						 quote_identifier(labels->column))));
+						 quote_identifier(labels->column)) :
+				 errhint("A row without labels has NULL or a vector of zeros.")));
 }
 
 /* 0 or 1, or -1 for any other value (NaN included: it equals nothing). */

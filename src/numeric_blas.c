@@ -9,7 +9,9 @@
  * It also keeps OpenBLAS, with some tens of megabytes of buffers, out of
  * every process that trains nothing.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 
 #include "numeric.h"
 

@@ -27,10 +27,13 @@ find_version() {
     pg_config=$PG_CONFIG
     return
   fi
-  newest=$(ls -d /usr/lib/postgresql/*/lib/pgxs/src/makefiles/pgxs.mk 2>/dev/null |
-           cut -d/ -f5 | sort -n | tail -1)
+  newest=$(find /usr/lib/postgresql -path '*/lib/pgxs/src/makefiles/pgxs.mk' 2>/dev/null |
+           cut -d/ -f5 | sort -n | tail -1 || true)
+  if [ -z "$newest" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+  fi
   version=${newest:-$(apt-cache show postgresql 2>/dev/null |
-           sed -nE 's/^Version: ([0-9]+)\+.*/\1/p' | sort -n | tail -1)}
+           sed -nE 's/^Version: ([0-9]+)\+.*/\1/p' | sort -n | tail -1 || true)}
   version=${version:-15}
   pg_config=/usr/lib/postgresql/$version/bin/pg_config
 }
@@ -62,7 +65,7 @@ need_commands() {
 }
 
 packages_build() { echo "make gcc libc6-dev postgresql-$version postgresql-server-dev-$version libopenblas0-pthread"; }
-packages_test() { echo "perl libipc-run-perl python3-numpy"; }
+packages_test() { echo "perl libipc-run-perl python3-numpy librsvg2-bin"; }
 
 # ------------------------------------------------------- temporary folder
 
@@ -71,6 +74,7 @@ packages_test() { echo "perl libipc-run-perl python3-numpy"; }
 make_workplace() {
   work=$(mktemp -d /tmp/xmhash.XXXXXX)
   chmod 755 "$work"
+  cd "$work"
   keep=
   trap clean_up EXIT
   trap 'exit 130' INT
@@ -180,7 +184,7 @@ copy_tests() {
   hand_over "$work/tests"
 }
 
-regress_names() { find "$here/$1" -name "*.$2" -exec basename {} ".$2" \; 2>/dev/null | LC_ALL=C sort; }
+regress_names() { find "$here/$1" -name "*.$2" -exec basename {} ".$2" \; 2>/dev/null | LC_ALL=C sort || true; }
 
 run_regress() { # KIND PROGRAM FOLDER SUFFIX
   local names status=0

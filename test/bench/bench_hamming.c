@@ -24,6 +24,9 @@
 #define MAX_WORDS 16
 #define CENTRES 1000
 #define ROUNDS 21
+#define PAGE_SIZE 8192
+#define PAGE_HEADER 24
+#define PAGES 32768				/* 256 MB: far more than the caches hold */
 #define MAX_KERNELS 8
 
 /* Every result goes here, so that nothing is optimized away. */
@@ -226,14 +229,20 @@ bench_array(const HammingKernels *const *kernels, int kernel_count, int bits)
 	double		read[MAX_KERNELS][ROUNDS];
 	int			r;
 	int			k;
+	int			turn;
 
+	/* who comes first changes, so that nobody always finds the caches alike */
 	for (r = 0; r < ROUNDS; r++)
 		for (k = 0; k < kernel_count; k++)
-		{
-			read[k][r] = time_read(read_for(kernels[k]), words, CODES, 1);
-			within[k][r] = time_within(kernels[k], words, CODES, bound, 1);
-			all[k][r] = time_distances(kernels[k], words, CODES);
-		}
+			for (turn = r; turn < r + 3; turn++)
+			{
+				if (turn % 3 == 0)
+					read[k][r] = time_read(read_for(kernels[k]), words, CODES, 1);
+				else if (turn % 3 == 1)
+					within[k][r] = time_within(kernels[k], words, CODES, bound, 1);
+				else
+					all[k][r] = time_distances(kernels[k], words, CODES);
+			}
 	for (k = 0; k < kernel_count; k++)
 	{
 		double		w = median(within[k]);
@@ -269,6 +278,60 @@ bench_page(const HammingKernels *const *kernels, int kernel_count, int bits)
 	for (k = 0; k < kernel_count; k++)
 		printf("%5d bits  %-7s page of %3d codes: no hit %7.1f ns   the nearest %7.1f ns   all hits %7.1f ns\n",
 			   bits, kernels[k]->name, count, median(rare[k]), median(one[k]), median(every[k]));
+}
+
+/*
+ * Pages that are in memory but in no cache, in random order: with and without
+ * asking for the next page's codes before those of this one are looked at.
+ */
+static void
+bench_cold_pages(const HammingKernels *const *kernels, int kernel_count, int bits)
+{
+	const int	visits = 1000;
+	int			words = bits / 64;
+	int			count = 8128 / (bits / 8 + 6);
+	size_t		bytes = (size_t) count * words * 8;
+	char	   *pages = aligned_alloc(4096, (size_t) PAGES * PAGE_SIZE);
+	double		times[2][MAX_KERNELS][ROUNDS];
+	uint32_t	page = 0;
+	int			ahead;
+	int			r;
+	int			k;
+	int			i;
+
+	if (pages == NULL)
+	{
+		printf("%5d bits  no memory for the pages that no cache holds\n", bits);
+		return;
+	}
+	memset(pages, 0x55, (size_t) PAGES * PAGE_SIZE);
+	for (r = 0; r < ROUNDS; r++)
+		for (k = 0; k < kernel_count; k++)
+			for (ahead = 0; ahead < 2; ahead++)
+			{
+				double		start = now();
+
+				for (i = 0; i < visits; i++)
+				{
+					const char *here = pages + (size_t) page * PAGE_SIZE + PAGE_HEADER;
+
+					/* of full period: every page comes once in PAGES visits */
+					page = (page * 1664525 + 1013904223) % PAGES;
+					if (ahead)
+						hamming_prefetch(pages + (size_t) page * PAGE_SIZE + PAGE_HEADER, bytes);
+					sink += kernels[k]->within(query, (const uint64_t *) here, words, count, 0, positions, distances);
+				}
+				times[ahead][k][r] = (now() - start) / visits;
+			}
+	for (k = 0; k < kernel_count; k++)
+	{
+		double		without = median(times[0][k]);
+		double		with = median(times[1][k]);
+
+		printf("%5d bits  %-7s page of %3d codes in no cache: %7.1f ns   prefetched %7.1f ns   ratio %.2f\n",
+			   bits, kernels[k]->name, count, without, with, with / without);
+	}
+	free(pages);
 }
 
 static void
@@ -346,6 +409,8 @@ main(void)
 		bench_array(kernels, kernel_count, lengths[i]);
 	for (i = 0; i < 4; i++)
 		bench_page(kernels, kernel_count, lengths[i]);
+	for (i = 0; i < 2; i++)
+		bench_cold_pages(kernels, kernel_count, lengths[i]);
 	for (i = 0; i < 4; i++)
 		bench_nearest(kernels, kernel_count, lengths[i]);
 	for (i = 0; i < 4; i++)

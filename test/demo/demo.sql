@@ -20,7 +20,7 @@ CREATE TABLE pair (
 \copy pair (id, split, category, title, keywords, path, image_features, word_counts) FROM openclipart.csv WITH (FORMAT csv, HEADER)
 -- "arrow_down" is two words to a reader.
 UPDATE pair SET text_features =
-    xmhash_bag_of_words(to_tsvector('english', translate(title || ' ' || keywords, '_-', '  ')), 1024);
+    xmhash_bag_of_words(to_tsvector('english', translate(concat_ws(' ', title, keywords), '_-', '  ')), 1024);
 CREATE VIEW train_pair AS SELECT * FROM pair WHERE split = 'train';
 CREATE VIEW test_pair AS SELECT * FROM pair WHERE split = 'test';
 SELECT count(*) FILTER (WHERE split = 'train') AS "pairs to train on",
@@ -30,8 +30,8 @@ SELECT count(*) FILTER (WHERE split = 'train') AS "pairs to train on",
 \echo '── 2. Train a model: 64 bits, JDSH, no labels'
 SELECT clock_timestamp() AS step \gset
 CALL xmhash_train('clipart64', 'train_pair', 'image_features', 'text_features', 64);
-SELECT name AS model, method, bits, image_dimensions, text_dimensions, epochs_done AS epochs, rows,
-       round(final_loss::numeric, 4) AS "final loss",
+SELECT name AS model, method, bits, image_dimensions, text_dimensions, epochs_done AS epochs, pairs,
+       round(loss::numeric, 4) AS "final loss",
        round(extract(epoch FROM clock_timestamp() - :'step')::numeric, 2) AS seconds FROM xmhash_models;
 
 \echo '── 3. Encode every drawing and every text'

@@ -1,0 +1,115 @@
+/*
+ * model_memory.c: the numeric core's surroundings in the server, and settings.
+ */
+#include "model.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#define ALIGNMENT 64
+#define ZEROED_AT_ONCE ((size_t) 16 * 1024 * 1024)
+
+int			xmhash_threads;
+int			xmhash_train_work_mem;
+bool		xmhash_progress;
+
+/*
+ * Zeroed, aligned memory that goes away with its context.  Zeroing is what
+ * takes time, since it makes the kernel find the pages: a gigabyte half a
+ * second, so it can be interrupted.
+ */
+static void *
+allocate(void *arena, size_t bytes)
+{
+	char	   *memory = MemoryContextAllocExtended(arena, bytes + ALIGNMENT, MCXT_ALLOC_HUGE);
+	char	   *aligned = (char *) TYPEALIGN(ALIGNMENT, memory);
+	size_t		at;
+
+	for (at = 0; at < bytes; at += ZEROED_AT_ONCE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memset(aligned + at, 0, Min(bytes - at, ZEROED_AT_ONCE));
+	}
+	return aligned;
+}
+
+/* A long copy, likewise. */
+void
+model_copy_floats(float *to, const float *from, size_t count)
+{
+	const size_t some = ZEROED_AT_ONCE / sizeof(float);
+	size_t		at;
+
+	for (at = 0; at < count; at += some)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memcpy(to + at, from + at, Min(count - at, some) * sizeof(float));
+	}
+}
+
+static void
+interrupt(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+model_surroundings(Surroundings *surroundings, MemoryContext arena)
+{
+	surroundings->allocate = allocate;
+	surroundings->arena = arena;
+	surroundings->interrupt = interrupt;
+}
+
+/* Load BLAS when first needed, and give it as many threads as allowed now. */
+void
+model_start_blas(void)
+{
+	char		message[256];
+
+	if (!blas_load(message, sizeof(message)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FILE),
+				 errmsg("could not load the OpenBLAS library"),
+				 errdetail_internal("%s", message),
+				 errhint("On Debian, install the package libopenblas0-pthread.")));
+	if (blas_threads() != xmhash_threads)
+		blas_set_threads(xmhash_threads);
+}
+
+/* Must this procedure not commit?  In a subtransaction it cannot, whatever it is told. */
+bool
+model_call_is_atomic(FunctionCallInfo fcinfo)
+{
+	return fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		((CallContext *) fcinfo->context)->atomic || IsSubTransaction();
+}
+
+void
+model_init(void)
+{
+	long		cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	DefineCustomIntVariable("xmhash.threads",
+							"Sets the number of threads for matrix products in a session.",
+							"The default is the number of processors.",
+							&xmhash_threads, Min(Max(cores, 1), 1024), 1, 1024,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("xmhash.train_work_mem",
+							"Sets the memory for training rows, beyond which they go to a temporary file.",
+							NULL,
+							&xmhash_train_work_mem, 1024 * 1024, 64, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("xmhash.progress",
+							 "Reports the progress of training and of encoding tables to the client.",
+							 NULL,
+							 &xmhash_progress, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	model_cache_init();
+}

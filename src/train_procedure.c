@@ -1,0 +1,607 @@
+/*
+ * train_procedure.c: CALL xmhash_train() and xmhash_train_resume().
+ *
+ * Everything that can be wrong is found before the model's row is written.
+ * From then on, outside a transaction block, every epoch ends in a commit: the
+ * log shows it to others, no snapshot is held while the next one computes, and
+ * a crash leaves the row with its last checkpoint.  What tells such a row from
+ * one in training is the lock on its name, which dies with the session.
+ *
+ * A procedure that commits can neither be SECURITY DEFINER nor set its search
+ * path; so it runs with the caller's rights and path throughout.
+ */
+#include "train_run.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "code.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Arguments of xmhash_train(), in order. */
+enum
+{
+	ARGUMENT_MODEL,
+	ARGUMENT_RELATION,
+	ARGUMENT_IMAGE,
+	ARGUMENT_TEXT,
+	ARGUMENT_BITS,
+	ARGUMENT_METHOD,
+	ARGUMENT_LABEL,
+	ARGUMENT_OPTIONS
+};
+
+static void
+check_not_null(FunctionCallInfo fcinfo)
+{
+	static const char *const names[] = {"model", "relation", "image_column", "text_column",
+	"bits", "method", NULL, "options"};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(names); i++)
+	{
+		if (names[i] != NULL && PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"%s\" of xmhash_train is NULL", names[i])));
+	}
+}
+
+/* The relation by its OID, with a name that any search path finds. */
+static void
+set_relation(TrainSource *source, Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	char		kind;
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	kind = get_rel_relkind(relation);
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_VIEW &&
+		kind != RELKIND_MATVIEW && kind != RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is no table or view", name)));
+	source->relation = relation;
+	source->relation_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
+/* Commit, unless within a transaction block. */
+void
+train_commit(Training *training)
+{
+	if (!training->atomic)
+		SPI_commit();
+}
+
+static void
+add_json(StringInfo json, const char *key, const char *value)
+{
+	if (value[0] == '\0')
+		return;
+	appendStringInfo(json, "%s\"%s\": ", json->len > 0 ? ", " : "{", key);
+	escape_json(json, value);
+}
+
+static char *
+source_to_json(const TrainSource *source)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	add_json(&json, "relation", source->relation_name);
+	add_json(&json, "image_column", NameStr(source->feature_column[MODALITY_IMAGE]));
+	add_json(&json, "text_column", NameStr(source->feature_column[MODALITY_TEXT]));
+	add_json(&json, "label_column", NameStr(source->label_column));
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+static void
+get_class_names(const TrainData *data, ModelRow *row)
+{
+	int			i;
+
+	row->classes = data->classes;
+	row->class_names = NULL;
+	if (data->classes == 0 || labels_class_name(data->labels, 0) == NULL)
+		return;
+	row->class_names = palloc(data->classes * sizeof(char *));
+	for (i = 0; i < data->classes; i++)
+		row->class_names[i] = pstrdup(labels_class_name(data->labels, i));
+}
+
+static void
+say_sizes(const Training *training)
+{
+	const TrainData *data = &training->data;
+	double		megabyte = 1024 * 1024;
+
+	if (!xmhash_progress)
+		return;
+	ereport(INFO,
+			(errmsg("training on %d pairs of %d image and %d text dimensions; "
+					"networks, optimizer and batches take %.1f MB; %.1f MB of rows in a temporary file",
+					data->training_count, data->dimensions[MODALITY_IMAGE],
+					data->dimensions[MODALITY_TEXT],
+					trainer_memory(&training->settings.core, &training->batches) / megabyte,
+					train_rows_spilled(data->rows) / megabyte)));
+}
+
+/* Read the data and make the trainer; fills what the model's row says of both. */
+static void
+prepare(Training *training)
+{
+	const TrainSettings *settings = &training->settings;
+	TrainData  *data = &training->data;
+	ModelRow   *row = &training->row;
+	int			side;
+
+	if (settings->core.method == TRAIN_DMSH_LN && NameStr(training->source.label_column)[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("method \"dmsh_ln\" needs a label_column")));
+	if (settings->validation_fraction > 0 && NameStr(training->source.label_column)[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"validation_fraction\" needs a label_column")));
+	train_data_read(data, &training->source, settings, training->context);
+	train_data_split(data, settings);
+	train_data_scale(data, settings);
+	train_data_source(data, &training->batches);
+	model_start_blas();
+	say_sizes(training);
+	training->trainer = trainer_create(&settings->core, &training->batches, &training->surroundings);
+
+	row->hidden[MODALITY_IMAGE] = settings->core.image_hidden;
+	row->hidden[MODALITY_TEXT] = settings->core.text_hidden;
+	for (side = 0; side < 2; side++)
+	{
+		row->dimensions[side] = data->dimensions[side];
+		row->scales[side] = data->scales[side];
+	}
+	get_class_names(data, row);
+	model_layout(row, training->surroundings.allocate(training->context, model_floats(row) * sizeof(float)),
+				 &training->surroundings, &training->good);
+	for (side = 0; side < 2; side++)
+	{
+		memcpy(training->good.shift[side], data->shift[side], data->scales[side] * sizeof(float));
+		memcpy(training->good.scale[side], data->scale[side], data->scales[side] * sizeof(float));
+	}
+	if (settings->keep_best)
+		training->best = training->surroundings.allocate(training->context,
+														 training->good.count * sizeof(float));
+}
+
+/* All the layers' weights are finite. */
+static bool
+network_is_finite(const Network *network)
+{
+	int			i;
+
+	for (i = 0; i < network->layers; i++)
+	{
+		const Layer *layer = &network->layer[i];
+		size_t		count = (size_t) layer->inputs * layer->outputs;
+		size_t		at;
+
+		for (at = 0; at < count; at++)
+		{
+			if (!isfinite(layer->weight[at]))
+				return false;
+		}
+		for (at = 0; at < (size_t) layer->outputs; at++)
+		{
+			if (!isfinite(layer->bias[at]))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void
+copy_network(Network *to, const Network *from)
+{
+	int			i;
+
+	for (i = 0; i < from->layers; i++)
+	{
+		const Layer *layer = &from->layer[i];
+
+		model_copy_floats(to->layer[i].weight, layer->weight, (size_t) layer->inputs * layer->outputs);
+		model_copy_floats(to->layer[i].bias, layer->bias, layer->outputs);
+	}
+}
+
+/* Take the trainer's networks over, if they are good. */
+static bool
+keep_weights(Training *training)
+{
+	const Network *image = trainer_image_network(training->trainer);
+	const Network *text = trainer_text_network(training->trainer);
+
+	if (!network_is_finite(image) || !network_is_finite(text))
+		return false;
+	copy_network(&training->good.network[MODALITY_IMAGE], image);
+	copy_network(&training->good.network[MODALITY_TEXT], text);
+	return true;
+}
+
+static double
+seconds_since(const instr_time *since)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, *since);
+	return INSTR_TIME_GET_DOUBLE(now);
+}
+
+/* A row of the training log.  A validation_map of NaN stands for none. */
+static void
+write_log(Training *training, const TrainLoss *loss, double seconds, double validation_map)
+{
+	Oid			types[7] = {UUIDOID, INT4OID, FLOAT8OID, TEXTOID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
+	Datum		values[7];
+	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	StringInfoData terms;
+	int			i;
+
+	initStringInfo(&terms);
+	appendStringInfoChar(&terms, '{');
+	for (i = 0; i < loss->terms; i++)
+		appendStringInfo(&terms, "%s\"%s\": %s", i > 0 ? ", " : "", loss->name[i],
+						 float8out_internal(loss->term[i]));
+	appendStringInfoChar(&terms, '}');
+	values[0] = UUIDPGetDatum(&training->row.id);
+	values[1] = Int32GetDatum(training->epochs_done);
+	values[2] = Float8GetDatum(loss->loss);
+	values[3] = CStringGetTextDatum(terms.data);
+	values[4] = Float8GetDatum(loss->learning_rate);
+	values[5] = Float8GetDatum(seconds);
+	values[6] = Float8GetDatum(validation_map);
+	if (isnan(validation_map))
+		nulls[6] = 'n';
+	model_execute(&training->tables, "INSERT INTO %1$s.xmhash_training_log (model, epoch, loss, "
+				  "loss_terms, learning_rate, seconds, validation_map) "
+				  "VALUES ($1, $2, $3, $4::pg_catalog.jsonb, $5, $6, $7)",
+				  false, 7, types, values, nulls);
+}
+
+static void
+say_epoch(const Training *training, int first, const TrainLoss *loss, double seconds,
+		  double validation_map)
+{
+	const TrainOptions *core = &training->settings.core;
+	int			rows = training->batches.rows / core->batch_size * core->batch_size;
+	int			run = training->epochs_done - first;
+	double		left = seconds_since(&training->started) / run * (core->epochs - training->epochs_done);
+	char		map[40] = "";
+
+	if (!xmhash_progress)
+		return;
+	if (!isnan(validation_map))
+		snprintf(map, sizeof(map), ", validation mAP %.4f", validation_map);
+	ereport(INFO,
+			(errmsg("epoch %d of %d: loss %.6g%s, %.0f rows/s, %d:%02d:%02d left",
+					training->epochs_done, core->epochs, loss->loss, map,
+					rows / Max(seconds, 1e-9),
+					(int) (left / 3600), (int) (left / 60) % 60, (int) left % 60)));
+}
+
+/* Store a finished model; the weights are the last good or the best ones. */
+static void
+finish(Training *training, const char *status)
+{
+	const float *weights = training->best_epoch > 0 && training->best != NULL ?
+		training->best : training->good.floats;
+
+	model_write_parts(&training->tables, "xmhash_model_part", &training->row.id,
+					  weights, training->good.count);
+	train_checkpoint_drop(training);
+	model_set_status(&training->tables, &training->row, status);
+	train_commit(training);
+}
+
+/*
+ * The loss or a weight is no number any more.  Keep the last good epoch, if
+ * there is one, and what is kept must be committed before the error.
+ */
+static void
+fail_not_finite(Training *training, int epoch)
+{
+	Oid			type = UUIDOID;
+	Datum		id = UUIDPGetDatum(&training->row.id);
+	bool		kept = training->epochs_done > 0 && !training->atomic;
+
+	if (kept)
+		finish(training, "diverged");
+	else if (!training->atomic)
+	{
+		model_execute(&training->tables, "DELETE FROM %1$s.xmhash_model "
+					  "WHERE id OPERATOR(pg_catalog.=) $1", false, 1, &type, &id, NULL);
+		train_commit(training);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("training of model \"%s\" diverged in epoch %d: its loss or weights are no finite numbers",
+					training->row.name, epoch + 1),
+			 kept ? errdetail("The model is kept as it was after epoch %d.", training->epochs_done) :
+			 errdetail("Nothing is kept."),
+			 errhint("Try smaller values of \"learning_rate_image\" and \"learning_rate_text\", or another \"scale\".")));
+}
+
+/* Keep the best; true if patience has come to its end. */
+static bool
+judge(Training *training, double validation_map)
+{
+	if (isnan(validation_map))
+		return false;
+	if (training->best_epoch == 0 || validation_map > training->best_map)
+	{
+		training->best_epoch = training->epochs_done;
+		training->best_map = validation_map;
+		if (training->best != NULL)
+			model_copy_floats(training->best, training->good.floats, training->good.count);
+	}
+	return training->settings.patience > 0 &&
+		training->epochs_done - training->best_epoch >= training->settings.patience;
+}
+
+/* The epochs that are still to be done, from a trainer that is ready for them. */
+static void
+run_epochs(Training *training)
+{
+	const TrainSettings *settings = &training->settings;
+	int			first = training->epochs_done;
+	MemoryContext epoch_context = AllocSetContextCreate(training->context, "xmhash epoch",
+														ALLOCSET_DEFAULT_SIZES);
+	int			epoch;
+
+	INSTR_TIME_SET_CURRENT(training->started);
+	training->saved = training->started;
+	for (epoch = first; epoch < settings->core.epochs; epoch++)
+	{
+		TrainLoss	loss;
+		instr_time	started;
+		double		seconds;
+		double		map = get_float8_nan();
+		bool		enough;
+		MemoryContext old_context;
+
+		CHECK_FOR_INTERRUPTS();
+		INSTR_TIME_SET_CURRENT(started);
+		memset(&loss, 0, sizeof(loss));
+		trainer_epoch(training->trainer, epoch, &loss);
+		seconds = seconds_since(&started);
+		if (!loss.finite || !isfinite(loss.loss) || !keep_weights(training))
+			fail_not_finite(training, epoch);
+
+		old_context = MemoryContextSwitchTo(epoch_context);
+		training->epochs_done = epoch + 1;
+		if (training->data.validation_count > 0)
+			map = train_validate(training);
+		enough = judge(training, map);
+		write_log(training, &loss, seconds, map);
+		if (!training->atomic && epoch + 1 < settings->core.epochs && !enough &&
+			seconds_since(&training->saved) >= settings->checkpoint_seconds)
+		{
+			train_checkpoint_save(training);
+			INSTR_TIME_SET_CURRENT(training->saved);
+		}
+		train_commit(training);
+		say_epoch(training, first, &loss, seconds, map);
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(epoch_context);
+		if (enough)
+		{
+			if (xmhash_progress)
+				ereport(INFO,
+						(errmsg("stopped after epoch %d: no gain since epoch %d",
+								training->epochs_done, training->best_epoch)));
+			break;
+		}
+	}
+}
+
+/* A training in a context of its own; the SPI connection is made here. */
+static Training *
+begin(FunctionCallInfo fcinfo, const char *command)
+{
+	MemoryContext context;
+	Training   *training;
+	bool		atomic = model_call_is_atomic(fcinfo);
+
+	PreventCommandIfReadOnly(command);
+	PreventCommandDuringRecovery(command);
+	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
+	context = AllocSetContextCreate(CurrentMemoryContext, "xmhash training",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	training = palloc0(sizeof(Training));
+	training->context = context;
+	training->atomic = atomic;
+	model_tables(fcinfo->flinfo->fn_oid, &training->tables);
+	model_surroundings(&training->surroundings, context);
+	return training;
+}
+
+static void
+end(Training *training)
+{
+	if (!training->atomic)
+		model_unlock_name(&training->tables, training->row.name);
+	MemoryContextDelete(training->context);
+	SPI_finish();
+}
+
+XMHASH_FUNCTION(xmhash_train);
+
+Datum
+xmhash_train(PG_FUNCTION_ARGS)
+{
+	Training   *training;
+	ModelRow   *row;
+	int			bits;
+
+	check_not_null(fcinfo);
+	bits = PG_GETARG_INT32(ARGUMENT_BITS);
+	if (bits < 1 || bits > BITCODE_MAX_BITS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a model cannot have %d bits, expected 1 to %d", bits, BITCODE_MAX_BITS)));
+	training = begin(fcinfo, "xmhash_train()");
+	row = &training->row;
+	model_make_id(&row->id);
+	row->name = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_MODEL));
+	model_check_name(row->name);
+	row->method = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_METHOD));
+	row->owner = GetUserId();
+	row->bits = bits;
+	row->status = "training";
+	train_options_read(PG_GETARG_JSONB_P(ARGUMENT_OPTIONS), train_method(row->method), bits,
+					   &training->settings);
+	row->options = train_options_write(&training->settings);
+	set_relation(&training->source, PG_GETARG_OID(ARGUMENT_RELATION));
+	training->source.feature_column[MODALITY_IMAGE] = *PG_GETARG_NAME(ARGUMENT_IMAGE);
+	training->source.feature_column[MODALITY_TEXT] = *PG_GETARG_NAME(ARGUMENT_TEXT);
+	if (!PG_ARGISNULL(ARGUMENT_LABEL))
+		training->source.label_column = *PG_GETARG_NAME(ARGUMENT_LABEL);
+	row->source = source_to_json(&training->source);
+
+	model_lock_name(&training->tables, row->name, !training->atomic);
+	model_check_name_free(&training->tables, row->name);
+	prepare(training);
+	row->pairs = training->data.training_count + training->data.validation_count;
+	row->digest = training->data.digest;
+	model_insert(&training->tables, row);
+	train_commit(training);
+	trainer_fit(training->trainer);
+	run_epochs(training);
+	finish(training, "trained");
+	end(training);
+	PG_RETURN_VOID();
+}
+
+/* A string of the model's source, "" if it is not there. */
+static char *
+source_field(Datum source, const char *key)
+{
+	Datum		value;
+	JsonbValue *found;
+	JsonbValue	name;
+
+	name.type = jbvString;
+	name.val.string.val = unconstify(char *, key);
+	name.val.string.len = strlen(key);
+	found = findJsonbValueFromContainer(&DatumGetJsonbP(source)->root, JB_FOBJECT, &name);
+	if (found == NULL || found->type != jbvString)
+		return pstrdup("");
+	value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
+	return TextDatumGetCString(value);
+}
+
+/* Where the rows of an unfinished model come from, found again by name. */
+static void
+restore_source(Training *training)
+{
+	Datum		source;
+	Oid			relation;
+	char	   *name;
+
+	if (training->row.source == NULL || training->row.options == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("model \"%s\" does not say what it is trained on", training->row.name)));
+	source = DirectFunctionCall1(jsonb_in, CStringGetDatum(training->row.source));
+	name = source_field(source, "relation");
+	relation = DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(name)));
+	set_relation(&training->source, relation);
+	namestrcpy(&training->source.feature_column[MODALITY_IMAGE], source_field(source, "image_column"));
+	namestrcpy(&training->source.feature_column[MODALITY_TEXT], source_field(source, "text_column"));
+	namestrcpy(&training->source.label_column, source_field(source, "label_column"));
+	train_options_read(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(training->row.options))),
+					   train_method(training->row.method), training->row.bits, &training->settings);
+}
+
+/* The rows must be the very ones that training began with. */
+static void
+check_same_data(const Training *training)
+{
+	int64		pairs = training->data.training_count + training->data.validation_count;
+
+	if (pairs != training->row.pairs)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation %s has " INT64_FORMAT " pairs to train on, but the training of model \"%s\" began with " INT64_FORMAT,
+						training->source.relation_name, pairs, training->row.name, training->row.pairs),
+				 errhint("Only a training on the same rows can be resumed.")));
+	if (training->data.digest != training->row.digest)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the rows of relation %s have changed since the training of model \"%s\" began",
+						training->source.relation_name, training->row.name),
+				 errhint("Only a training on the same rows can be resumed.")));
+}
+
+XMHASH_FUNCTION(xmhash_train_resume);
+
+Datum
+xmhash_train_resume(PG_FUNCTION_ARGS)
+{
+	Training   *training;
+	ModelRow   *row;
+	char	   *name;
+	bool		loaded;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"model\" of xmhash_train_resume is NULL")));
+	training = begin(fcinfo, "xmhash_train_resume()");
+	row = &training->row;
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	/* Without a right to the model, its lock is not to be touched either. */
+	model_find_or_fail(&training->tables, name, row);
+	model_lock_name(&training->tables, name, !training->atomic);
+	model_find_or_fail(&training->tables, name, row);
+	if (strcmp(row->status, "training") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" is %s already", name, row->status)));
+	restore_source(training);
+	prepare(training);
+	check_same_data(training);
+	loaded = train_checkpoint_load(training);
+	train_commit(training);
+	if (!loaded)
+		trainer_fit(training->trainer);
+	if (xmhash_progress)
+		ereport(INFO,
+				(errmsg("resuming after epoch %d of %d", training->epochs_done,
+						training->settings.core.epochs)));
+	run_epochs(training);
+	finish(training, "trained");
+	end(training);
+	PG_RETURN_VOID();
+}
+
+void
+train_init(void)
+{
+}
