@@ -58,6 +58,7 @@ typedef struct EvalSummary
 typedef struct EvalCurve
 {
 	int64_t		queries;
+	double		map;			/* tie-aware, as in EvalSummary */
 	int			radii;			/* bits + 1: radius 0 … bits */
 	int			ranks;			/* k, or all rows: ranks 1 … ranks */
 	int64_t    *radius_queries; /* [radii], those that find a row at all */

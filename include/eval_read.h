@@ -29,6 +29,7 @@ typedef struct EvalInput
 	EvalItems	queries;
 	EvalItems	database;
 	EvalSets	sets;
+	MemoryContext context;		/* holds it all, and the metrics' work space */
 	Surroundings surroundings;
 } EvalInput;
 
@@ -49,7 +50,18 @@ typedef struct EvalSource
  */
 extern void eval_read(EvalInput *input, const EvalSource *source, Oid function);
 
+/* Free everything, what was computed from it included. */
+extern void eval_release(EvalInput *input);
+
 /* The metrics' evaluator over what was read. */
 extern Evaluator *eval_evaluator(const EvalInput *input, int64 k);
+
+/*
+ * Arguments of the SQL functions: the five that they begin with, none of them
+ * NULL; and the cutoff k, 0 for NULL, which is no cutoff.
+ */
+extern void eval_require_argument(FunctionCallInfo fcinfo, int argument, const char *name);
+extern void eval_get_source(FunctionCallInfo fcinfo, EvalSource *source);
+extern int64 eval_get_cutoff(FunctionCallInfo fcinfo, int argument);
 
 #endif							/* EVAL_READ_H */

@@ -49,9 +49,8 @@ average_precision_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/* The cutoff k; 0 stands for NULL, no cutoff. */
-static int64
-get_cutoff(FunctionCallInfo fcinfo, int argument)
+int64
+eval_get_cutoff(FunctionCallInfo fcinfo, int argument)
 {
 	if (PG_ARGISNULL(argument))
 		return 0;
@@ -67,7 +66,7 @@ Datum
 average_precision_add_k(PG_FUNCTION_ARGS)
 {
 	RunningPrecision *state = running_state(fcinfo);
-	int64		k = get_cutoff(fcinfo, 2);
+	int64		k = eval_get_cutoff(fcinfo, 2);
 
 	if (state->rank == 0)
 		state->k = k;
@@ -91,8 +90,8 @@ average_precision_result(PG_FUNCTION_ARGS)
 
 /* ------------------------------------------------------ xmhash_evaluate */
 
-static void
-require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+void
+eval_require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
@@ -101,15 +100,14 @@ require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 						get_func_name(fcinfo->flinfo->fn_oid))));
 }
 
-/* The arguments that all functions of evaluation begin with. */
-static void
-get_source(FunctionCallInfo fcinfo, EvalSource *source)
+void
+eval_get_source(FunctionCallInfo fcinfo, EvalSource *source)
 {
 	static const char *const names[] = {"queries", "query_code", "database", "database_code", "label_column"};
 	int			i;
 
 	for (i = 0; i < lengthof(names); i++)
-		require_argument(fcinfo, i, names[i]);
+		eval_require_argument(fcinfo, i, names[i]);
 	source->queries = PG_GETARG_OID(0);
 	source->query_code = NameStr(*PG_GETARG_NAME(1));
 	source->database = PG_GETARG_OID(2);
@@ -129,13 +127,14 @@ xmhash_evaluate(PG_FUNCTION_ARGS)
 	bool		nulls[7] = {0};
 	int			i;
 
-	get_source(fcinfo, &source);
-	k = get_cutoff(fcinfo, 5);
+	eval_get_source(fcinfo, &source);
+	k = eval_get_cutoff(fcinfo, 5);
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	eval_read(&input, &source, fcinfo->flinfo->fn_oid);
 	evaluator_summarize(eval_evaluator(&input, k), input.queries.rows, input.queries.codes,
 						input.queries.set, &summary);
+	eval_release(&input);
 
 	values[0] = Int64GetDatum(summary.queries);
 	values[1] = Int64GetDatum(summary.queries_without_relevant);
@@ -204,22 +203,22 @@ xmhash_precision_recall(PG_FUNCTION_ARGS)
 	Tuplestorestate *rows;
 	int			i;
 
-	get_source(fcinfo, &source);
-	k = get_cutoff(fcinfo, 5);
+	eval_get_source(fcinfo, &source);
+	k = eval_get_cutoff(fcinfo, 5);
 	rows = begin_rows(fcinfo, &descriptor);
 	eval_read(&input, &source, fcinfo->flinfo->fn_oid);
 	evaluator_curve(eval_evaluator(&input, k), input.queries.rows, input.queries.codes,
 					input.queries.set, &curve);
-	if (curve.queries == 0)
-		PG_RETURN_NULL();
-	for (i = 0; i < curve.radii; i++)
+	/* No query, no curve. */
+	for (i = 0; i < curve.radii && curve.queries > 0; i++)
 		put_point(rows, descriptor, "radius", i, curve.radius_precision[i],
 				  curve.radius_recall[i], curve.radius_queries[i]);
-	for (i = 0; i < curve.ranks; i++)
+	for (i = 0; i < curve.ranks && curve.queries > 0; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		put_point(rows, descriptor, "rank", i + 1, curve.rank_precision[i],
 				  curve.rank_recall[i], curve.queries);
 	}
+	eval_release(&input);
 	PG_RETURN_NULL();
 }

@@ -40,7 +40,14 @@
 
 #define BLOCK_ROWS 4096
 
-/* Prefix sums as unevaluated pairs of doubles; [length + 1], element 0 is 0. */
+/* A sum that keeps what rounding would take. */
+typedef struct Sum
+{
+	double		high;
+	double		low;
+} Sum;
+
+/* Prefix sums of that kind; [length + 1], element 0 is 0. */
 typedef struct PrefixSums
 {
 	double	   *high;
@@ -106,6 +113,18 @@ add_exactly(double *high, double *low, double term)
 
 	*low += (*high - (sum - part)) + (term - part);
 	*high = sum;
+}
+
+static void
+add_to_sum(Sum *sum, double term)
+{
+	add_exactly(&sum->high, &sum->low, term);
+}
+
+static double
+sum_value(const Sum *sum)
+{
+	return sum->high + sum->low;
 }
 
 static double
@@ -307,9 +326,15 @@ evaluator_rank(Evaluator *evaluator, const uint64_t *code, int32_t set)
 	}
 }
 
-/* Expected average precision, times min(R, k). */
+/* The most relevant rows that the judged ranks can hold: min(R, k). */
 static double
-expected_precision_sum(const Evaluator *evaluator)
+most_relevant(const Evaluator *evaluator)
+{
+	return evaluator->relevant < evaluator->k ? evaluator->relevant : evaluator->k;
+}
+
+static double
+expected_average_precision(const Evaluator *evaluator)
 {
 	double		sum = 0;
 	int			before = 0;
@@ -333,7 +358,7 @@ expected_precision_sum(const Evaluator *evaluator)
 		before += (int) n;
 		relevant_before += r;
 	}
-	return sum;
+	return evaluator->relevant == 0 ? 0 : sum / most_relevant(evaluator);
 }
 
 /* Expected relevant rows and discounted gain among the first k ranks. */
@@ -430,7 +455,6 @@ storage_precision_sum(Evaluator *evaluator)
 void
 evaluator_scores(Evaluator *evaluator, EvalScores *scores)
 {
-	double		most;
 	double		found;
 	double		gain;
 
@@ -438,9 +462,8 @@ evaluator_scores(Evaluator *evaluator, EvalScores *scores)
 	scores->relevant = evaluator->relevant;
 	if (evaluator->relevant == 0)
 		return;
-	most = evaluator->relevant < evaluator->k ? evaluator->relevant : evaluator->k;
-	scores->average_precision = expected_precision_sum(evaluator) / most;
-	scores->average_precision_storage = storage_precision_sum(evaluator) / most;
+	scores->average_precision = expected_average_precision(evaluator);
+	scores->average_precision_storage = storage_precision_sum(evaluator) / most_relevant(evaluator);
 	expected_counts(evaluator, &found, &gain);
 	scores->precision = found / evaluator->k;
 	scores->recall = found / evaluator->relevant;
@@ -452,6 +475,11 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 					const int32_t *query_sets, EvalSummary *summary)
 {
 	EvalScores	scores;
+	Sum			map = {0};
+	Sum			map_storage_order = {0};
+	Sum			precision = {0};
+	Sum			recall = {0};
+	Sum			ndcg = {0};
 	int			q;
 
 	memset(summary, 0, sizeof(EvalSummary));
@@ -460,20 +488,20 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 		evaluator_rank(evaluator, codes + (size_t) q * evaluator->words, query_sets[q]);
 		evaluator_scores(evaluator, &scores);
 		summary->queries_without_relevant += scores.relevant == 0;
-		summary->map += scores.average_precision;
-		summary->map_storage_order += scores.average_precision_storage;
-		summary->precision += scores.precision;
-		summary->recall += scores.recall;
-		summary->ndcg += scores.ndcg;
+		add_to_sum(&map, scores.average_precision);
+		add_to_sum(&map_storage_order, scores.average_precision_storage);
+		add_to_sum(&precision, scores.precision);
+		add_to_sum(&recall, scores.recall);
+		add_to_sum(&ndcg, scores.ndcg);
 	}
 	summary->queries = queries;
 	if (queries == 0)
 		return;
-	summary->map /= queries;
-	summary->map_storage_order /= queries;
-	summary->precision /= queries;
-	summary->recall /= queries;
-	summary->ndcg /= queries;
+	summary->map = sum_value(&map) / queries;
+	summary->map_storage_order = sum_value(&map_storage_order) / queries;
+	summary->precision = sum_value(&precision) / queries;
+	summary->recall = sum_value(&recall) / queries;
+	summary->ndcg = sum_value(&ndcg) / queries;
 }
 
 /*
@@ -514,6 +542,7 @@ add_to_curve(Evaluator *evaluator, EvalCurve *curve)
 			slope_before = slope;
 		}
 	}
+	curve->map += expected_average_precision(evaluator);
 	curve->queries++;
 }
 
@@ -530,13 +559,13 @@ finish_curve(EvalCurve *curve)
 	double		queries = curve->queries;
 	double		slope = 0;
 	double		recall_slope = 0;
-	double		found = 0;
-	double		found_low = 0;
-	double		recall = 0;
-	double		recall_low = 0;
+	Sum			found = {0};
+	Sum			recall = {0};
 	int			d;
 	int			i;
 
+	if (queries > 0)
+		curve->map /= queries;
 	for (d = 0; d < curve->radii && queries > 0; d++)
 	{
 		if (curve->radius_queries[d] > 0)
@@ -547,10 +576,10 @@ finish_curve(EvalCurve *curve)
 	{
 		slope += curve->rank_precision[i];
 		recall_slope += curve->rank_recall[i];
-		add_exactly(&found, &found_low, slope);
-		add_exactly(&recall, &recall_low, recall_slope);
-		curve->rank_precision[i] = share((found + found_low) / (i + 1) / queries);
-		curve->rank_recall[i] = share((recall + recall_low) / queries);
+		add_to_sum(&found, slope);
+		add_to_sum(&recall, recall_slope);
+		curve->rank_precision[i] = share(sum_value(&found) / (i + 1) / queries);
+		curve->rank_recall[i] = share(sum_value(&recall) / queries);
 	}
 }
 
@@ -562,6 +591,7 @@ evaluator_curve(Evaluator *evaluator, int queries, const uint64_t *codes,
 	int			q;
 
 	curve->queries = 0;
+	curve->map = 0;
 	curve->radii = evaluator->database.bits + 1;
 	curve->ranks = evaluator->k;
 	curve->radius_queries = allocate(surroundings, curve->radii, sizeof(int64_t));

@@ -517,7 +517,7 @@ read_item(FILE *file, Problem *problem, int item)
 }
 
 static void
-compare_curve(FILE *file, const Problem *problem, Evaluator *evaluator)
+compare_curve(FILE *file, const Problem *problem, Evaluator *evaluator, double map)
 {
 	EvalCurve	curve;
 	char		what[128];
@@ -527,6 +527,7 @@ compare_curve(FILE *file, const Problem *problem, Evaluator *evaluator)
 	int			i;
 
 	evaluator_curve(evaluator, problem->queries, problem->codes, problem->set, &curve);
+	check("the curve's mAP", curve.map, map);
 	for (i = 0; i <= problem->bits; i++)
 	{
 		read_values(file, "%lf %lf %lf", 3, &found, &precision, &recall);
@@ -582,7 +583,7 @@ compare_problem(FILE *file, Problem *problem)
 	check("summary: mAP", summary.map, expected.map);
 	check("summary: mAP in storage order", summary.map_storage_order, expected.map_storage_order);
 	check("summary: NDCG", summary.ndcg, expected.ndcg);
-	compare_curve(file, problem, evaluator);
+	compare_curve(file, problem, evaluator, summary.map);
 }
 
 static void
