@@ -67,7 +67,7 @@ my @writers = map {
 		DECLARE
 		  n integer := $_;
 		BEGIN
-		  FOR i IN 1 .. 4000 LOOP
+		  FOR i IN 1 .. 20000 LOOP
 		    n := (n * 7919 + 104729) % 30011 + 1;
 		    UPDATE item SET image = ARRAY(SELECT cos(n * k + i)::real FROM generate_series(1, 16) k), image_code = NULL WHERE id = n;
 		    IF i % 5 = 0 THEN DELETE FROM item WHERE id = n + 3; END IF;
