@@ -386,7 +386,11 @@ extern void xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop
 /* Storage half. */
 extern void xmhash_build_empty(Relation index);
 extern bool xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
-						  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);
+						  IndexUniqueCheck check_unique,
+#if PG_VERSION_NUM >= 140000
+						  bool index_unchanged,
+#endif
+						  IndexInfo *info);
 extern IndexBulkDeleteResult *xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 												 IndexBulkDeleteCallback callback, void *callback_state);
 extern IndexBulkDeleteResult *xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);

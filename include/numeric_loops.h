@@ -157,6 +157,16 @@ loop_add_scaled(float *restrict y, float alpha, const float *restrict x, size_t 
 		y[i] += alpha * x[i];
 }
 
+LOOPS_STATIC void
+loop_add_scaled_exact(double *restrict y, float alpha, const float *restrict x, size_t n)
+{
+	const double factor = alpha;
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		y[i] += factor * x[i];
+}
+
 /*
  * A vector times a matrix.  Up to REGISTERS vectors of outputs are kept in
  * registers over all rows, so that a weight is loaded once and nothing is
@@ -398,6 +408,7 @@ const VectorLoops LOOPS_STRUCT = {
 	.name = LOOPS_NAME,
 	.dot = loop_dot,
 	.add_scaled = loop_add_scaled,
+	.add_scaled_exact = loop_add_scaled_exact,
 	.add_rows = loop_add_rows,
 	.tanh_scaled = loop_tanh_scaled,
 	.bias_relu = loop_bias_relu,

@@ -25,6 +25,10 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
 
+#if PG_VERSION_NUM < 150000
+#define TUPLESORT_NONE false
+#endif
+
 typedef struct Check
 {
 	Relation	index;

@@ -221,14 +221,16 @@ merge(Relation index, const XmhashView *view, const Candidate *candidate, int ch
 	xmhash_commit(index, &change);
 }
 
-/* An inserter's merge, after a flush: only if nobody merges or vacuums. */
+/* An inserter's merge: unless it must wait, only if nobody merges or vacuums. */
 void
-xmhash_merge_small(Relation index)
+xmhash_merge_small(Relation index, bool wait)
 {
 	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
 	uint64		limit = (uint64) SMALL_MERGE_LISTS * xmhash_pending_limit_pages(index);
 
-	if (!ConditionalLockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock))
+	if (wait)
+		LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	else if (!ConditionalLockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock))
 		return;
 	for (;;)
 	{
@@ -240,6 +242,9 @@ xmhash_merge_small(Relation index)
 			break;
 		candidate = list_candidates(view);
 		chosen = choose_small(candidate, view->segments, limit);
+		/* Where no further segment would fit, the smallest ones, whatever they are. */
+		if (chosen == 0 && view->segments == XMHASH_MOST_SEGMENTS)
+			chosen = SMALL_MERGE_SEGMENTS;
 		if (chosen == 0)
 			break;
 		merge(index, view, candidate, chosen);

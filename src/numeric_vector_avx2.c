@@ -4,7 +4,6 @@
 #if defined(__x86_64__)
 #define LOOPS_NAME "avx2"
 #define LOOPS_STRUCT vector_avx2
-#define LOOPS_WIDTH 8
 #define LOOPS_TARGET __attribute__((target("avx2,fma")))
 #define LOOPS_WIDTH 8
 #include <immintrin.h>

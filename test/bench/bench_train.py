@@ -137,10 +137,17 @@ def compare(core, data, case, threads, rounds):
     fit = session.fit()
     sides = [session.epoch]
     if torch:
-        torch.set_num_threads(threads)    # its BLAS is the one whose threads the session has set
         side = TorchJdsh if method == 'jdsh' else TorchDmshLn
-        sides.append(side(image, text, labels, batch, image_hidden, text_hidden, fit).epoch)
-    seconds = [[timed(side, number) for side in sides] for number in range(rounds + 1)][1:]
+        side = side(image, text, labels, batch, image_hidden, text_hidden, fit)
+        torch.set_num_threads(threads)
+        sides.append(side.epoch)
+    seconds = []
+    for number in range(rounds + 1):
+        seconds.append([])
+        for epoch in sides:
+            core.harness_threads(threads)    # both sides may use the same OpenBLAS
+            seconds[-1].append(timed(epoch, number))
+    seconds = seconds[1:]    # the first one warms up
     medians = np.median(seconds, axis=0)
     session.close()
     line = f'{name:24} {threads} thread{"s" if threads > 1 else " "}  {medians[0]:7.3f} s an epoch'

@@ -16,7 +16,12 @@ my $seconds = $ENV{FUZZ_SECONDS} // 20;
 my $seed = seeded();
 
 my $node = new_node('fuzz');
-$node->append_conf('postgresql.conf', "xmhash.pending_list_limit = 8\nmax_prepared_transactions = 2\n");
+$node->append_conf('postgresql.conf', <<'CONF');
+xmhash.pending_list_limit = 8
+max_prepared_transactions = 2
+min_parallel_index_scan_size = 0
+min_parallel_table_scan_size = 0
+CONF
 $node->start;
 create_schema($node);
 
