@@ -311,6 +311,82 @@ COMMENT ON AGGREGATE bit_majority(bitcode) IS
 -- The index access method
 ------------------------------------------------------------------------
 
+CREATE FUNCTION xmhash_handler(internal) RETURNS index_am_handler
+  LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_handler(internal) IS 'index access method handler of xmhash';
+
+CREATE ACCESS METHOD xmhash TYPE INDEX HANDLER xmhash_handler;
+COMMENT ON ACCESS METHOD xmhash IS 'exact nearest neighbours and radius search in Hamming space';
+
+CREATE FUNCTION xmhash_index_stats(index regclass,
+  OUT format_version integer, OUT bits integer, OUT rows bigint, OUT null_rows bigint,
+  OUT pending_rows bigint, OUT segments integer, OUT centres bigint, OUT data_pages bigint,
+  OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
+  OUT pending_pages bigint, OUT free_pages bigint, OUT bytes bigint)
+  LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_stats(regclass) IS 'what an xmhash index consists of';
+
+CREATE FUNCTION xmhash_index_check(index regclass, heapallindexed boolean DEFAULT false) RETURNS void
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_check(regclass, boolean) IS
+  'verify the structure of an xmhash index, and that every row is in it; for its owner';
+
+CREATE FUNCTION xmhash_index_merge(index regclass) RETURNS bigint
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_index_merge(regclass) IS
+  'fold pending insertions into an xmhash index and merge its segments; returns the rows folded in; for its owner';
+
+-- The radius condition as one operator, and the operator class
+
+CREATE TYPE hamming_ball;
+CREATE FUNCTION hamming_ball_in(cstring) RETURNS hamming_ball
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_in(cstring) IS 'I/O';
+CREATE FUNCTION hamming_ball_out(hamming_ball) RETURNS cstring
+  LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_out(hamming_ball) IS 'I/O';
+CREATE TYPE hamming_ball (INPUT = hamming_ball_in, OUTPUT = hamming_ball_out,
+  INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended);
+COMMENT ON TYPE hamming_ball IS 'a code and a radius: all codes that differ from it in at most so many bits';
+
+CREATE FUNCTION hamming_ball(center bitcode, radius integer) RETURNS hamming_ball
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'hamming_ball_make';
+COMMENT ON FUNCTION hamming_ball(bitcode, integer) IS 'the codes within a radius of a code';
+
+CREATE FUNCTION bitcode_in_ball(code bitcode, ball hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION bitcode_in_ball(bitcode, hamming_ball) IS 'implementation of <@ operator';
+CREATE FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) RETURNS double precision
+  LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) IS 'restriction selectivity of <@';
+CREATE FUNCTION hamming_ball_join_selectivity(internal, oid, internal, smallint, internal) RETURNS double precision
+  LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_join_selectivity(internal, oid, internal, smallint, internal) IS 'join selectivity of <@';
+CREATE OPERATOR <@ (LEFTARG = bitcode, RIGHTARG = hamming_ball, FUNCTION = bitcode_in_ball,
+  RESTRICT = hamming_ball_selectivity, JOIN = hamming_ball_join_selectivity);
+COMMENT ON OPERATOR <@ (bitcode, hamming_ball) IS 'is within the radius; what hamming_within() becomes in an index condition';
+
+CREATE FUNCTION hamming_within_support(internal) RETURNS internal
+  LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_within_support(internal) IS 'planner support for hamming_within';
+ALTER FUNCTION hamming_within(bitcode, bitcode, integer) SUPPORT hamming_within_support;
+
+CREATE OPERATOR CLASS bitcode_hamming_ops DEFAULT FOR TYPE bitcode USING xmhash AS
+  OPERATOR 1 <~> (bitcode, bitcode) FOR ORDER BY pg_catalog.integer_ops,
+  OPERATOR 2 = (bitcode, bitcode),
+  OPERATOR 3 <@ (bitcode, hamming_ball);
+COMMENT ON OPERATOR FAMILY bitcode_hamming_ops USING xmhash IS 'Hamming distance, radius and equality of codes';
+COMMENT ON OPERATOR CLASS bitcode_hamming_ops USING xmhash IS 'Hamming distance, radius and equality of codes';
+
+CREATE FUNCTION xmhash_last_scan(
+  OUT index regclass, OUT strategy text, OUT scans bigint, OUT segments bigint,
+  OUT data_pages bigint, OUT pages_read bigint, OUT pending_pages_read bigint,
+  OUT codes_compared bigint, OUT candidates bigint, OUT rows_returned bigint,
+  OUT batches bigint, OUT radius bigint)
+  LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION xmhash_last_scan() IS
+  'what the last scan of an xmhash index by this session did; NULL: there was none';
+
 ------------------------------------------------------------------------
 -- Models: storage, training, encoding
 ------------------------------------------------------------------------

@@ -23,6 +23,7 @@ _PG_init(void)
 {
 	hamming_init();
 	code_init();
+	index_init();
 	model_init();
 	train_init();
 #if PG_VERSION_NUM >= 150000

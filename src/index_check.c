@@ -1,0 +1,468 @@
+/*
+ * index_check.c: xmhash_index_check(): verify all that the index relies on.
+ *
+ * Under the merge and flush locks nothing changes but that rows are appended
+ * to the pending list.  In this order: the meta page and catalogue (read with
+ * their own checks), every block belongs to one thing only, every page is what
+ * it should be with the right checksum, every code lies within the distances
+ * that the directory states, and counts add up.  Then, on request, that no row
+ * is there twice and that each row a snapshot sees is there with its code.
+ */
+#include "postgres.h"
+
+#include "index_storage.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
+#include "code.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
+
+typedef struct Check
+{
+	Relation	index;
+	XmhashView *view;
+	BufferAccessStrategy strategy;
+	PGAlignedBlock *copy;		/* of the page at hand */
+	BlockNumber block;			/* its block */
+	XmhashDirectory *directory; /* of the segment at hand, or NULL */
+	uint32		span;			/* first one not before the page at hand */
+	uint64		rows;			/* found in the segment at hand */
+	uint64		nulls;
+	Tuplesortstate *entries;	/* row keys of the index, or NULL */
+} Check;
+
+/* What a block was found to be used for. */
+typedef struct Use
+{
+	XmhashExtent extent;
+	const char *what;
+} Use;
+
+typedef struct UseList
+{
+	Use		   *use;
+	int			count;
+	int			room;
+} UseList;
+
+/*
+ * Row and code in one number: the tid in the upper 48 bits, so that sorting
+ * brings a row's entries together, and a hash of the code in the lower 16.
+ */
+static Datum
+row_key(ItemPointer tid, const uint64 *code, int words)
+{
+	uint64		row = ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
+	uint32		hash = code == NULL ? 0 :
+	hash_bytes((const unsigned char *) code, words * sizeof(uint64));
+
+	/* A NULL is told from all codes; 2 in 65536 changed codes go unnoticed. */
+	return Int64GetDatum((int64) (row << 16 | (code == NULL ? 0 : 1 + hash % 65535)));
+}
+
+static void
+note_use(UseList *list, BlockNumber start, uint32 count, const char *what)
+{
+	if (count == 0)
+		return;
+	if (list->count == list->room)
+	{
+		list->room = Max(64, 2 * list->room);
+		list->use = list->use == NULL ? palloc(list->room * sizeof(Use)) :
+			repalloc(list->use, list->room * sizeof(Use));
+	}
+	list->use[list->count].extent.start = start;
+	list->use[list->count].extent.count = count;
+	list->use[list->count++].what = what;
+}
+
+static int
+compare_uses(const void *a, const void *b)
+{
+	BlockNumber x = ((const Use *) a)->extent.start;
+	BlockNumber y = ((const Use *) b)->extent.start;
+
+	return x < y ? -1 : x > y;
+}
+
+/* No block may serve two things.  Blocks that serve none are merely lost. */
+static void
+check_uses(Relation index, UseList *list, BlockNumber end)
+{
+	qsort(list->use, list->count, sizeof(Use), compare_uses);
+	for (int i = 0; i < list->count; i++)
+	{
+		const Use  *use = &list->use[i];
+
+		if (use->extent.start >= end || use->extent.count > end - use->extent.start)
+			xmhash_damaged(index, use->extent.start, "Its use, %s, leaves the %u blocks of the index.",
+						   use->what, end);
+		if (i > 0 && use->extent.start < use[-1].extent.start + use[-1].extent.count)
+			xmhash_damaged(index, use->extent.start, "It is in use twice: %s and %s.", use[-1].what, use->what);
+	}
+}
+
+/*
+ * The reservations are void as we hold both locks, so they are not looked at.
+ * Pending list, stock and end of the index move while rows are inserted: the
+ * meta page is copied here once for all of them.
+ */
+static void
+check_blocks(Check *check)
+{
+	Buffer		buffer = xmhash_meta_buffer(check->index, BUFFER_LOCK_SHARE);
+	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
+	const XmhashView *view = check->view;
+	UseList		list = {0};
+
+	memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
+	UnlockReleaseBuffer(buffer);
+	note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
+	for (int i = 0; i < view->extents; i++)
+		note_use(&list, view->extent[i].start, view->extent[i].count, "segment");
+	for (int i = 0; i < view->free_extents; i++)
+		note_use(&list, view->free_extent[i].extent.start, view->free_extent[i].extent.count, "free extent");
+	for (int i = 0; i < meta->pending_extents; i++)
+		note_use(&list, meta->pending[i].start, meta->pending[i].count, "pending list");
+	note_use(&list, meta->stock.start, meta->stock.count, "stock for the pending list");
+	for (int set = 0; set < 2; set++)
+		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
+			note_use(&list, meta->catalogue[set][i], 1, "catalogue");
+	check_uses(check->index, &list, meta->end);
+	pfree(meta);
+}
+
+/* Copy a page and check its form and checksum. */
+static Page
+load_page(Check *check, BlockNumber block, XmhashPageKind kind, uint64 owner, uint32 number)
+{
+	Buffer		buffer;
+
+	CHECK_FOR_INTERRUPTS();
+	if (block >= RelationGetNumberOfBlocks(check->index))
+		xmhash_damaged(check->index, block, "The file ends before it.");
+	buffer = ReadBufferExtended(check->index, MAIN_FORKNUM, block, RBM_NORMAL, check->strategy);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	check->block = block;
+	if (!xmhash_page_usable(check->index, check->view, buffer, kind, owner, number))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("index \"%s\" was changed while it was checked", RelationGetRelationName(check->index)),
+				 errhint("Retry the check.")));
+	memcpy(check->copy->data, BufferGetPage(buffer), BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+	if (!xmhash_page_checksum_agrees(check->copy->data))
+		xmhash_damaged(check->index, block, "The checksum of the page is wrong.");
+	return check->copy->data;
+}
+
+static void
+check_tid(Check *check, ItemPointer tid)
+{
+	if (!ItemPointerIsValid(tid))
+		xmhash_damaged(check->index, check->block, "An entry points to the invalid row (%u,%u).",
+					   ItemPointerGetBlockNumberNoCheck(tid), ItemPointerGetOffsetNumberNoCheck(tid));
+}
+
+/* Searches rely on the bits beyond the code's length being zero. */
+static void
+check_padding(Check *check, const uint64 *code, int bits)
+{
+	int			bytes = (bits + 7) / 8;
+	const uint8 *byte = (const uint8 *) code;
+	bool		zero = bits % 8 == 0 || (byte[bytes - 1] & (0xFF >> bits % 8)) == 0;
+
+	for (int i = bytes; i < HAMMING_WORDS(bits) * (int) sizeof(uint64); i++)
+		zero &= byte[i] == 0;
+	if (!zero)
+		xmhash_damaged(check->index, check->block, "A code has bits beyond its length %d.", bits);
+}
+
+/* Each code lies within one of the spans that the directory gives the page. */
+static void
+check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint32 end)
+{
+	const XmhashDirectory *directory = check->directory;
+
+	for (uint32 i = first; i < end; i++)
+	{
+		const XmhashSpan *span = &directory->span[i];
+		int			distance = hamming_kernels->distance((const uint8_t *) code,
+														 (const uint8_t *) (directory->centre + (Size) span->centre * directory->words),
+														 directory->words * sizeof(uint64));
+
+		if (distance >= span->least && distance <= span->greatest)
+			return;
+	}
+	xmhash_damaged(check->index, check->block,
+				   "A code on data page %u is not as near to a centre as the directory says.", number);
+}
+
+static void
+add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
+{
+	check_tid(check, tid);
+	if (check->entries != NULL)
+		tuplesort_putdatum(check->entries, row_key(tid, code, words), false);
+}
+
+static void
+check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
+{
+	int			words = check->view->words;
+	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+								 XMHASH_PAGE_DATA, segment->id, number);
+	uint32		first = check->span;
+	uint32		end;
+
+	while (check->directory != NULL && first < check->directory->spans &&
+		   check->directory->span[first].page < number)
+		first++;
+	end = first;
+	while (check->directory != NULL && end < check->directory->spans &&
+		   check->directory->span[end].page == number)
+		end++;
+	check->span = end;
+	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
+	{
+		const uint64 *code = XmhashPageCodes(page) + (Size) i * words;
+
+		check_padding(check, code, check->view->bits);
+		if (check->directory != NULL)
+			check_spans(check, number, code, first, end);
+		add_entry(check, &XmhashPageTid(page, i), code, words);
+	}
+	check->rows += XmhashPageOpaque(page)->count;
+}
+
+static void
+check_null_page(Check *check, const XmhashSegment *segment, uint32 number)
+{
+	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+								 XMHASH_PAGE_NULLS, segment->id, number);
+
+	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
+		add_entry(check, &XmhashPageTid(page, i), NULL, 0);
+	check->nulls += XmhashPageOpaque(page)->count;
+}
+
+/*
+ * A VACUUM that was cancelled may have removed more rows than it could tell
+ * the catalogue, never fewer.
+ */
+static void
+check_segment_pages(Check *check, const XmhashSegment *segment)
+{
+	uint64		live = segment->rows + segment->nulls - segment->removed;
+
+	check->rows = check->nulls = 0;
+	check->span = 0;
+	check->directory = NULL;
+	if (segment->centres > 0)
+		check->directory = xmhash_directory_read(check->index, check->view, segment);
+	for (uint32 n = 0; n < segment->data_pages; n++)
+		check_data_page(check, segment, n);
+	for (uint32 n = 0; n < segment->null_pages; n++)
+		check_null_page(check, segment, segment->data_pages + n);
+	if (check->rows + check->nulls > live)
+		xmhash_damaged(check->index, xmhash_segment_block(check->view, segment, 0),
+					   "Segment " UINT64_FORMAT " has " UINT64_FORMAT " rows, the catalogue says " UINT64_FORMAT ".",
+					   segment->id, check->rows + check->nulls, live);
+}
+
+static void
+check_pending_page(Check *check, uint32 i)
+{
+	Page		page = load_page(check, xmhash_pending_block(check->view, i), XMHASH_PAGE_PENDING,
+								 check->view->pending_first + i, 0);
+	int			bits = XmhashPageOpaque(page)->number;
+	int			words = HAMMING_WORDS(bits);
+
+	for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
+	{
+		XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, j);
+		const uint64 *code = XmhashPageCodes(page) + (Size) j * words;
+		bool		null = (slot->flags & XMHASH_SLOT_NULL) != 0;
+
+		if (slot->flags > XMHASH_SLOT_NULL || (bits == 0 && !null))
+			xmhash_damaged(check->index, check->block, "Entry %d of the pending page has flags %u and %d bits.",
+						   j, slot->flags, bits);
+		check_padding(check, code, bits);
+		add_entry(check, &slot->tid, null ? NULL : code, words);
+	}
+}
+
+static void
+check_structure(Check *check)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash check", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < check->view->segments; i++)
+	{
+		check_segment_pages(check, &check->view->segment[i]);
+		MemoryContextReset(context);
+	}
+	for (uint32 i = 0; i < check->view->pending_pages; i++)
+		check_pending_page(check, i);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* Called for each row that the snapshot sees. */
+static void
+note_heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
+{
+	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
+	Bitcode    *code;
+
+	if (isnull[0])
+	{
+		tuplesort_putdatum(state, row_key(tid, NULL, 0), false);
+		return;
+	}
+	code = DatumGetBitcodeP(values[0]);
+	bitcode_to_words(code, words);
+	tuplesort_putdatum(state, row_key(tid, words, BITCODE_WORDS(code)), false);
+	if ((Pointer) code != DatumGetPointer(values[0]))
+		pfree(code);
+}
+
+static Tuplesortstate *
+begin_keys(void)
+{
+	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, maintenance_work_mem / 2, NULL, TUPLESORT_NONE);
+}
+
+static bool
+next_key(Tuplesortstate *keys, int64 *key)
+{
+	Datum		value;
+	bool		isnull;
+
+#if PG_VERSION_NUM >= 160000
+	if (!tuplesort_getdatum(keys, true, false, &value, &isnull, NULL))
+		return false;
+#else
+	if (!tuplesort_getdatum(keys, true, &value, &isnull, NULL))
+		return false;
+#endif
+	*key = DatumGetInt64(value);
+	return true;
+}
+
+static void
+raise_row(Relation index, int64 key, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" %s row (%u,%u)", RelationGetRelationName(index), what,
+					(BlockNumber) ((uint64) key >> 32), (OffsetNumber) ((uint64) key >> 16 & 0xFFFF)),
+			 errhint("Rebuild it with REINDEX.")));
+}
+
+/*
+ * Both in ascending order: no row twice among the entries, and each row of the
+ * heap among them.  Entries that no row answers to are those of dead rows.
+ */
+static void
+compare_keys(Relation index, Tuplesortstate *entries, Tuplesortstate *rows)
+{
+	int64		entry,
+				last = 0,
+				row = 0;
+	bool		first = true;
+	bool		more = next_key(rows, &row);
+
+	for (; next_key(entries, &entry); last = entry, first = false)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!first && (uint64) entry >> 16 == (uint64) last >> 16)
+			raise_row(index, entry, "has more than one entry for");
+		if (more && row == entry)
+			more = next_key(rows, &row);
+		else if (more && row < entry)
+			raise_row(index, row, "lacks, or has with another code,");
+	}
+	if (more)
+		raise_row(index, row, "lacks, or has with another code,");
+}
+
+/*
+ * Every row that a snapshot older than the walk over the index sees must have
+ * been there: it was inserted before it was committed.
+ */
+static void
+check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *entries)
+{
+	IndexInfo  *info = BuildIndexInfo(index);
+	Tuplesortstate *rows = begin_keys();
+	TableScanDesc scan;
+
+	/* As a concurrent build would: the snapshot decides, dead rows are left out. */
+	info->ii_Concurrent = true;
+	info->ii_Unique = false;
+	scan = table_beginscan_strat(heap, snapshot, 0, NULL, true, false);
+	table_index_build_scan(heap, index, info, false, false, note_heap_row, rows, scan);
+	tuplesort_performsort(entries);
+	tuplesort_performsort(rows);
+	compare_keys(index, entries, rows);
+	tuplesort_end(rows);
+}
+
+static void
+check_index(Relation heap, Relation index, bool heapallindexed)
+{
+	Snapshot	snapshot = NULL;
+	Check		check = {.index = index, .copy = palloc(sizeof(PGAlignedBlock)),
+	.strategy = GetAccessStrategy(BAS_BULKREAD)};
+
+	if (heapallindexed)
+	{
+		snapshot = RegisterSnapshot(GetTransactionSnapshot());
+		/* An index may be newer than what an old snapshot wants to see. */
+		if (IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
+			!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), snapshot->xmin))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("index \"%s\" cannot be checked against the transaction's snapshot",
+							RelationGetRelationName(index))));
+		check.entries = begin_keys();
+	}
+	LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	LockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
+	check.view = xmhash_view_create(CurrentMemoryContext);
+	xmhash_view_read(index, check.view);
+	check_blocks(&check);
+	check_structure(&check);
+	UnlockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
+	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	if (heapallindexed)
+	{
+		check_heap(heap, index, snapshot, check.entries);
+		tuplesort_end(check.entries);
+		UnregisterSnapshot(snapshot);
+	}
+}
+
+XMHASH_FUNCTION(xmhash_index_check);
+
+Datum
+xmhash_index_check(PG_FUNCTION_ARGS)
+{
+	Relation	heap;
+	Relation	index = xmhash_open_index(PG_GETARG_OID(0), AccessShareLock, true, &heap);
+
+	check_index(heap, index, PG_GETARG_BOOL(1));
+	index_close(index, AccessShareLock);
+	table_close(heap, AccessShareLock);
+	PG_RETURN_VOID();
+}

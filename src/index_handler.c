@@ -1,0 +1,88 @@
+/*
+ * index_handler.c: the access method's entry: what it can do, its options and
+ * settings.
+ */
+#include "postgres.h"
+
+#include "index_storage.h"
+
+#include "access/reloptions.h"
+#include "utils/guc.h"
+
+typedef struct XmhashOptions
+{
+	int32		vl_len_;		/* varlena header */
+	int			pending_list_limit; /* kB; 0: the setting */
+} XmhashOptions;
+
+static relopt_kind option_kind;
+static int	pending_list_limit = 512;
+
+void
+index_init(void)
+{
+	option_kind = add_reloption_kind();
+	add_int_reloption(option_kind, "pending_list_limit",
+					  "Size in kilobytes beyond which the pending list is folded in; 0 for xmhash.pending_list_limit.",
+					  0, 0, MAX_KILOBYTES, ShareUpdateExclusiveLock);
+	DefineCustomIntVariable("xmhash.pending_list_limit",
+							"Sets the size beyond which the pending list of an xmhash index is folded in.",
+							"Every query reads the whole pending list; every folding in costs the inserter a pause.",
+							&pending_list_limit, 512, 8, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+}
+
+/* Pages that the pending list may have before it is folded in. */
+int
+xmhash_pending_limit_pages(Relation index)
+{
+	XmhashOptions *options = (XmhashOptions *) index->rd_options;
+	int64		limit = options != NULL && options->pending_list_limit > 0 ?
+	options->pending_list_limit : pending_list_limit;
+
+	return Max(1, limit * 1024 / BLCKSZ);
+}
+
+bytea *
+xmhash_options(Datum reloptions, bool validate)
+{
+	static const relopt_parse_elt table[] = {
+		{"pending_list_limit", RELOPT_TYPE_INT, offsetof(XmhashOptions, pending_list_limit)}
+	};
+
+	return (bytea *) build_reloptions(reloptions, validate, option_kind, sizeof(XmhashOptions),
+									  table, lengthof(table));
+}
+
+XMHASH_FUNCTION(xmhash_handler);
+
+Datum
+xmhash_handler(PG_FUNCTION_ARGS)
+{
+	IndexAmRoutine *am = makeNode(IndexAmRoutine);
+
+	am->amstrategies = XMHASH_STRATEGIES;
+	am->amsupport = 0;
+	am->amcanorderbyop = true;
+	am->amoptionalkey = true;	/* NULLs are indexed, so a scan may have no key */
+	am->amusemaintenanceworkmem = true;
+	/* Cleanup merges, with all of the memory: that is the leader's business. */
+	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
+	am->amkeytype = InvalidOid;
+
+	am->ambuild = xmhash_build;
+	am->ambuildempty = xmhash_build_empty;
+	am->aminsert = xmhash_insert;
+	am->ambulkdelete = xmhash_bulk_delete;
+	am->amvacuumcleanup = xmhash_vacuum_cleanup;
+	am->amcostestimate = xmhash_cost_estimate;
+	am->amoptions = xmhash_options;
+	am->ambuildphasename = xmhash_build_phase_name;
+	am->amvalidate = xmhash_validate;
+	am->ambeginscan = xmhash_begin_scan;
+	am->amrescan = xmhash_rescan;
+	am->amgettuple = xmhash_get_tuple;
+	am->amgetbitmap = xmhash_get_bitmap;
+	am->amendscan = xmhash_end_scan;
+	PG_RETURN_POINTER(am);
+}

@@ -1,0 +1,592 @@
+/*
+ * test_index_search.c: the index's search without a server, against brute
+ * force: order, completeness, radius, filters, resumption, duplicates.
+ *
+ * Argument: seed.  Every answer of every search is compared: its distance with
+ * the sorted distances of all rows, its row as one not answered before.
+ */
+#include "index_core.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static long passed;
+static long failed;
+static uint64_t random_state;
+
+#define CHECK(condition, ...) \
+	do { \
+		if (condition) \
+			passed++; \
+		else \
+		{ \
+			failed++; \
+			if (failed < 20) \
+			{ \
+				printf("%s:%d: ", __FILE__, __LINE__); \
+				printf(__VA_ARGS__); \
+				printf("\n"); \
+			} \
+		} \
+	} while (0)
+
+static uint64_t
+random64(void)
+{
+	uint64_t	z = (random_state += UINT64_C(0x9E3779B97F4A7C15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return z ^ (z >> 31);
+}
+
+static int
+random_below(int n)
+{
+	return (int) (random64() % n);
+}
+
+static void *
+allocate(void *arena, size_t bytes)
+{
+	return calloc(1, bytes + 1);
+}
+
+static void *
+reallocate(void *arena, void *old, size_t bytes)
+{
+	return realloc(old, bytes + 1);
+}
+
+/* ---------- A table, and a segment made of it as the server would ---------- */
+
+typedef struct Row
+{
+	uint64_t	id;
+	int			centre;
+	int			distance;
+	const uint64_t *code;
+} Row;
+
+typedef struct World
+{
+	int			bits;
+	int			words;
+	int			rows;			/* in pages, then pending */
+	int			pending;
+	uint64_t   *code;			/* [(rows + pending) × words] */
+	int			page_codes;
+	int			pages;
+	uint64_t   *column;			/* codes in centre order */
+	RowPointer *pointer;
+	int		   *page_start;		/* [pages + 1] */
+	Directory	directory;
+	int			reads;
+	int			held;			/* views not yet released */
+} World;
+
+static RowPointer
+pointer_of(uint64_t id)
+{
+	RowPointer	pointer = {{(uint16_t) (id >> 32), (uint16_t) (id >> 16), (uint16_t) id}};
+
+	return pointer;
+}
+
+static uint64_t
+id_of(RowPointer pointer)
+{
+	return (uint64_t) pointer.part[0] << 32 | (uint64_t) pointer.part[1] << 16 | pointer.part[2];
+}
+
+static int
+distance_of(const World *world, const uint64_t *a, const uint64_t *b)
+{
+	int			sum = 0;
+
+	for (int w = 0; w < world->words; w++)
+		sum += __builtin_popcountll(a[w] ^ b[w]);
+	return sum;
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	const Row  *x = a;
+	const Row  *y = b;
+
+	if (x->centre != y->centre)
+		return x->centre < y->centre ? -1 : 1;
+	if (x->distance != y->distance)
+		return x->distance < y->distance ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void
+random_code(const World *world, uint64_t *code)
+{
+	for (int w = 0; w < world->words; w++)
+		code[w] = random64();
+	if (world->bits % 64)
+		code[world->words - 1] &= (UINT64_C(1) << (world->bits % 64)) - 1;
+}
+
+static void
+flip(const World *world, uint64_t *code, int times)
+{
+	while (times-- > 0)
+	{
+		int			bit = random_below(world->bits);
+
+		code[bit / 64] ^= UINT64_C(1) << (bit % 64);
+	}
+}
+
+enum
+{
+	UNIFORM, CLUSTERED, DUPLICATES, ONE_CODE, DISTRIBUTIONS
+};
+
+static void
+fill_codes(World *world, int distribution)
+{
+	int			total = world->rows + world->pending;
+	int			clusters = 1 + random_below(20);
+	uint64_t   *cluster = malloc((size_t) clusters * world->words * 8);
+
+	for (int c = 0; c < clusters; c++)
+		random_code(world, cluster + (size_t) c * world->words);
+	world->code = malloc((size_t) total * world->words * 8 + 8);
+	for (int i = 0; i < total; i++)
+	{
+		uint64_t   *code = world->code + (size_t) i * world->words;
+
+		if (distribution == UNIFORM || random_below(20) == 0)
+			random_code(world, code);
+		else
+		{
+			int			c = distribution == ONE_CODE ? 0 : random_below(clusters);
+
+			memcpy(code, cluster + (size_t) c * world->words, world->words * 8);
+			if (distribution == CLUSTERED)
+				flip(world, code, random_below(1 + world->bits / 10));
+		}
+	}
+	free(cluster);
+}
+
+static void
+build_directory(World *world, const Row *row, int centres, uint64_t *centre)
+{
+	Directory  *directory = &world->directory;
+	uint32_t   *first = calloc(centres + 2, sizeof(uint32_t));
+	int16_t    *least = calloc(world->pages + 1, sizeof(int16_t));
+	int16_t    *greatest = calloc(world->pages + 1, sizeof(int16_t));
+	Span	   *extra = calloc(world->rows + 1, sizeof(Span));
+
+	directory->words = world->words;
+	directory->pages = world->pages;
+	directory->centres = centres;
+	directory->centre = centre;
+	directory->extras = 0;
+	for (int p = 0; p < world->pages; p++)
+	{
+		int			last = -1;
+		bool		is_first = true;
+
+		for (int i = world->page_start[p]; i < world->page_start[p + 1]; i++)
+		{
+			if (row[i].centre != last)
+			{
+				is_first = last < 0;
+				last = row[i].centre;
+				if (is_first)
+				{
+					first[last + 1]++;
+					least[p] = (int16_t) row[i].distance;
+				}
+				else
+				{
+					Span	   *span = &extra[directory->extras++];
+
+					span->page = p;
+					span->centre = last;
+					span->least = (int16_t) row[i].distance;
+				}
+			}
+			if (is_first)
+				greatest[p] = (int16_t) row[i].distance;
+			else
+				extra[directory->extras - 1].greatest = (int16_t) row[i].distance;
+		}
+	}
+	for (int c = 0; c < centres; c++)
+		first[c + 1] += first[c];
+	directory->first = first;
+	directory->least = least;
+	directory->greatest = greatest;
+	directory->extra = extra;
+}
+
+static World *
+make_world(int bits, int rows, int pending, int page_codes, int wanted, int distribution)
+{
+	World	   *world = calloc(1, sizeof(World));
+	Surroundings surroundings = {allocate, NULL, NULL};
+	Row		   *row = malloc(((size_t) rows + 1) * sizeof(Row));
+	uint64_t   *centre;
+	int			centres = 0;
+
+	world->bits = bits;
+	world->words = HAMMING_WORDS(bits);
+	world->rows = rows;
+	world->pending = pending;
+	world->page_codes = page_codes;
+	world->pages = (rows + page_codes - 1) / page_codes;
+	fill_codes(world, distribution);
+	centre = calloc((size_t) wanted + 1, world->words * 8);
+	if (wanted > 0)
+		centres = centres_find(&surroundings, bits, world->code, rows < 2000 ? rows : 2000,
+							   wanted, 1, centre);
+	CHECK(centres <= wanted, "%d centres, %d wanted", centres, wanted);
+	for (int i = 0; i < rows; i++)
+	{
+		uint16_t	distance = 0;
+
+		row[i].id = i + 1;
+		row[i].code = world->code + (size_t) i * world->words;
+		row[i].centre = centres == 0 ? 0 :
+			hamming_kernels->nearest(row[i].code, centre, world->words, centres, &distance);
+		row[i].distance = distance;
+	}
+	qsort(row, rows, sizeof(Row), compare_rows);
+	world->column = malloc(((size_t) rows + 1) * world->words * 8);
+	world->pointer = malloc(((size_t) rows + 1) * sizeof(RowPointer));
+	world->page_start = calloc(world->pages + 1, sizeof(int));
+	for (int p = 0; p <= world->pages; p++)
+		world->page_start[p] = p * page_codes < rows ? p * page_codes : rows;
+	for (int i = 0; i < rows; i++)
+	{
+		memcpy(world->column + (size_t) i * world->words, row[i].code, world->words * 8);
+		world->pointer[i] = pointer_of(row[i].id);
+	}
+	build_directory(world, row, centres, centre);
+	free(row);
+	return world;
+}
+
+static void
+free_world(World *world)
+{
+	free(world->code);
+	free(world->column);
+	free(world->pointer);
+	free(world->page_start);
+	free((void *) world->directory.centre);
+	free((void *) world->directory.first);
+	free((void *) world->directory.least);
+	free((void *) world->directory.greatest);
+	free((void *) world->directory.extra);
+	free(world);
+}
+
+/* ---------- The reader ---------- */
+
+static RowPointer pending_pointer[7];
+
+static bool
+read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
+		  PageView *view)
+{
+	World	   *world = context;
+	int			start = world->page_start[page];
+
+	for (uint32_t i = 0; i < upcoming_count; i++)
+		assert(upcoming[i] < (uint32_t) world->pages);
+	view->count = world->page_start[page + 1] - start;
+	view->codes = world->column + (size_t) start * world->words;
+	view->row_base = (const char *) (world->pointer + start);
+	view->row_stride = sizeof(RowPointer);
+	world->reads++;
+	world->held++;
+	return true;
+}
+
+/* Pages of seven pending codes, rows from the end as the server stores them. */
+static bool
+read_pending(void *context, uint32_t ordinal, PageView *view)
+{
+	World	   *world = context;
+	int			start = ordinal * 7;
+
+	if (start >= world->pending)
+	{
+		view->count = -1;
+		return true;
+	}
+	view->count = world->pending - start < 7 ? world->pending - start : 7;
+	view->codes = world->code + (size_t) (world->rows + start) * world->words;
+	for (int i = 0; i < view->count; i++)
+		pending_pointer[6 - i] = pointer_of(world->rows + start + i + 1);
+	view->row_base = (const char *) (pending_pointer + 6);
+	view->row_stride = -(int) sizeof(RowPointer);
+	world->held++;
+	return true;
+}
+
+static void
+release_page(void *context)
+{
+	((World *) context)->held--;
+}
+
+/* ---------- Comparison ---------- */
+
+static int
+compare_ints(const void *a, const void *b)
+{
+	return *(const int *) a - *(const int *) b;
+}
+
+static bool
+wanted_row(const World *world, int i, const Ball *ball, const Ball *filters, int filter_count)
+{
+	const uint64_t *code = world->code + (size_t) i * world->words;
+
+	if (distance_of(world, ball->query, code) > ball->radius)
+		return false;
+	for (int f = 0; f < filter_count; f++)
+		if (distance_of(world, filters[f].query, code) > filters[f].radius)
+			return false;
+	return true;
+}
+
+static void
+compare(World *world, Search *search, bool ordered, const Ball *ball,
+		const Ball *filters, int filter_count, const int16_t *bound, int limit, int first_batch)
+{
+	int			total = world->rows + world->pending;
+	int		   *expected = malloc((total + 1) * sizeof(int));
+	char	   *seen = calloc(total + 1, 1);
+	int			count = 0;
+	int			answers = 0;
+	Candidate	answer;
+
+	for (int i = 0; i < total; i++)
+		if (wanted_row(world, i, ball, filters, filter_count))
+			expected[count++] = distance_of(world, ball->query,
+											world->code + (size_t) i * world->words);
+	qsort(expected, count, sizeof(int), compare_ints);
+
+	search_begin(search, ordered, ball, filters, filter_count, bound, world->pages, 1 << 20);
+	if (first_batch > 0)
+		search_set_batches(search, first_batch, 64 * first_batch);
+	while (answers < limit && search_next(search, &answer) == SEARCH_FOUND)
+	{
+		uint64_t	id = id_of(answer.row);
+		bool		sound = id >= 1 && id <= (uint64_t) total && !seen[id - 1] && answers < count;
+
+		if (sound)
+			sound = wanted_row(world, (int) id - 1, ball, filters, filter_count) &&
+				answer.distance == distance_of(world, ball->query,
+											   world->code + (size_t) (id - 1) * world->words) &&
+				(!ordered || answer.distance == expected[answers]);
+		if (!sound)
+		{
+			CHECK(false, "bits %d rows %d ordered %d radius %d: answer %d is row %ld at %d, %d rows expected",
+				  world->bits, total, ordered, ball->radius, answers, (long) id, answer.distance, count);
+			break;
+		}
+		seen[id - 1] = 1;
+		answers++;
+	}
+	CHECK(answers == (count < limit ? count : limit),
+		  "bits %d rows %d ordered %d radius %d: %d answers of %d", world->bits, total, ordered,
+		  ball->radius, answers, count);
+	CHECK(world->held == 0, "%d pages not released", world->held);
+	if (answers < limit)
+		CHECK(search_next(search, &answer) == SEARCH_END, "an answer after the end");
+	free(expected);
+	free(seen);
+}
+
+static void
+make_query(const World *world, uint64_t *query)
+{
+	if (world->rows == 0 || random_below(3) == 0)
+		random_code(world, query);
+	else
+	{
+		memcpy(query, world->code + (size_t) random_below(world->rows) * world->words, world->words * 8);
+		flip(world, query, random_below(4));
+	}
+}
+
+static void
+test_world(World *world)
+{
+	PageReader	reader = {world, read_page, read_pending, release_page};
+	SearchMemory memory = {reallocate, NULL};
+	Search	   *search = search_create(world->bits, world->page_codes > 7 ? world->page_codes : 7,
+									   &reader, &memory);
+	uint64_t   *query = malloc(world->words * 8);
+	uint64_t   *other = malloc(world->words * 8);
+	int16_t    *bound = malloc((world->pages + 1) * sizeof(int16_t));
+	int16_t    *others = malloc((world->pages + 1) * sizeof(int16_t));
+	uint16_t   *distances = malloc((world->directory.centres + 1) * sizeof(uint16_t));
+
+	for (int round = 0; round < 12; round++)
+	{
+		Ball		ball = {query, world->bits};
+		Ball		filter = {other, world->bits};
+		int			filters = random_below(3) == 0;
+		bool		ordered = random_below(3) > 0;
+
+		make_query(world, query);
+		make_query(world, other);
+		if (random_below(2))
+			ball.radius = random_below(world->bits + 3) - 1;
+		directory_bounds(&world->directory, query, distances, bound);
+		for (int p = 0; p < world->pages; p++)
+			for (int i = world->page_start[p]; i < world->page_start[p + 1]; i++)
+				if (distance_of(world, query, world->column + (size_t) i * world->words) < bound[p])
+					CHECK(false, "page %d has a code nearer than its bound", p);
+		if (filters)
+		{
+			filter.radius = random_below(4) ? random_below(world->bits + 1) : 0;
+			directory_exclude(&world->directory, other, filter.radius, distances, others, bound);
+			if (filter.radius == 0)
+				directory_exclude_unequal(&world->directory, other, bound);
+		}
+		compare(world, search, ordered, &ball, &filter, filters, bound,
+				random_below(2) ? 1 << 30 : 1 + random_below(50),
+				random_below(2) ? 0 : 1 + random_below(40));
+	}
+	free(query);
+	free(other);
+	free(bound);
+	free(others);
+	free(distances);
+	/* The search's own memory belongs to its arena, which here is the process. */
+}
+
+/* A million equal codes: LIMIT 10 must cost a page or two, not all of them. */
+static void
+test_masses(void)
+{
+	World	   *world = make_world(64, 1000000, 0, 580, 100, ONE_CODE);
+	PageReader	reader = {world, read_page, read_pending, release_page};
+	SearchMemory memory = {reallocate, NULL};
+	Search	   *search = search_create(64, 580, &reader, &memory);
+	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
+	uint16_t	distances[200];
+	uint64_t	query = 0;
+	Ball		ball = {&query, 64};
+	int			most = 0;
+
+	for (int i = 0; i < world->rows; i++)
+		most += world->code[i] == world->code[1];
+	query = most > world->rows / 2 ? world->code[1] : world->code[2];
+	directory_bounds(&world->directory, &query, distances, bound);
+	compare(world, search, true, &ball, NULL, 0, bound, 10, 0);
+	printf("a million rows, 95 %% of them one code: LIMIT 10 read %d of %d pages\n",
+		   world->reads, world->pages);
+	CHECK(world->reads <= 2, "%d pages read", world->reads);
+	compare(world, search, true, &ball, NULL, 0, bound, 1 << 30, 0);
+	free(bound);
+	free_world(world);
+}
+
+/*
+ * Pages that the search for 10 must read: in the order of (bound, page), until
+ * the next page's bound is no less than the 10th distance found.
+ */
+static int
+pages_needed(const World *world, const uint64_t *query, const int16_t *bound)
+{
+	int			needed = 0;
+	int			found[65] = {0};
+
+	for (int level = 0; level <= 64; level++)
+		for (int p = 0; p < world->pages; p++)
+		{
+			int			within = 0;
+
+			if (bound[p] != level)
+				continue;
+			for (int d = 0; d <= level; d++)
+				within += found[d];
+			if (within >= 10)
+				return needed;
+			needed++;
+			for (int i = world->page_start[p]; i < world->page_start[p + 1]; i++)
+				found[distance_of(world, query, world->column + i)]++;
+		}
+	return needed;
+}
+
+static void
+test_pages_read(void)
+{
+	World	   *world = make_world(64, 50000, 0, 580, 50, CLUSTERED);
+	PageReader	reader = {world, read_page, read_pending, release_page};
+	SearchMemory memory = {reallocate, NULL};
+	Search	   *search = search_create(64, 580, &reader, &memory);
+	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
+	uint16_t	distances[200];
+	long		total = 0;
+
+	for (int i = 0; i < 50; i++)
+	{
+		uint64_t	query;
+		Ball		ball = {&query, 64};
+		Candidate	answer;
+		int			needed;
+
+		make_query(world, &query);
+		directory_bounds(&world->directory, &query, distances, bound);
+		world->reads = 0;
+		search_begin(search, true, &ball, NULL, 0, bound, world->pages, 1 << 20);
+		for (int k = 0; k < 10; k++)
+			search_next(search, &answer);
+		needed = pages_needed(world, &query, bound);
+		CHECK(world->reads == needed, "%d pages read, %d needed", world->reads, needed);
+		total += world->reads;
+	}
+	printf("10 nearest of 50000 clustered: %ld of %d pages read on average\n", total / 50, world->pages);
+	free(bound);
+	free_world(world);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const int lengths[] = {1, 2, 3, 8, 31, 63, 64, 65, 100, 128, 129, 256, 300, 1000, 1024, 2500, 16383, 16384};
+
+	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t) time(NULL);
+	printf("seed %llu\n", (unsigned long long) random_state);
+	hamming_init();
+	for (int l = 0; l < (int) (sizeof(lengths) / sizeof(lengths[0])); l++)
+		for (int distribution = 0; distribution < DISTRIBUTIONS; distribution++)
+			for (int size = 0; size < 4; size++)
+			{
+				int			scale = lengths[l] > 4000 ? 10 : 1;
+				int			rows = size == 0 ? random_below(3) : 1 + random_below(4000 / scale);
+				World	   *world = make_world(lengths[l], rows,
+											   random_below(2) ? 0 : random_below(60),
+											   1 + random_below(80),
+											   random_below(4) ? random_below(60) : 0, distribution);
+
+				test_world(world);
+				free_world(world);
+			}
+	printf("searches of %d lengths, 4 distributions compared with brute force\n",
+		   (int) (sizeof(lengths) / sizeof(lengths[0])));
+	test_masses();
+	test_pages_read();
+	printf("index_search: %ld passed, %ld failed\n", passed, failed);
+	return failed > 0;
+}
