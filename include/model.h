@@ -7,8 +7,10 @@
 
 #include "xmhash.h"
 
+#include "code.h"
 #include "network.h"
 #include "train.h"
+#include "utils/array.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -99,6 +101,7 @@ extern void model_read_parts(const ModelTables *tables, const char *table, const
 /* model_memory.c: the numeric core's surroundings in the server. */
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
 extern void model_start_blas(void);
+extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 
 /* model_load.c: from tables to networks that take raw features. */
 extern void model_load(const ModelTables *tables, const ModelRow *row,
@@ -126,5 +129,12 @@ typedef struct CachedModel
 extern uint64 model_generation; /* changes when any cached model may be out of date */
 extern void model_cache_init(void);
 extern CachedModel *model_cache_get(Oid function, const char *name, int length);
+extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, text *name);
+
+/* model_table.c */
+extern Oid	model_code_type(Oid schema);
+
+/* model_encode.c */
+extern Bitcode *model_encode(CachedModel *model, Modality modality, ArrayType *array);
 
 #endif							/* MODEL_H */

@@ -97,46 +97,54 @@ loop_add_scaled(float *restrict y, float alpha, const float *restrict x, size_t 
 }
 
 /*
- * A vector times a matrix.  64 outputs are kept in registers over all rows, so
- * that a weight is loaded once and nothing is stored in between.
+ * Vectors of the register's own width, for the loop that must not leave the
+ * registers: gcc takes wider ones apart through memory, at five times the cost.
+ */
+#ifndef LOOPS_WIDTH
+#define LOOPS_WIDTH 4
+#endif
+#define LOOPS_REGISTERS 8
+
+typedef float RegisterVector __attribute__((vector_size(LOOPS_WIDTH * sizeof(float)), aligned(4), may_alias));
+
+/*
+ * A vector times a matrix.  Eight registers of outputs are kept over all rows,
+ * so that a weight is loaded once and nothing is stored in between.
  */
 LOOPS_STATIC void
 loop_add_rows(float *restrict y, const float *restrict weight, size_t stride, int columns,
 			  const float *restrict x, const int32_t *restrict index, int count)
 {
+	const int	block = LOOPS_REGISTERS * LOOPS_WIDTH;
 	int			done = 0;
 	int			i;
+	int			j;
 
-	for (; done + 4 * LANES <= columns; done += 4 * LANES)
+	for (; done + block <= columns; done += block)
 	{
-		LaneVector *to = (LaneVector *) (y + done);
-		LaneVector	sum0 = to[0];
-		LaneVector	sum1 = to[1];
-		LaneVector	sum2 = to[2];
-		LaneVector	sum3 = to[3];
+		RegisterVector *to = (RegisterVector *) (y + done);
+		RegisterVector sum[LOOPS_REGISTERS];
 
+		for (j = 0; j < LOOPS_REGISTERS; j++)
+			sum[j] = to[j];
 		for (i = 0; i < count; i++)
 		{
 			size_t		row = index != NULL ? index[i] : i;
-			const LaneVector *from = (const LaneVector *) (weight + row * stride + done);
+			const RegisterVector *from = (const RegisterVector *) (weight + row * stride + done);
 
-			sum0 += x[i] * from[0];
-			sum1 += x[i] * from[1];
-			sum2 += x[i] * from[2];
-			sum3 += x[i] * from[3];
+			for (j = 0; j < LOOPS_REGISTERS; j++)
+				sum[j] += x[i] * from[j];
 		}
-		to[0] = sum0;
-		to[1] = sum1;
-		to[2] = sum2;
-		to[3] = sum3;
+		for (j = 0; j < LOOPS_REGISTERS; j++)
+			to[j] = sum[j];
 	}
-	for (; done + LANES <= columns; done += LANES)
+	for (; done + LOOPS_WIDTH <= columns; done += LOOPS_WIDTH)
 	{
-		LaneVector	sum = *(LaneVector *) (y + done);
+		RegisterVector sum = *(RegisterVector *) (y + done);
 
 		for (i = 0; i < count; i++)
-			sum += x[i] * *(const LaneVector *) (weight + (size_t) (index != NULL ? index[i] : i) * stride + done);
-		*(LaneVector *) (y + done) = sum;
+			sum += x[i] * *(const RegisterVector *) (weight + (size_t) (index != NULL ? index[i] : i) * stride + done);
+		*(RegisterVector *) (y + done) = sum;
 	}
 	if (done < columns)
 		for (i = 0; i < count; i++)

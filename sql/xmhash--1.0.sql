@@ -583,6 +583,24 @@ CREATE FUNCTION xmhash_encode_text(model text, features real[]) RETURNS bitcode
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION xmhash_encode_text(text, real[]) IS 'code of a text by a trained model';
 
+CREATE PROCEDURE xmhash_encode_table(
+    model text,
+    relation regclass,
+    image_column name,
+    image_code_column name,
+    text_column name,
+    text_code_column name,
+    only_missing boolean DEFAULT true,
+    batch_rows integer DEFAULT 4096)
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE xmhash_encode_table(text, regclass, name, name, name, name, boolean, integer)
+    IS 'fill code columns of a table by a trained model; outside a transaction block it commits every batch';
+
+CREATE FUNCTION xmhash_encode_trigger() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION xmhash_encode_trigger()
+    IS 'trigger before insert or update of a row, with arguments model, ''image'' or ''text'', features column, code column';
+
 CREATE FUNCTION xmhash_drop_model(model text) RETURNS void
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
 COMMENT ON FUNCTION xmhash_drop_model(text) IS 'drop a model, its training log and its checkpoint';

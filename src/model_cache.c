@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -235,4 +236,35 @@ model_cache_get(Oid function, const char *name, int length)
 		model = look_up(function, name, length);
 	model->used = ++clock_now;
 	return model;
+}
+
+/* What a call site remembers. */
+typedef struct CallSite
+{
+	CachedModel *model;
+	uint64		generation;
+	Oid			user;
+} CallSite;
+
+/* The same for a call site, which need not even look at the list when nothing can have changed. */
+CachedModel *
+model_cache_find(FunctionCallInfo fcinfo, text *name)
+{
+	CallSite   *site = fcinfo->flinfo->fn_extra;
+	const char *data = VARDATA_ANY(name);
+	int			length = VARSIZE_ANY_EXHDR(name);
+
+	if (site == NULL)
+		site = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
+																 sizeof(CallSite));
+	if (site->generation != model_generation || site->user != GetUserId() ||
+		site->model->name_length != length ||
+		memcmp(site->model->name, data, length) != 0)
+	{
+		site->generation = 0;	/* in case of an error */
+		site->model = model_cache_get(fcinfo->flinfo->fn_oid, data, length);
+		site->generation = site->model->generation;
+		site->user = GetUserId();
+	}
+	return site->model;
 }

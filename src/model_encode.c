@@ -16,37 +16,6 @@
 
 #define SPARSE_BELOW 4			/* a row is sparse with fewer than 1/4 non-zeros */
 
-/* What a call site remembers. */
-typedef struct CallSite
-{
-	CachedModel *model;
-	uint64		generation;
-	Oid			user;
-} CallSite;
-
-/* The model, by the call site's memory when nothing can have changed. */
-static CachedModel *
-find_model(FunctionCallInfo fcinfo, text *name)
-{
-	CallSite   *site = fcinfo->flinfo->fn_extra;
-	const char *data = VARDATA_ANY(name);
-	int			length = VARSIZE_ANY_EXHDR(name);
-
-	if (site == NULL)
-		site = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
-																 sizeof(CallSite));
-	if (site->generation != model_generation || site->user != GetUserId() ||
-		site->model->name_length != length ||
-		memcmp(site->model->name, data, length) != 0)
-	{
-		site->generation = 0;	/* in case of an error */
-		site->model = model_cache_get(fcinfo->flinfo->fn_oid, data, length);
-		site->generation = site->model->generation;
-		site->user = GetUserId();
-	}
-	return site->model;
-}
-
 /* The array's floats, after all that can be checked without reading them. */
 static const float *
 check_features(const CachedModel *model, Modality modality, ArrayType *array)
@@ -113,11 +82,10 @@ count_nonzeros(const float *values, int count, bool *finite)
 	return nonzeros;
 }
 
-static Datum
-encode(FunctionCallInfo fcinfo, Modality modality)
+/* The code of one row. */
+Bitcode *
+model_encode(CachedModel *model, Modality modality, ArrayType *array)
 {
-	CachedModel *model = find_model(fcinfo, PG_GETARG_TEXT_PP(0));
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
 	const float *values = check_features(model, modality, array);
 	Features	features = {0};
 	int32_t		row_start[2] = {0, 0};
@@ -152,6 +120,16 @@ encode(FunctionCallInfo fcinfo, Modality modality)
 	model_surroundings(&surroundings, CurrentMemoryContext);
 	network_encode(&surroundings, &model->network[modality], &features, model->scratch,
 				   model->outputs, BITCODE_DATA(code));
+	return code;
+}
+
+static Datum
+encode(FunctionCallInfo fcinfo, Modality modality)
+{
+	CachedModel *model = model_cache_find(fcinfo, PG_GETARG_TEXT_PP(0));
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
+	Bitcode    *code = model_encode(model, modality, array);
+
 	PG_FREE_IF_COPY(array, 1);
 	PG_RETURN_BITCODE_P(code);
 }

@@ -6,7 +6,9 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -54,6 +56,14 @@ model_start_blas(void)
 				 errhint("On Debian, install the package libopenblas0-pthread.")));
 	if (blas_threads() != xmhash_threads)
 		blas_set_threads(xmhash_threads);
+}
+
+/* Must this procedure not commit?  In a subtransaction it cannot, whatever it is told. */
+bool
+model_call_is_atomic(FunctionCallInfo fcinfo)
+{
+	return fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		((CallContext *) fcinfo->context)->atomic || IsSubTransaction();
 }
 
 void

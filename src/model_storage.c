@@ -333,8 +333,7 @@ model_find_or_fail(const ModelTables *tables, const char *name, ModelRow *row)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("model \"%s\" does not exist", name),
-				 errdetail("Or it belongs to a role of which \"%s\" is no member.",
-						   GetUserNameFromId(GetUserId(), false)),
+				 errdetail("Or it belongs to a role of which the current one is no member."),
 				 errhint("The view xmhash_models lists the models that you can use.")));
 }
 

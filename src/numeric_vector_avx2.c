@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 #define LOOPS_NAME "avx2"
 #define LOOPS_STRUCT vector_avx2
+#define LOOPS_WIDTH 8
 #define LOOPS_TARGET __attribute__((target("avx2,fma")))
 #include "numeric_loops.h"
 #else

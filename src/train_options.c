@@ -178,6 +178,8 @@ bad_value(const Option *option, JsonbValue *value)
 		case jbvNumeric:
 			shown = DatumGetCString(DirectFunctionCall1(numeric_out,
 														NumericGetDatum(value->val.numeric)));
+			if (strlen(shown) > 40)
+				shown = psprintf("%.20s...", shown);
 			break;
 		case jbvString:
 			shown = psprintf("\"%.*s\"", value->val.string.len, value->val.string.val);

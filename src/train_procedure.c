@@ -59,14 +59,6 @@ check_not_null(FunctionCallInfo fcinfo)
 	}
 }
 
-/* May this call commit?  In a subtransaction it may not, whatever it is told. */
-static bool
-call_is_atomic(FunctionCallInfo fcinfo)
-{
-	return fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		((CallContext *) fcinfo->context)->atomic || IsSubTransaction();
-}
-
 /* The relation by its OID, with a name that any search path finds. */
 static void
 set_relation(TrainSource *source, Oid relation)
@@ -433,7 +425,7 @@ begin(FunctionCallInfo fcinfo, const char *command)
 {
 	MemoryContext context;
 	Training   *training;
-	bool		atomic = call_is_atomic(fcinfo);
+	bool		atomic = model_call_is_atomic(fcinfo);
 
 	PreventCommandIfReadOnly(command);
 	PreventCommandDuringRecovery(command);

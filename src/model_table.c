@@ -1,0 +1,548 @@
+/*
+ * model_table.c: CALL xmhash_encode_table(): fill the code columns of a table.
+ *
+ * The table is walked in ranges of blocks, of about batch_rows rows each.  A
+ * range's features are read in chunks and encoded by matrix products, then one
+ * UPDATE writes its codes, then it is committed.  Rows are named by tableoid
+ * and ctid between reading and writing; the snapshot of the reading is kept
+ * until then, so that VACUUM cannot give a row's place to another.  A row that
+ * somebody else has changed in between is simply not found any more, and is
+ * left to the next call.  All partitions are walked side by side.
+ */
+#include "model.h"
+
+#include <math.h>
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_coerce.h"
+#include "portability/instr_time.h"
+#include "storage/bufmgr.h"
+#include "storage/itemptr.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#define ROWS_AT_A_TIME 256
+
+/* Arguments of xmhash_encode_table(), in order. */
+enum
+{
+	ARGUMENT_MODEL,
+	ARGUMENT_RELATION,
+	ARGUMENT_FEATURES_IMAGE,
+	ARGUMENT_CODE_IMAGE,
+	ARGUMENT_FEATURES_TEXT,
+	ARGUMENT_CODE_TEXT,
+	ARGUMENT_ONLY_MISSING,
+	ARGUMENT_BATCH_ROWS
+};
+
+typedef struct TableEncoder
+{
+	bool		atomic;
+	char	   *model;
+	int			bits;
+	Network		network[2];
+	Surroundings surroundings;
+	Oid			relation;
+	char	   *relation_name;
+	Oid			code_array_type;
+	bool		used[2];
+	const char *features_column[2];
+	const char *code_column[2];
+	bool		only_missing;
+	int			batch_rows;
+	char	   *select;
+	char	   *update;
+
+	/* A chunk [ROWS_AT_A_TIME]: rows without features are left out of dense. */
+	float	   *dense[2];
+	float	   *scratch;
+	float	   *outputs;
+	uint8_t    *packed;
+
+	/* What a range is updated with; grown as needed. */
+	MemoryContext range_context;
+	int			count;
+	int			room;
+	Datum	   *table;
+	Datum	   *place;
+	Datum	   *code[2];
+	bool	   *code_is_null[2];
+	int64		encoded;
+} TableEncoder;
+
+/* The type bitcode that lies in the extension's schema. */
+Oid
+model_code_type(Oid schema)
+{
+	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									   CStringGetDatum("bitcode"), ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(type))
+		elog(ERROR, "type bitcode not found in schema %u", schema);
+	return type;
+}
+
+static Oid
+column_type(const TableEncoder *encoder, const char *name)
+{
+	AttrNumber	number = get_attnum(encoder->relation, name);
+
+	if (number == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist", name, encoder->relation_name)));
+	return get_atttype(encoder->relation, number);
+}
+
+static void
+check_columns(const TableEncoder *encoder, Oid code_type)
+{
+	int			side;
+
+	for (side = 0; side < 2; side++)
+	{
+		Oid			type;
+		Oid			function;
+
+		if (!encoder->used[side])
+			continue;
+		type = column_type(encoder, encoder->features_column[side]);
+		if (getBaseType(type) != FLOAT4ARRAYOID &&
+			find_coercion_pathway(FLOAT4ARRAYOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_NONE)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of relation %s is of type %s, which cannot be cast to real[]",
+							encoder->features_column[side], encoder->relation_name, format_type_be(type))));
+		type = column_type(encoder, encoder->code_column[side]);
+		if (getBaseType(type) != code_type)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of relation %s is of type %s, expected bitcode",
+							encoder->code_column[side], encoder->relation_name, format_type_be(type))));
+	}
+}
+
+static void
+build_queries(TableEncoder *encoder)
+{
+	StringInfoData select;
+	StringInfoData missing;
+	StringInfoData update;
+	int			side;
+
+	initStringInfo(&select);
+	initStringInfo(&missing);
+	initStringInfo(&update);
+	appendStringInfoString(&select, "SELECT t.tableoid, t.ctid");
+	appendStringInfo(&update, "UPDATE %s AS t SET ", encoder->relation_name);
+	for (side = 0; side < 2; side++)
+	{
+		const char *features;
+		const char *code;
+
+		if (!encoder->used[side])
+		{
+			appendStringInfoString(&select, ", NULL::pg_catalog.float4[]");
+			continue;
+		}
+		features = quote_identifier(encoder->features_column[side]);
+		code = quote_identifier(encoder->code_column[side]);
+		appendStringInfo(&select, ", t.%s::pg_catalog.float4[]", features);
+		appendStringInfo(&missing, "%s(t.%s IS NOT NULL AND t.%s IS NULL)",
+						 missing.len > 0 ? " OR " : "", features, code);
+		appendStringInfo(&update, side == 1 && encoder->used[0] ? ", %s = " : "%s = ", code);
+		if (encoder->only_missing)
+			appendStringInfo(&update, "COALESCE(t.%s, u.code%d)", code, side);
+		else
+			appendStringInfo(&update, "u.code%d", side);
+	}
+	appendStringInfo(&select, " FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.>=) $1 "
+					 "AND t.ctid OPERATOR(pg_catalog.<) $2", encoder->relation_name);
+	if (encoder->only_missing)
+		appendStringInfo(&select, " AND (%s)", missing.data);
+	appendStringInfoString(&update, " FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
+						   "pg_catalog.unnest($5), pg_catalog.unnest($6)) AS u (place_table, place, code0, code1) "
+						   "WHERE t.ctid OPERATOR(pg_catalog.>=) $1 AND t.ctid OPERATOR(pg_catalog.<) $2 "
+						   "AND t.ctid OPERATOR(pg_catalog.=) u.place "
+						   "AND t.tableoid OPERATOR(pg_catalog.=) u.place_table");
+	encoder->select = select.data;
+	encoder->update = update.data;
+}
+
+/* Blocks of the longest table among the relation and what inherits from it. */
+static BlockNumber
+count_blocks(const TableEncoder *encoder)
+{
+	List	   *tables;
+	BlockNumber most = 0;
+	ListCell   *cell;
+
+	LockRelationOid(encoder->relation, AccessShareLock);
+	tables = find_all_inheritors(encoder->relation, AccessShareLock, NULL);
+	foreach(cell, tables)
+	{
+		Relation	table = table_open(lfirst_oid(cell), NoLock);
+		char		kind = table->rd_rel->relkind;
+
+		if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is no table or partitioned table", RelationGetRelationName(table)),
+					 errhint("Encode another relation with UPDATE and xmhash_encode_image() or xmhash_encode_text().")));
+		if (kind == RELKIND_RELATION)
+			most = Max(most, RelationGetNumberOfBlocks(table));
+		table_close(table, NoLock);
+	}
+	return most;
+}
+
+/* Room for one more row of the range. */
+static void
+reserve_row(TableEncoder *encoder)
+{
+	int			side;
+
+	if (encoder->count < encoder->room)
+		return;
+	encoder->room *= 2;
+	encoder->table = repalloc_huge(encoder->table, encoder->room * sizeof(Datum));
+	encoder->place = repalloc_huge(encoder->place, encoder->room * sizeof(Datum));
+	for (side = 0; side < 2; side++)
+	{
+		encoder->code[side] = repalloc_huge(encoder->code[side], encoder->room * sizeof(Datum));
+		encoder->code_is_null[side] = repalloc_huge(encoder->code_is_null[side], encoder->room);
+	}
+}
+
+/* Copy a row's features into the chunk, checked. */
+static void
+read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, float *to)
+{
+	ArrayType  *array = DatumGetArrayTypeP(value);
+	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int			expected = encoder->network[side].inputs;
+	char	   *row = psprintf("The row is at ctid (%u,%u).", ItemPointerGetBlockNumber(place),
+							   ItemPointerGetOffsetNumber(place));
+	int			i;
+
+	if (ARR_NDIM(array) > 1 || length != expected)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("column \"%s\" of relation %s has an array of %d dimensions and %d elements, but model \"%s\" expects 1 and %d",
+						encoder->features_column[side], encoder->relation_name, ARR_NDIM(array), length,
+						encoder->model, expected),
+				 errdetail_internal("%s", row)));
+	if (array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("column \"%s\" of relation %s has an array with a NULL element",
+						encoder->features_column[side], encoder->relation_name),
+				 errdetail_internal("%s", row)));
+	memcpy(to, ARR_DATA_PTR(array), length * sizeof(float));
+	for (i = 0; i < length; i++)
+	{
+		if (!isfinite(to[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" of relation %s has %s as element %d, expected a finite number",
+							encoder->features_column[side], encoder->relation_name,
+							isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity", i + 1),
+					 errdetail_internal("%s", row)));
+	}
+	pfree(row);
+}
+
+/* Encode the rows that a fetch has brought. */
+static void
+encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
+{
+	int			filled[2] = {0, 0};
+	int			target[2][ROWS_AT_A_TIME];
+	int			bytes = (encoder->bits + 7) / 8;
+	int			side;
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = rows->vals[i];
+		bool		isnull;
+		ItemPointer place = palloc(sizeof(ItemPointerData));
+
+		reserve_row(encoder);
+		encoder->table[encoder->count] = SPI_getbinval(tuple, rows->tupdesc, 1, &isnull);
+		*place = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, rows->tupdesc, 2, &isnull));
+		encoder->place[encoder->count] = PointerGetDatum(place);
+		for (side = 0; side < 2; side++)
+		{
+			Datum		value = SPI_getbinval(tuple, rows->tupdesc, 3 + side, &isnull);
+
+			encoder->code_is_null[side][encoder->count] = isnull;
+			encoder->code[side][encoder->count] = (Datum) 0;
+			if (isnull)
+				continue;
+			read_features(encoder, side, value, place,
+						  encoder->dense[side] + (size_t) filled[side] * encoder->network[side].inputs);
+			target[side][filled[side]++] = encoder->count;
+		}
+		encoder->count++;
+	}
+	for (side = 0; side < 2; side++)
+	{
+		Features	features = {0};
+
+		if (filled[side] == 0)
+			continue;
+		features.rows = filled[side];
+		features.columns = encoder->network[side].inputs;
+		features.dense = encoder->dense[side];
+		network_encode(&encoder->surroundings, &encoder->network[side], &features,
+					   encoder->scratch, encoder->outputs, encoder->packed);
+		for (i = 0; i < filled[side]; i++)
+		{
+			Bitcode    *code = bitcode_make(encoder->bits);
+
+			memcpy(BITCODE_DATA(code), encoder->packed + (size_t) i * bytes, bytes);
+			encoder->code[side][target[side][i]] = PointerGetDatum(code);
+		}
+	}
+}
+
+/* Read and encode one range of blocks, by the active snapshot. */
+static void
+read_range(TableEncoder *encoder, Datum bounds[2])
+{
+	Oid			types[2] = {TIDOID, TIDOID};
+	SPIPlanPtr	plan = SPI_prepare(encoder->select, 2, types);
+	Portal		portal;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	portal = SPI_cursor_open(NULL, plan, bounds, NULL, true);
+	for (;;)
+	{
+		SPITupleTable *rows;
+		uint64		count;
+
+		SPI_cursor_fetch(portal, true, ROWS_AT_A_TIME);
+		rows = SPI_tuptable;
+		count = SPI_processed;
+		if (count > 0)
+			encode_chunk(encoder, rows, (int) count);
+		SPI_freetuptable(rows);
+		if (count == 0)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(portal);
+	SPI_freeplan(plan);
+}
+
+static Datum
+make_array(const Datum *values, bool *nulls, int count, Oid type)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			lower = 1;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return PointerGetDatum(construct_md_array((Datum *) values, nulls, 1, &count, &lower, type,
+											  length, by_value, align));
+}
+
+static void
+write_range(TableEncoder *encoder, Datum bounds[2])
+{
+	Oid			code_type = get_element_type(encoder->code_array_type);
+	Oid			types[6] = {TIDOID, TIDOID, OIDARRAYOID, TIDARRAYOID,
+	encoder->code_array_type, encoder->code_array_type};
+	Datum		values[6];
+	int			side;
+
+	values[0] = bounds[0];
+	values[1] = bounds[1];
+	values[2] = make_array(encoder->table, NULL, encoder->count, OIDOID);
+	values[3] = make_array(encoder->place, NULL, encoder->count, TIDOID);
+	for (side = 0; side < 2; side++)
+		values[4 + side] = make_array(encoder->code[side], encoder->code_is_null[side],
+									  encoder->count, code_type);
+	if (SPI_execute_with_args(encoder->update, 6, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update relation %s", encoder->relation_name);
+	encoder->encoded += SPI_processed;
+}
+
+/* One range: read, write, commit. */
+static void
+encode_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(encoder->range_context);
+	ItemPointerData low;
+	ItemPointerData high;
+	Datum		bounds[2];
+
+	ItemPointerSet(&low, from, 0);
+	ItemPointerSet(&high, to, 0);
+	bounds[0] = PointerGetDatum(&low);
+	bounds[1] = PointerGetDatum(&high);
+	encoder->count = 0;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	read_range(encoder, bounds);
+	if (encoder->count > 0)
+		write_range(encoder, bounds);
+	PopActiveSnapshot();
+	if (!encoder->atomic)
+		SPI_commit();
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(encoder->range_context);
+}
+
+/* Walk the table; ranges grow or shrink towards batch_rows rows each. */
+static void
+encode_blocks(TableEncoder *encoder)
+{
+	BlockNumber blocks = count_blocks(encoder);
+	BlockNumber from = 0;
+	double		step = Max(1, encoder->batch_rows / 64);
+	instr_time	said;
+
+	INSTR_TIME_SET_CURRENT(said);
+	while (from < blocks)
+	{
+		BlockNumber to = from + (BlockNumber) Min(step, (double) (blocks - from));
+		instr_time	now;
+
+		encode_range(encoder, from, to);
+		from = to;
+		step *= Min(4, Max(0.25, (double) encoder->batch_rows / Max(encoder->count, 1)));
+		step = Max(1, Min(step, 131072));
+
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, said);
+		if (xmhash_progress && (INSTR_TIME_GET_DOUBLE(now) >= 1 || from == blocks))
+		{
+			INSTR_TIME_SET_CURRENT(said);
+			ereport(INFO,
+					(errmsg("encoded " INT64_FORMAT " rows of %s, %.0f %% of its blocks visited",
+							encoder->encoded, encoder->relation_name, 100.0 * from / blocks)));
+		}
+	}
+}
+
+static const char *
+column_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(number)));
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
+{
+	int			side;
+	char	   *name;
+
+	if (PG_ARGISNULL(ARGUMENT_MODEL) || PG_ARGISNULL(ARGUMENT_RELATION) ||
+		PG_ARGISNULL(ARGUMENT_ONLY_MISSING) || PG_ARGISNULL(ARGUMENT_BATCH_ROWS))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("only the column arguments of xmhash_encode_table may be NULL")));
+	encoder->model = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_MODEL));
+	encoder->relation = PG_GETARG_OID(ARGUMENT_RELATION);
+	name = get_rel_name(encoder->relation);
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", encoder->relation)));
+	encoder->relation_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(encoder->relation)), name);
+	encoder->only_missing = PG_GETARG_BOOL(ARGUMENT_ONLY_MISSING);
+	encoder->batch_rows = PG_GETARG_INT32(ARGUMENT_BATCH_ROWS);
+	if (encoder->batch_rows < 1 || encoder->batch_rows > 1000000)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"batch_rows\" is %d, expected 1 to 1000000", encoder->batch_rows)));
+	for (side = 0; side < 2; side++)
+	{
+		encoder->features_column[side] = column_argument(fcinfo, ARGUMENT_FEATURES_IMAGE + 2 * side);
+		encoder->code_column[side] = column_argument(fcinfo, ARGUMENT_CODE_IMAGE + 2 * side);
+		encoder->used[side] = encoder->features_column[side] != NULL;
+		if (encoder->used[side] != (encoder->code_column[side] != NULL))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("arguments \"%s_column\" and \"%s_code_column\" must be given together, or neither",
+							modality_name[side], modality_name[side])));
+	}
+	if (!encoder->used[0] && !encoder->used[1])
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no column to encode was given")));
+}
+
+/* The networks, in this call's own memory, and room for a chunk. */
+static void
+load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ModelTables tables;
+	ModelRow	row;
+	int			side;
+
+	model_surroundings(&encoder->surroundings, context);
+	model_tables(fcinfo->flinfo->fn_oid, &tables);
+	model_find_or_fail(&tables, encoder->model, &row);
+	model_load(&tables, &row, &encoder->surroundings, encoder->network);
+	model_start_blas();
+	encoder->bits = row.bits;
+	for (side = 0; side < 2; side++)
+		encoder->dense[side] = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME *
+															  row.dimensions[side] * sizeof(float));
+	encoder->scratch = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME *
+													  (Max(row.hidden[0], row.hidden[1]) + 1) * sizeof(float));
+	encoder->outputs = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME * row.bits * sizeof(float));
+	encoder->packed = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME * ((row.bits + 7) / 8));
+
+	encoder->room = 4096;
+	encoder->table = palloc(encoder->room * sizeof(Datum));
+	encoder->place = palloc(encoder->room * sizeof(Datum));
+	for (side = 0; side < 2; side++)
+	{
+		encoder->code[side] = palloc(encoder->room * sizeof(Datum));
+		encoder->code_is_null[side] = palloc(encoder->room);
+	}
+	encoder->range_context = AllocSetContextCreate(context, "xmhash encode range", ALLOCSET_DEFAULT_SIZES);
+
+	/* Whatever network_encode() asks for is needed for one chunk only. */
+	encoder->surroundings.arena = encoder->range_context;
+}
+
+XMHASH_FUNCTION(xmhash_encode_table);
+
+Datum
+xmhash_encode_table(PG_FUNCTION_ARGS)
+{
+	TableEncoder encoder;
+	Oid			code_type = model_code_type(get_func_namespace(fcinfo->flinfo->fn_oid));
+
+	memset(&encoder, 0, sizeof(encoder));
+	encoder.atomic = model_call_is_atomic(fcinfo);
+	SPI_connect_ext(encoder.atomic ? 0 : SPI_OPT_NONATOMIC);
+	read_arguments(fcinfo, &encoder);
+	encoder.code_array_type = get_array_type(code_type);
+	check_columns(&encoder, code_type);
+	load_model(fcinfo, &encoder);
+	build_queries(&encoder);
+	encode_blocks(&encoder);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,135 @@
+/*
+ * model_trigger.c: keep a code column current, row by row.
+ *
+ * Unlike a generated column, a trigger is made after the data when a dump is
+ * restored, so that codes arrive as they were dumped and no model is needed
+ * before its row is there.
+ */
+#include "model.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "parser/parse_coerce.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* What the trigger's arguments say. */
+typedef struct TriggerArguments
+{
+	char	   *model;
+	Modality	modality;
+	int			features;		/* column numbers */
+	int			code;
+	Oid			features_type;
+} TriggerArguments;
+
+static int
+find_column(const TriggerData *trigger, const char *name)
+{
+	int			number = SPI_fnumber(RelationGetDescr(trigger->tg_relation), name);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						name, RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("Trigger \"%s\" names it.", trigger->tg_trigger->tgname)));
+	return number;
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, const TriggerData *trigger, TriggerArguments *arguments)
+{
+	const Trigger *definition = trigger->tg_trigger;
+	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Oid			type;
+
+	if (definition->tgnargs != 4)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" has %d arguments, expected 4", definition->tgname, definition->tgnargs),
+				 errhint("They are the model, 'image' or 'text', the features' column and the code's column.")));
+	arguments->model = definition->tgargs[0];
+	if (strcmp(definition->tgargs[1], "image") == 0)
+		arguments->modality = MODALITY_IMAGE;
+	else if (strcmp(definition->tgargs[1], "text") == 0)
+		arguments->modality = MODALITY_TEXT;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trigger \"%s\" has the second argument \"%s\", expected \"image\" or \"text\"",
+						definition->tgname, definition->tgargs[1])));
+	arguments->features = find_column(trigger, definition->tgargs[2]);
+	arguments->code = find_column(trigger, definition->tgargs[3]);
+	arguments->features_type = SPI_gettypeid(RelationGetDescr(trigger->tg_relation), arguments->features);
+	type = SPI_gettypeid(RelationGetDescr(trigger->tg_relation), arguments->code);
+	if (getBaseType(type) != model_code_type(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of relation \"%s\" is of type %s, expected bitcode",
+						definition->tgargs[3], RelationGetRelationName(trigger->tg_relation),
+						format_type_be(type))));
+}
+
+/* Features of another type than real[], by the cast to it. */
+static Datum
+cast_features(Datum value, Oid type)
+{
+	Datum		result;
+	bool		isnull;
+
+	if (getBaseType(type) == FLOAT4ARRAYOID)
+		return value;
+	if (SPI_execute_with_args("SELECT $1::pg_catalog.float4[]", 1, &type, &value, NULL, true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not cast features");
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return isnull ? (Datum) 0 : result;
+}
+
+XMHASH_FUNCTION(xmhash_encode_trigger);
+
+Datum
+xmhash_encode_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TriggerArguments arguments;
+	HeapTuple	tuple;
+	Datum		value;
+	Datum		code = (Datum) 0;
+	bool		isnull;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("xmhash_encode_trigger must be a trigger BEFORE INSERT OR UPDATE FOR EACH ROW")));
+	read_arguments(fcinfo, trigger, &arguments);
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	value = heap_getattr(tuple, arguments.features, RelationGetDescr(trigger->tg_relation), &isnull);
+	if (!isnull)
+	{
+		CachedModel *model;
+		bool		connected = getBaseType(arguments.features_type) != FLOAT4ARRAYOID;
+
+		if (connected)
+		{
+			SPI_connect();
+			value = cast_features(value, arguments.features_type);
+			isnull = value == (Datum) 0;
+			if (!isnull)
+				value = SPI_datumTransfer(value, false, -1);
+			SPI_finish();
+		}
+		if (!isnull)
+		{
+			model = model_cache_find(fcinfo, cstring_to_text(arguments.model));
+			code = PointerGetDatum(model_encode(model, arguments.modality, DatumGetArrayTypeP(value)));
+		}
+	}
+	tuple = heap_modify_tuple_by_cols(tuple, RelationGetDescr(trigger->tg_relation), 1,
+									  &arguments.code, &code, &isnull);
+	return PointerGetDatum(tuple);
+}

@@ -1,0 +1,142 @@
+-- Codes of rows, of tables and by trigger; bags of words.
+SET xmhash.progress = off;
+CREATE SCHEMA encode_test;
+SET search_path = encode_test, public;
+CREATE TABLE pairs (id integer PRIMARY KEY, image real[], words real[]);
+INSERT INTO pairs
+SELECT g, (SELECT array_agg(sin(i * g)::real) FROM generate_series(1, 20) i),
+       (SELECT array_agg(((i + g) % 9 = 0)::integer::real) FROM generate_series(1, 50) i)
+FROM generate_series(1, 700) g;
+CALL xmhash_train('m', 'pairs', 'image', 'words', 37, options => '{"epochs": 2, "image_hidden": 11}');
+CALL xmhash_train('centred', 'pairs', 'image', 'words', 64, options => '{"epochs": 2, "scale": "standard"}');
+
+-- Bad features: errors that name the model and what it expects.
+SELECT xmhash_encode_image('m', '{1,2,3}');
+SELECT xmhash_encode_text('m', '{}');
+SELECT xmhash_encode_image('m', ARRAY[ARRAY[1, 2], ARRAY[3, 4]]::real[]);
+SELECT xmhash_encode_image('m', image[1:4] || NULL::real || image[6:]) FROM pairs WHERE id = 1;
+SELECT xmhash_encode_image('m', image[1:4] || 'NaN'::real || image[6:]) FROM pairs WHERE id = 1;
+SELECT xmhash_encode_text('m', words[1:49] || '-Infinity'::real) FROM pairs WHERE id = 1;
+SELECT xmhash_encode_text('m', 'Infinity'::real || words[2:]) FROM pairs WHERE id = 1;
+SELECT xmhash_encode_text('no such', '{1}');
+SELECT xmhash_encode_text(repeat('long', 70), '{1}') IS NULL;
+SELECT xmhash_encode_text(NULL, '{1}') IS NULL AS null_model, xmhash_encode_text('m', NULL) IS NULL AS null_features;
+
+-- What encodes: zeros, huge and tiny values, other lower bounds, doubles.
+SELECT length(xmhash_encode_text('m', array_fill(0::real, ARRAY[50]))) AS zeros,
+       length(xmhash_encode_text('m', array_fill(3e38::real, ARRAY[50]))) AS huge,
+       length(xmhash_encode_text('m', array_fill(1e-45::real, ARRAY[50]))) AS tiny;
+SELECT bool_and(xmhash_encode_image('m', ('[5:24]=' || image::text)::real[]) = xmhash_encode_image('m', image)) AS lower_bound,
+       bool_and(xmhash_encode_image('m', image::double precision[]::real[]) = xmhash_encode_image('m', image)) AS doubles
+FROM pairs;
+SELECT provolatile, proisstrict, proparallel FROM pg_proc WHERE proname IN ('xmhash_encode_image', 'xmhash_encode_text');
+
+-- A table at once gives the codes of one row at a time: dense, sparse, with a
+-- hidden layer, centred; in batches of any size; partitions together.
+CREATE TABLE coded (id integer, image real[], words double precision[], image_code bitcode(37), words_code bitcode(37))
+    PARTITION BY HASH (id);
+CREATE TABLE coded_0 PARTITION OF coded FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE coded_1 PARTITION OF coded FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO coded SELECT id, CASE WHEN id % 50 <> 0 THEN image END, CASE WHEN id % 70 <> 0 THEN words END FROM pairs;
+CREATE FUNCTION check_codes(model text) RETURNS text LANGUAGE sql AS $$
+SELECT format('%s right, %s wrong, %s NULL',
+              count(*) FILTER (WHERE image_code = xmhash_encode_image(model, image)
+                               AND words_code = xmhash_encode_text(model, words::real[])),
+              count(*) FILTER (WHERE image_code <> xmhash_encode_image(model, image)
+                               OR words_code <> xmhash_encode_text(model, words::real[])
+                               OR (image IS NULL) <> (image_code IS NULL)
+                               OR (words IS NULL) <> (words_code IS NULL)),
+              count(*) FILTER (WHERE image_code IS NULL OR words_code IS NULL))
+FROM coded
+$$;
+CALL xmhash_encode_table('m', 'coded', 'image', 'image_code', 'words', 'words_code', batch_rows => 10);
+SELECT check_codes('m');
+
+-- Only what is missing; then everything.
+UPDATE coded SET image_code = NULL WHERE id <= 20;
+UPDATE coded SET image_code = ~image_code WHERE id BETWEEN 21 AND 30;
+CALL xmhash_encode_table('m', 'coded', 'image', 'image_code', NULL, NULL);
+SELECT check_codes('m');
+UPDATE coded SET image = NULL WHERE id = 31;
+CALL xmhash_encode_table('m', 'coded', 'image', 'image_code', 'words', 'words_code', only_missing => false);
+SELECT check_codes('m');
+SELECT image_code IS NULL FROM coded WHERE id = 31;
+
+-- Within a transaction block it is undone with it.
+BEGIN;
+UPDATE coded SET image_code = NULL, words_code = NULL;
+CALL xmhash_encode_table('m', 'coded', NULL, NULL, 'words', 'words_code');
+SELECT count(image_code), count(words_code) FROM coded;
+ROLLBACK;
+SELECT check_codes('m');
+
+CREATE TABLE centred AS SELECT id, image, words, NULL::bitcode AS "Image code", NULL::bitcode AS words_code FROM pairs;
+CALL xmhash_encode_table('centred', 'centred', 'image', 'Image code', 'words', 'words_code');
+SELECT count(*), bool_and("Image code" = xmhash_encode_image('centred', image) AND words_code = xmhash_encode_text('centred', words))
+FROM centred;
+CREATE TABLE empty (image real[], code bitcode);
+CALL xmhash_encode_table('m', 'empty', 'image', 'code', NULL, NULL);
+
+-- Its errors
+CALL xmhash_encode_table('no such', 'coded', 'image', 'image_code', NULL, NULL);
+CALL xmhash_encode_table('m', 'coded', 'no such', 'image_code', NULL, NULL);
+CALL xmhash_encode_table('m', 'coded', 'image', 'id', NULL, NULL);
+CALL xmhash_encode_table('m', 'coded', 'id', 'image_code', NULL, NULL);
+CALL xmhash_encode_table('m', 'coded', 'image', NULL, NULL, NULL);
+CALL xmhash_encode_table('m', 'coded', NULL, NULL, NULL, NULL);
+CALL xmhash_encode_table(NULL, 'coded', 'image', 'image_code', NULL, NULL);
+CALL xmhash_encode_table('m', 'coded', 'image', 'image_code', NULL, NULL, true, 0);
+CREATE VIEW seen AS SELECT * FROM coded;
+CALL xmhash_encode_table('m', 'seen', 'image', 'image_code', NULL, NULL);
+INSERT INTO empty VALUES ('{1,2}');
+CALL xmhash_encode_table('m', 'empty', 'image', 'code', NULL, NULL);
+UPDATE empty SET image = (SELECT image[1:19] || 'NaN'::real FROM pairs WHERE id = 1);
+CALL xmhash_encode_table('m', 'empty', 'image', 'code', NULL, NULL);
+CALL xmhash_encode_table('centred', 'coded', 'image', 'image_code', NULL, NULL, false);
+
+-- By trigger
+CREATE TABLE kept (id integer, image real[], words double precision[], image_code bitcode, words_code bitcode);
+CREATE TRIGGER image_code BEFORE INSERT OR UPDATE ON kept
+    FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'image', 'image', 'image_code');
+CREATE TRIGGER words_code BEFORE INSERT OR UPDATE OF words ON kept
+    FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'text', 'words', 'words_code');
+INSERT INTO kept SELECT id, image, words FROM pairs;
+INSERT INTO kept VALUES (0, NULL, NULL, B'1', B'0');
+SELECT count(*), count(image_code), bool_and(image_code = xmhash_encode_image('m', image)
+                                              AND words_code = xmhash_encode_text('m', words::real[])) FROM kept;
+UPDATE kept SET image = (SELECT image FROM pairs WHERE id = 9), words = NULL WHERE id = 8;
+SELECT image_code = (SELECT image_code FROM kept WHERE id = 9) AS moved, words_code FROM kept WHERE id = 8;
+INSERT INTO kept VALUES (0, '{1,2}');
+CREATE TABLE wrong (id integer, image real[], code bitcode);
+CREATE TRIGGER code BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'image');
+INSERT INTO wrong VALUES (1);
+CREATE OR REPLACE TRIGGER code BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'picture', 'image', 'code');
+INSERT INTO wrong VALUES (1);
+CREATE OR REPLACE TRIGGER code BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'image', 'imag', 'code');
+INSERT INTO wrong VALUES (1);
+CREATE OR REPLACE TRIGGER code BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'image', 'image', 'id');
+INSERT INTO wrong VALUES (1);
+CREATE OR REPLACE TRIGGER code AFTER INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'image', 'image', 'code');
+INSERT INTO wrong VALUES (1);
+CREATE OR REPLACE TRIGGER code BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('no such', 'image', 'image', 'code');
+INSERT INTO wrong VALUES (1, NULL);
+INSERT INTO wrong VALUES (1, '{1}');
+
+-- An expression index and a generated column, which an immutable function allows.
+CREATE INDEX ON pairs (xmhash_encode_image('m', image));
+ALTER TABLE pairs ADD code bitcode GENERATED ALWAYS AS (xmhash_encode_text('m', words)) STORED;
+SELECT count(code) FROM pairs;
+
+-- Bags of words.  The hash is part of the contract: these counts never change.
+SELECT xmhash_bag_of_words('fat:2,4 cat:3 rat', 8);
+SELECT xmhash_bag_of_words('', 3), xmhash_bag_of_words(to_tsvector('simple', 'a a a b'), 1);
+SELECT xmhash_bag_of_words('żółw':: tsvector, 16);
+SELECT array_length(bag, 1), (SELECT sum(x) FROM unnest(bag) x) AS words
+FROM xmhash_bag_of_words(to_tsvector('english', 'The quick brown fox jumps over the lazy dog'), 200) bag;
+SELECT xmhash_bag_of_words('a', 0);
+SELECT xmhash_bag_of_words('a', 1048577);
+SELECT xmhash_bag_of_words(NULL, 3) IS NULL;
+
+SELECT xmhash_drop_model(name) FROM xmhash_models;
+SET client_min_messages = warning;
+DROP SCHEMA encode_test CASCADE;
