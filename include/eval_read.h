@@ -29,6 +29,7 @@ typedef struct EvalInput
 	EvalItems	queries;
 	EvalItems	database;
 	EvalSets	sets;
+	MemoryContext context;		/* holds it all, and the metrics' work space */
 	Surroundings surroundings;
 } EvalInput;
 
@@ -48,6 +49,9 @@ typedef struct EvalSource
  * Notices say how many rows have no code.
  */
 extern void eval_read(EvalInput *input, const EvalSource *source, Oid function);
+
+/* Free everything, what was computed from it included. */
+extern void eval_release(EvalInput *input);
 
 /* The metrics' evaluator over what was read. */
 extern Evaluator *eval_evaluator(const EvalInput *input, int64 k);

@@ -92,16 +92,13 @@ extern void directory_exclude_unequal(const Directory *directory, const uint64_t
 
 /* ---------- Visits (index_visit.c) ---------- */
 
-/* Pages in the order of (bound, page), sorted a chunk at a time. */
+/* Pages in the order of (bound, page), those of one bound at a time. */
 typedef struct Visit
 {
 	const int16_t *bound;		/* [pages] */
 	uint32_t	pages;
-	int			level;			/* pages of smaller bounds are done or in the chunk */
-	int			step;			/* levels the next chunk takes */
-	uint32_t   *chunk;			/* [pages]: in order */
-	uint32_t   *list;			/* [pages + 1]: not yet in order */
-	uint32_t   *start;			/* counting sort's */
+	int16_t    *group_least;	/* per group of pages: least bound to come */
+	uint32_t   *chunk;			/* [pages + 1]: pages of the bound at hand */
 	uint32_t	count;
 	uint32_t	position;
 } Visit;

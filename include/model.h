@@ -79,6 +79,7 @@ typedef struct ModelTables
 extern void model_tables(Oid function, ModelTables *tables);
 extern uint64 model_execute(const ModelTables *tables, const char *query, bool read_only,
 							int count, Oid *types, Datum *values, const char *nulls);
+extern void model_make_id(pg_uuid_t *id);
 extern void model_check_name(const char *name);
 extern void model_lock_name(const ModelTables *tables, const char *name, bool session);
 extern void model_unlock_name(const ModelTables *tables, const char *name);
@@ -100,10 +101,13 @@ extern void model_read_parts(const ModelTables *tables, const char *table, const
 
 /* model_memory.c: the numeric core's surroundings in the server. */
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
+extern void model_copy_floats(float *to, const float *from, size_t count);
 extern void model_start_blas(void);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 
 /* model_load.c: from tables to networks that take raw features. */
+extern void model_read(const ModelTables *tables, const ModelRow *row,
+					   const Surroundings *surroundings, ModelWeights *weights);
 extern void model_load(const ModelTables *tables, const ModelRow *row,
 					   const Surroundings *surroundings, Network network[2]);
 

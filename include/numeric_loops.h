@@ -1,11 +1,15 @@
 /*
  * numeric_loops.h: the text of the vector loops, included by one file for each
- * instruction set, which defines LOOPS_NAME, LOOPS_STRUCT and LOOPS_TARGET (the
- * attribute that lets the compiler use the instructions in these functions).
+ * instruction set, which defines
  *
- * Plain loops that compilers vectorise: sums are kept in LANES partial sums,
- * because without -ffast-math a compiler may not reorder additions itself;
- * choices are written as values chosen, not as jumps.
+ *     LOOPS_NAME, LOOPS_STRUCT   the set's name and table,
+ *     LOOPS_TARGET               the attribute that lets functions use it,
+ *     LOOPS_WIDTH                floats in one of its registers,
+ *     LOOPS_ROOT(x)              the square root of a Vector.
+ *
+ * What compilers vectorise well is left as a plain loop.  The rest uses their
+ * vector types, one register wide: without -ffast-math a compiler may neither
+ * reorder a sum nor turn a choice between values into a mask.
  *
  * Polynomials are minimax fits made for this file (Remez' exchange), their
  * error below 1e-8 relative, so that rounding dominates.
@@ -15,76 +19,133 @@
 #include <math.h>
 #include <string.h>
 
-#define LANES 16
-
-typedef float LaneVector __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
+typedef float Vector __attribute__((vector_size(LOOPS_WIDTH * 4)));
+typedef int32_t Mask __attribute__((vector_size(LOOPS_WIDTH * 4)));
+typedef uint32_t Bits __attribute__((vector_size(LOOPS_WIDTH * 4)));
+typedef uint8_t Bytes __attribute__((vector_size(LOOPS_WIDTH)));
 
 #define LOOPS_INLINE static inline __attribute__((always_inline)) LOOPS_TARGET
 #define LOOPS_STATIC static LOOPS_TARGET
 
-/*
- * exp(x), exact to about an ulp: x = n·ln 2 + r, exp(x) = 2^n · exp(r).  Adding 1.5·2^23
- * leaves n in the low bits of the sum.  Below −87 the result is 0, above 88 it
- * is held at exp(88): who sums exponentials subtracts the peak first.
- */
-LOOPS_INLINE float
-loop_exp(float x)
-{
-	const float magic = 12582912.0f;
-	float		held = x > 88.0f ? 88.0f : x;
-	float		shifted = held * 1.44269504f + magic;
-	float		n = shifted - magic;
-	float		r = held - n * 0.693359375f + n * 2.12194440e-4f;	/* ln 2 in two parts */
-	float		q = ((0.00138131446f * r + 0.00836941883f) * r + 0.0416684568f) * r + 0.166665148f;
-	float		y = (q * r + 0.499999931f) * r * r + r + 1.0f;
-	uint32_t	bits;
-	float		power;
+/* Registers that sums of several vectors are kept in. */
+#define REGISTERS 8
 
-	memcpy(&bits, &shifted, sizeof(bits));
-	bits = (bits + 127) << 23;	/* the bits above n shift out */
-	memcpy(&power, &bits, sizeof(power));
-	return x < -87.0f ? 0.0f : y * power;
+LOOPS_INLINE Vector
+load(const float *from)
+{
+	Vector		v;
+
+	memcpy(&v, from, sizeof(v));
+	return v;
+}
+
+LOOPS_INLINE void
+store(float *to, Vector v)
+{
+	memcpy(to, &v, sizeof(v));
+}
+
+LOOPS_INLINE Vector
+spread(float x)
+{
+	return x - (Vector) {0};
+}
+
+/* a where the mask is set (all ones), else b. */
+LOOPS_INLINE Vector
+choose(Mask mask, Vector a, Vector b)
+{
+	return (Vector) ((mask & (Mask) a) | (~mask & (Mask) b));
+}
+
+/* The part of an array that fills no vector, and back. */
+LOOPS_INLINE Vector
+load_rest(const float *from, size_t count, float filler)
+{
+	float		padded[LOOPS_WIDTH];
+	size_t		i;
+
+	for (i = 0; i < LOOPS_WIDTH; i++)
+		padded[i] = i < count ? from[i] : filler;
+	return load(padded);
+}
+
+LOOPS_INLINE void
+store_rest(float *to, size_t count, Vector v)
+{
+	float		padded[LOOPS_WIDTH];
+	size_t		i;
+
+	store(padded, v);
+	for (i = 0; i < count; i++)
+		to[i] = padded[i];
+}
+
+LOOPS_INLINE float
+vector_sum(Vector v)
+{
+	float		lane[LOOPS_WIDTH];
+	int			width;
+	int			i;
+
+	store(lane, v);
+	for (width = LOOPS_WIDTH / 2; width > 0; width /= 2)
+		for (i = 0; i < width; i++)
+			lane[i] += lane[i + width];
+	return lane[0];
+}
+
+/*
+ * exp(x), exact to about an ulp: x = n·ln 2 + r, exp(x) = 2^n · exp(r).  Adding
+ * 1.5·2^23 leaves n in the low bits of the sum.  Below −87 the result is 0,
+ * above 88 it is held at exp(88): who sums exponentials subtracts the peak first.
+ */
+LOOPS_INLINE Vector
+vector_exp(Vector x)
+{
+	const Vector magic = spread(12582912.0f);
+	Vector		held = choose(x > 88.0f, spread(88.0f), x);
+	Vector		shifted = held * 1.44269504f + magic;
+	Vector		n = shifted - magic;
+	Vector		r = held - n * 0.693359375f + n * 2.12194440e-4f;	/* ln 2 in two parts */
+	Vector		q = ((0.00138131446f * r + 0.00836941883f) * r + 0.0416684568f) * r + 0.166665148f;
+	Vector		y = (q * r + 0.499999931f) * r * r + r + 1.0f;
+	Bits		power = ((Bits) shifted + 127) << 23;	/* the bits above n shift out */
+
+	return choose(x < -87.0f, spread(0), y * (Vector) power);
 }
 
 /* tanh(x): odd polynomial near 0, beyond it through exp(2|x|). */
-LOOPS_INLINE float
-loop_tanh(float x)
+LOOPS_INLINE Vector
+vector_tanh(Vector x)
 {
-	float		magnitude = fabsf(x);
-	float		held = magnitude > 9.5f ? 9.5f : magnitude;	/* tanh is 1.0f from 9.02 on */
-	float		z = x * x;
-	float		p = ((-0.00571704531f * z + 0.0206505876f) * z - 0.0537434982f) * z + 0.133314913f;
-	float		small = (p * z - 0.333332839f) * z * x + x;
-	float		large = 1.0f - 2.0f / (loop_exp(2.0f * held) + 1.0f);
+	const Bits	sign = (Bits) spread(-0.0f);
+	Vector		magnitude = (Vector) ((Bits) x & ~sign);
+	Vector		held = choose(magnitude > 9.5f, spread(9.5f), magnitude);	/* tanh is 1.0f from 9.02 on */
+	Vector		z = x * x;
+	Vector		p = ((-0.00571704531f * z + 0.0206505876f) * z - 0.0537434982f) * z + 0.133314913f;
+	Vector		small = (p * z - 0.333332839f) * z * x + x;
+	Vector		large = 1.0f - 2.0f / (vector_exp(2.0f * held) + 1.0f);
 
-	return magnitude < 0.625f ? small : copysignf(large, x);
-}
-
-LOOPS_INLINE float
-lane_sum(const float lanes[LANES])
-{
-	float		sum[4];
-	int			i;
-
-	for (i = 0; i < 4; i++)
-		sum[i] = (lanes[i] + lanes[i + 8]) + (lanes[i + 4] + lanes[i + 12]);
-	return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+	large = (Vector) ((Bits) large | ((Bits) x & sign));
+	return choose(magnitude < 0.625f, small, large);
 }
 
 LOOPS_STATIC float
 loop_dot(const float *a, const float *b, size_t n)
 {
-	LaneVector	sum = {0};
-	float		lanes[LANES];
-	float		rest = 0;
+	Vector		sum[4] = {{0}, {0}, {0}, {0}};	/* four chains, to hide an addition's latency */
 	size_t		i;
+	int			j;
 
-	for (i = 0; i + LANES <= n; i += LANES)
-		sum += *(const LaneVector *) (a + i) * *(const LaneVector *) (b + i);
-	for (; i < n; i++)
-		rest += a[i] * b[i];
-	memcpy(lanes, &sum, sizeof(lanes));
-	return lane_sum(lanes) + rest;
+	for (i = 0; i + 4 * LOOPS_WIDTH <= n; i += 4 * LOOPS_WIDTH)
+		for (j = 0; j < 4; j++)
+			sum[j] += load(a + i + j * LOOPS_WIDTH) * load(b + i + j * LOOPS_WIDTH);
+	for (; i + LOOPS_WIDTH <= n; i += LOOPS_WIDTH)
+		sum[0] += load(a + i) * load(b + i);
+	if (i < n)
+		sum[1] += load_rest(a + i, n - i, 0) * load_rest(b + i, n - i, 0);
+	return vector_sum((sum[0] + sum[2]) + (sum[1] + sum[3]));
 }
 
 LOOPS_STATIC void
@@ -96,56 +157,55 @@ loop_add_scaled(float *restrict y, float alpha, const float *restrict x, size_t 
 		y[i] += alpha * x[i];
 }
 
-/*
- * Vectors of the register's own width, for the loop that must not leave the
- * registers: gcc takes wider ones apart through memory, at five times the cost.
- */
-#ifndef LOOPS_WIDTH
-#define LOOPS_WIDTH 4
-#endif
-#define LOOPS_REGISTERS 8
+LOOPS_STATIC void
+loop_add_scaled_exact(double *restrict y, float alpha, const float *restrict x, size_t n)
+{
+	const double factor = alpha;
+	size_t		i;
 
-typedef float RegisterVector __attribute__((vector_size(LOOPS_WIDTH * sizeof(float)), aligned(4), may_alias));
+	for (i = 0; i < n; i++)
+		y[i] += factor * x[i];
+}
 
 /*
- * A vector times a matrix.  Eight registers of outputs are kept over all rows,
- * so that a weight is loaded once and nothing is stored in between.
+ * A vector times a matrix.  Up to REGISTERS vectors of outputs are kept in
+ * registers over all rows, so that a weight is loaded once and nothing is
+ * stored in between.  The number is a constant wherever this is called.
  */
+LOOPS_INLINE void
+add_rows_block(float *restrict y, const float *restrict weight, size_t stride, int vectors,
+			   const float *restrict x, const int32_t *restrict index, int count)
+{
+	Vector		sum[REGISTERS];
+	int			i;
+	int			j;
+
+	for (j = 0; j < vectors; j++)
+		sum[j] = load(y + j * LOOPS_WIDTH);
+	for (i = 0; i < count; i++)
+	{
+		const float *row = weight + (size_t) (index != NULL ? index[i] : i) * stride;
+		Vector		factor = spread(x[i]);
+
+		for (j = 0; j < vectors; j++)
+			sum[j] += factor * load(row + j * LOOPS_WIDTH);
+	}
+	for (j = 0; j < vectors; j++)
+		store(y + j * LOOPS_WIDTH, sum[j]);
+}
+
 LOOPS_STATIC void
 loop_add_rows(float *restrict y, const float *restrict weight, size_t stride, int columns,
 			  const float *restrict x, const int32_t *restrict index, int count)
 {
-	const int	block = LOOPS_REGISTERS * LOOPS_WIDTH;
-	int			done = 0;
+	const int	block = REGISTERS * LOOPS_WIDTH;
+	int			done;
 	int			i;
-	int			j;
 
-	for (; done + block <= columns; done += block)
-	{
-		RegisterVector *to = (RegisterVector *) (y + done);
-		RegisterVector sum[LOOPS_REGISTERS];
-
-		for (j = 0; j < LOOPS_REGISTERS; j++)
-			sum[j] = to[j];
-		for (i = 0; i < count; i++)
-		{
-			size_t		row = index != NULL ? index[i] : i;
-			const RegisterVector *from = (const RegisterVector *) (weight + row * stride + done);
-
-			for (j = 0; j < LOOPS_REGISTERS; j++)
-				sum[j] += x[i] * from[j];
-		}
-		for (j = 0; j < LOOPS_REGISTERS; j++)
-			to[j] = sum[j];
-	}
+	for (done = 0; done + block <= columns; done += block)
+		add_rows_block(y + done, weight + done, stride, REGISTERS, x, index, count);
 	for (; done + LOOPS_WIDTH <= columns; done += LOOPS_WIDTH)
-	{
-		RegisterVector sum = *(RegisterVector *) (y + done);
-
-		for (i = 0; i < count; i++)
-			sum += x[i] * *(const RegisterVector *) (weight + (size_t) (index != NULL ? index[i] : i) * stride + done);
-		*(RegisterVector *) (y + done) = sum;
-	}
+		add_rows_block(y + done, weight + done, stride, 1, x, index, count);
 	if (done < columns)
 		for (i = 0; i < count; i++)
 			loop_add_scaled(y + done, x[i], weight + (size_t) (index != NULL ? index[i] : i) * stride + done,
@@ -157,8 +217,10 @@ loop_tanh_scaled(float *restrict y, float factor, const float *restrict x, size_
 {
 	size_t		i;
 
-	for (i = 0; i < n; i++)
-		y[i] = loop_tanh(factor * x[i]);
+	for (i = 0; i + LOOPS_WIDTH <= n; i += LOOPS_WIDTH)
+		store(y + i, vector_tanh(factor * load(x + i)));
+	if (i < n)
+		store_rest(y + i, n - i, vector_tanh(factor * load_rest(x + i, n - i, 0)));
 }
 
 LOOPS_STATIC void
@@ -219,114 +281,134 @@ loop_rotate(float *restrict w, float *restrict v, float a, float b, float c, flo
 	}
 }
 
+/* One vector of an Adam step. */
+LOOPS_INLINE Vector
+adam_vector(Vector w, Vector *m, Vector *v, Vector g, const AdamStep *s)
+{
+	g *= s->gradient_factor;
+	*m = s->beta1 * *m + (1 - s->beta1) * g;
+	*v = s->beta2 * *v + (1 - s->beta2) * g * g;
+	return w - (s->decay * w + s->step_size * *m / (LOOPS_ROOT(*v) * s->second_correction + s->epsilon));
+}
+
 LOOPS_STATIC void
 loop_adam(float *restrict w, float *restrict m, float *restrict v, const float *restrict g,
 		  const AdamStep *step, size_t n)
 {
 	const AdamStep s = *step;
-	const float rest1 = 1 - s.beta1;
-	const float rest2 = 1 - s.beta2;
+	Vector		first;
+	Vector		second;
+	Vector		gradient = {0};
 	size_t		i;
 
-	if (g == NULL)
-		for (i = 0; i < n; i++)
-		{
-			m[i] = s.beta1 * m[i];
-			v[i] = s.beta2 * v[i];
-			w[i] -= s.decay * w[i] + s.step_size * m[i] / (sqrtf(v[i]) * s.second_correction + s.epsilon);
-		}
-	else
-		for (i = 0; i < n; i++)
-		{
-			float		gradient = s.gradient_factor * g[i];
+	for (i = 0; i + LOOPS_WIDTH <= n; i += LOOPS_WIDTH)
+	{
+		first = load(m + i);
+		second = load(v + i);
+		if (g != NULL)
+			gradient = load(g + i);
+		store(w + i, adam_vector(load(w + i), &first, &second, gradient, &s));
+		store(m + i, first);
+		store(v + i, second);
+	}
+	if (i < n)
+	{
+		first = load_rest(m + i, n - i, 0);
+		second = load_rest(v + i, n - i, 0);
+		if (g != NULL)
+			gradient = load_rest(g + i, n - i, 0);
+		store_rest(w + i, n - i, adam_vector(load_rest(w + i, n - i, 0), &first, &second, gradient, &s));
+		store_rest(m + i, n - i, first);
+		store_rest(v + i, n - i, second);
+	}
+}
 
-			m[i] = s.beta1 * m[i] + rest1 * gradient;
-			v[i] = s.beta2 * v[i] + rest2 * gradient * gradient;
-			w[i] -= s.decay * w[i] + s.step_size * m[i] / (sqrtf(v[i]) * s.second_correction + s.epsilon);
-		}
+/* The kinds of some pairs; what an array lacks counts as PAIR_SELF, which takes no part. */
+LOOPS_INLINE Mask
+load_kinds(const uint8_t *kind, size_t count)
+{
+	uint8_t		padded[LOOPS_WIDTH];
+	Bytes		bytes;
+
+	if (count >= LOOPS_WIDTH)
+		memcpy(&bytes, kind, sizeof(bytes));
+	else
+	{
+		memset(padded, PAIR_SELF, sizeof(padded));
+		memcpy(padded, kind, count);
+		memcpy(&bytes, padded, sizeof(bytes));
+	}
+	return __builtin_convertvector(bytes, Mask);
+}
+
+LOOPS_INLINE Vector
+load_some(const float *from, size_t count)
+{
+	return count >= LOOPS_WIDTH ? load(from) : load_rest(from, count, 0);
 }
 
 LOOPS_STATIC void
 loop_extremes(const float *restrict cosine, const uint8_t *restrict kind, int n,
 			  float *least_positive, float *greatest_negative)
 {
-	float		least[LANES];
-	float		greatest[LANES];
+	Vector		least = spread(INFINITY);
+	Vector		greatest = spread(-INFINITY);
+	float		lane[LOOPS_WIDTH];
 	int			i;
-	int			j;
 
-	for (j = 0; j < LANES; j++)
+	for (i = 0; i < n; i += LOOPS_WIDTH)
 	{
-		least[j] = INFINITY;
-		greatest[j] = -INFINITY;
-	}
-	for (i = 0; i + LANES <= n; i += LANES)
-		for (j = 0; j < LANES; j++)
-		{
-			float		positive = kind[i + j] == PAIR_POSITIVE ? cosine[i + j] : INFINITY;
-			float		negative = kind[i + j] == PAIR_NEGATIVE ? cosine[i + j] : -INFINITY;
+		Mask		kinds = load_kinds(kind + i, n - i);
+		Vector		s = load_some(cosine + i, n - i);
 
-			least[j] = positive < least[j] ? positive : least[j];
-			greatest[j] = negative > greatest[j] ? negative : greatest[j];
-		}
-	for (; i < n; i++)
-	{
-		if (kind[i] == PAIR_POSITIVE && cosine[i] < least[0])
-			least[0] = cosine[i];
-		if (kind[i] == PAIR_NEGATIVE && cosine[i] > greatest[0])
-			greatest[0] = cosine[i];
+		least = choose((kinds == PAIR_POSITIVE) & (s < least), s, least);
+		greatest = choose((kinds == PAIR_NEGATIVE) & (s > greatest), s, greatest);
 	}
-	for (j = 1; j < LANES; j++)
-	{
-		least[0] = least[j] < least[0] ? least[j] : least[0];
-		greatest[0] = greatest[j] > greatest[0] ? greatest[j] : greatest[0];
-	}
-	*least_positive = least[0];
-	*greatest_negative = greatest[0];
-}
-
-/* The weight of one pair; exactly 0 when it is not kept. */
-LOOPS_INLINE float
-pair_weight(float s, uint8_t kind, const float p[PAIR_PARAMETERS])
-{
-	float		positive = p[PAIR_POSITIVE_SLOPE] * s + p[PAIR_POSITIVE_SHIFT];
-	float		negative = p[PAIR_NEGATIVE_SLOPE] * s + p[PAIR_NEGATIVE_SHIFT];
-
-	positive = s < p[PAIR_POSITIVE_BELOW] ? positive : -INFINITY;
-	negative = s > p[PAIR_NEGATIVE_ABOVE] ? negative : -INFINITY;
-	negative = kind == PAIR_NEGATIVE ? negative : -INFINITY;
-	return loop_exp(kind == PAIR_POSITIVE ? positive : negative);
+	store(lane, least);
+	*least_positive = lane[0];
+	for (i = 1; i < LOOPS_WIDTH; i++)
+		*least_positive = lane[i] < *least_positive ? lane[i] : *least_positive;
+	store(lane, greatest);
+	*greatest_negative = lane[0];
+	for (i = 1; i < LOOPS_WIDTH; i++)
+		*greatest_negative = lane[i] > *greatest_negative ? lane[i] : *greatest_negative;
 }
 
 LOOPS_STATIC void
 loop_pair_weights(float *restrict weight, const float *restrict cosine, const uint8_t *restrict kind,
-				  int n, const float *restrict parameters, float sums[2])
+				  int n, const float *restrict p, float sums[2])
 {
-	float		p[PAIR_PARAMETERS];
-	float		positive[LANES] = {0};
-	float		negative[LANES] = {0};
+	const Vector zero = {0};
+	Vector		positive_sum = {0};
+	Vector		negative_sum = {0};
 	int			i;
-	int			j;
 
-	memcpy(p, parameters, sizeof(p));
-	for (i = 0; i < n; i++)
-		weight[i] = pair_weight(cosine[i], kind[i], p);
-	for (i = 0; i + LANES <= n; i += LANES)
-		for (j = 0; j < LANES; j++)
-		{
-			positive[j] += kind[i + j] == PAIR_POSITIVE ? weight[i + j] : 0;
-			negative[j] += kind[i + j] == PAIR_POSITIVE ? 0 : weight[i + j];
-		}
-	for (; i < n; i++)
-		*(kind[i] == PAIR_POSITIVE ? &positive[0] : &negative[0]) += weight[i];
-	sums[0] = lane_sum(positive);
-	sums[1] = lane_sum(negative);
+	for (i = 0; i < n; i += LOOPS_WIDTH)
+	{
+		Mask		kinds = load_kinds(kind + i, n - i);
+		Vector		s = load_some(cosine + i, n - i);
+		Mask		positive = (kinds == PAIR_POSITIVE) & (s < p[PAIR_POSITIVE_BELOW]);
+		Mask		negative = (kinds == PAIR_NEGATIVE) & (s > p[PAIR_NEGATIVE_ABOVE]);
+		Vector		slope = choose(positive, spread(p[PAIR_POSITIVE_SLOPE]), spread(p[PAIR_NEGATIVE_SLOPE]));
+		Vector		shift = choose(positive, spread(p[PAIR_POSITIVE_SHIFT]), spread(p[PAIR_NEGATIVE_SHIFT]));
+		Vector		value = choose(positive | negative, vector_exp(slope * s + shift), zero);
+
+		positive_sum += choose(positive, value, zero);
+		negative_sum += choose(negative, value, zero);
+		if (n - i >= LOOPS_WIDTH)
+			store(weight + i, value);
+		else
+			store_rest(weight + i, n - i, value);
+	}
+	sums[0] = vector_sum(positive_sum);
+	sums[1] = vector_sum(negative_sum);
 }
 
 const VectorLoops LOOPS_STRUCT = {
 	.name = LOOPS_NAME,
 	.dot = loop_dot,
 	.add_scaled = loop_add_scaled,
+	.add_scaled_exact = loop_add_scaled_exact,
 	.add_rows = loop_add_rows,
 	.tanh_scaled = loop_tanh_scaled,
 	.bias_relu = loop_bias_relu,

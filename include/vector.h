@@ -27,7 +27,7 @@ typedef struct AdamStep
 	float		decay;			/* learning rate × weight decay */
 } AdamStep;
 
-/* What SgdStep's loops compute: v ← momentum·v + g + decay·w; w ← w − rate·v. */
+/* A step of SGD: v ← momentum·v + g + decay·w; w ← w − rate·v. */
 typedef struct SgdStep
 {
 	float		rate;
@@ -43,6 +43,9 @@ typedef struct VectorLoops
 
 	/* y += alpha·x */
 	void		(*add_scaled) (float *y, float alpha, const float *x, size_t n);
+
+	/* The same with y in double. */
+	void		(*add_scaled_exact) (double *y, float alpha, const float *x, size_t n);
 
 	/* y[columns] += Σ_i x[i] · row i of weight; row i is index[i], or i when index is NULL. */
 	void		(*add_rows) (float *y, const float *weight, size_t stride, int columns,
@@ -102,8 +105,6 @@ extern const VectorLoops *vector_loops(void);
 extern int	vector_available(const VectorLoops *loops[], int most);
 
 extern const VectorLoops vector_portable;
-#if defined(__x86_64__)
-extern const VectorLoops vector_avx2;
-#endif
+extern const VectorLoops vector_avx2;	/* on x86-64 only */
 
 #endif							/* VECTOR_H */

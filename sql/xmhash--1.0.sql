@@ -609,6 +609,14 @@ CREATE FUNCTION xmhash_rename_model(model text, new_name text) RETURNS void
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
 COMMENT ON FUNCTION xmhash_rename_model(text, text) IS 'give a model another name';
 
+CREATE FUNCTION xmhash_export_model(model text) RETURNS bytea
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION xmhash_export_model(text) IS 'a trained model as a file in safetensors format';
+
+CREATE FUNCTION xmhash_import_model(model text, file bytea) RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION xmhash_import_model(text, bytea) IS 'make a model of a file in safetensors format';
+
 CREATE FUNCTION xmhash_bag_of_words(document tsvector, dimensions integer) RETURNS real[]
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION xmhash_bag_of_words(tsvector, integer)

@@ -134,6 +134,7 @@ xmhash_evaluate(PG_FUNCTION_ARGS)
 	eval_read(&input, &source, fcinfo->flinfo->fn_oid);
 	evaluator_summarize(eval_evaluator(&input, k), input.queries.rows, input.queries.codes,
 						input.queries.set, &summary);
+	eval_release(&input);
 
 	values[0] = Int64GetDatum(summary.queries);
 	values[1] = Int64GetDatum(summary.queries_without_relevant);
@@ -208,16 +209,16 @@ xmhash_precision_recall(PG_FUNCTION_ARGS)
 	eval_read(&input, &source, fcinfo->flinfo->fn_oid);
 	evaluator_curve(eval_evaluator(&input, k), input.queries.rows, input.queries.codes,
 					input.queries.set, &curve);
-	if (curve.queries == 0)
-		PG_RETURN_NULL();
-	for (i = 0; i < curve.radii; i++)
+	/* No query, no curve. */
+	for (i = 0; i < curve.radii && curve.queries > 0; i++)
 		put_point(rows, descriptor, "radius", i, curve.radius_precision[i],
 				  curve.radius_recall[i], curve.radius_queries[i]);
-	for (i = 0; i < curve.ranks; i++)
+	for (i = 0; i < curve.ranks && curve.queries > 0; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		put_point(rows, descriptor, "rank", i + 1, curve.rank_precision[i],
 				  curve.rank_recall[i], curve.queries);
 	}
+	eval_release(&input);
 	PG_RETURN_NULL();
 }

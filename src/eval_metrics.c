@@ -35,12 +35,20 @@
  */
 #include "eval.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #define BLOCK_ROWS 4096
 
-/* Prefix sums as unevaluated pairs of doubles; [length + 1], element 0 is 0. */
+/* A sum that keeps what rounding would take. */
+typedef struct Sum
+{
+	double		high;
+	double		low;
+} Sum;
+
+/* Prefix sums of that kind; [length + 1], element 0 is 0. */
 typedef struct PrefixSums
 {
 	double	   *high;
@@ -106,6 +114,18 @@ add_exactly(double *high, double *low, double term)
 
 	*low += (*high - (sum - part)) + (term - part);
 	*high = sum;
+}
+
+static void
+add_to_sum(Sum *sum, double term)
+{
+	add_exactly(&sum->high, &sum->low, term);
+}
+
+static double
+sum_value(const Sum *sum)
+{
+	return sum->high + sum->low;
 }
 
 static double
@@ -213,12 +233,15 @@ evaluator_create(const Surroundings *surroundings, const EvalDatabase *database,
 
 /*
  * Gain of a row that shares that many classes, scaled by 2^−most_shared: NDCG
- * is a ratio, and 2^1024 would overflow.  A power of two rounds nothing.
+ * is a ratio, and 2^1024 would overflow.  A power of two rounds nothing.  Nor
+ * does it become 0 beside far greater ones: a gain also says "relevant".
  */
 static double
 scaled_gain(const Evaluator *evaluator, int shared)
 {
-	return ldexp(1.0, shared - evaluator->most_shared) - ldexp(1.0, -evaluator->most_shared);
+	double		gain = ldexp(1.0, shared - evaluator->most_shared) - ldexp(1.0, -evaluator->most_shared);
+
+	return fmax(gain, DBL_MIN);
 }
 
 /* Forget the last query's gains, at the cost of what it touched. */
@@ -456,6 +479,11 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 					const int32_t *query_sets, EvalSummary *summary)
 {
 	EvalScores	scores;
+	Sum			map = {0};
+	Sum			map_storage_order = {0};
+	Sum			precision = {0};
+	Sum			recall = {0};
+	Sum			ndcg = {0};
 	int			q;
 
 	memset(summary, 0, sizeof(EvalSummary));
@@ -464,20 +492,20 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 		evaluator_rank(evaluator, codes + (size_t) q * evaluator->words, query_sets[q]);
 		evaluator_scores(evaluator, &scores);
 		summary->queries_without_relevant += scores.relevant == 0;
-		summary->map += scores.average_precision;
-		summary->map_storage_order += scores.average_precision_storage;
-		summary->precision += scores.precision;
-		summary->recall += scores.recall;
-		summary->ndcg += scores.ndcg;
+		add_to_sum(&map, scores.average_precision);
+		add_to_sum(&map_storage_order, scores.average_precision_storage);
+		add_to_sum(&precision, scores.precision);
+		add_to_sum(&recall, scores.recall);
+		add_to_sum(&ndcg, scores.ndcg);
 	}
 	summary->queries = queries;
 	if (queries == 0)
 		return;
-	summary->map /= queries;
-	summary->map_storage_order /= queries;
-	summary->precision /= queries;
-	summary->recall /= queries;
-	summary->ndcg /= queries;
+	summary->map = sum_value(&map) / queries;
+	summary->map_storage_order = sum_value(&map_storage_order) / queries;
+	summary->precision = sum_value(&precision) / queries;
+	summary->recall = sum_value(&recall) / queries;
+	summary->ndcg = sum_value(&ndcg) / queries;
 }
 
 /*
@@ -535,10 +563,8 @@ finish_curve(EvalCurve *curve)
 	double		queries = curve->queries;
 	double		slope = 0;
 	double		recall_slope = 0;
-	double		found = 0;
-	double		found_low = 0;
-	double		recall = 0;
-	double		recall_low = 0;
+	Sum			found = {0};
+	Sum			recall = {0};
 	int			d;
 	int			i;
 
@@ -554,10 +580,10 @@ finish_curve(EvalCurve *curve)
 	{
 		slope += curve->rank_precision[i];
 		recall_slope += curve->rank_recall[i];
-		add_exactly(&found, &found_low, slope);
-		add_exactly(&recall, &recall_low, recall_slope);
-		curve->rank_precision[i] = share((found + found_low) / (i + 1) / queries);
-		curve->rank_recall[i] = share((recall + recall_low) / queries);
+		add_to_sum(&found, slope);
+		add_to_sum(&recall, recall_slope);
+		curve->rank_precision[i] = share(sum_value(&found) / (i + 1) / queries);
+		curve->rank_recall[i] = share(sum_value(&recall) / queries);
 	}
 }
 

@@ -38,11 +38,11 @@ static const char *const style_sheet =
 ".xmhash-back{fill:#ffffff}.xmhash-grid{stroke:#d8dee4;stroke-width:1}.xmhash-axis{stroke:#57606a;stroke-width:1;fill:none}\n"
 ".xmhash-line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:butt}.xmhash-thin{stroke-width:1.2}\n"
 ".xmhash-c0{stroke:#0072b2}.xmhash-c1{stroke:#d55e00}.xmhash-c2{stroke:#00805d}.xmhash-c3{stroke:#b0508a}"
-".xmhash-c4{stroke:#2f8fcb}.xmhash-c5{stroke:#a86f00}.xmhash-c6{stroke:#57606a}.xmhash-c7{stroke:#7a5cc7}\n"
+".xmhash-c4{stroke:#a86f00}.xmhash-c5{stroke:#57606a}.xmhash-c6{stroke:#7a5cc7}.xmhash-c7{stroke:#2f8fcb}\n"
 "@media (prefers-color-scheme:dark){\n"
 ".xmhash-plot text{fill:#e6edf3}.xmhash-back{fill:#0d1117}.xmhash-grid{stroke:#30363d}.xmhash-axis{stroke:#9da7b3}\n"
 ".xmhash-c0{stroke:#56b4e9}.xmhash-c1{stroke:#ff8c42}.xmhash-c2{stroke:#2fcf9f}.xmhash-c3{stroke:#e79ac6}"
-".xmhash-c4{stroke:#8fd0ff}.xmhash-c5{stroke:#f0c14b}.xmhash-c6{stroke:#c0c8d0}.xmhash-c7{stroke:#b9a3f5}\n"
+".xmhash-c4{stroke:#f0c14b}.xmhash-c5{stroke:#c0c8d0}.xmhash-c6{stroke:#b9a3f5}.xmhash-c7{stroke:#8fd0ff}\n"
 "}\n"
 "</style>\n";
 
@@ -164,8 +164,9 @@ make_y_axis(Axis *axis, const PlotPanel *panel, double top, double height)
 		axis->high += room;
 	}
 	axis->step = round_step(axis->high - axis->low, height < PANEL_HEIGHT ? 3 : 6);
-	axis->low = floor(axis->low / axis->step) * axis->step;
-	axis->high = ceil(axis->high / axis->step) * axis->step;
+	/* A hair beyond a step, as rounding leaves it, needs no further one. */
+	axis->low = floor(axis->low / axis->step + 1e-3) * axis->step;
+	axis->high = ceil(axis->high / axis->step - 1e-3) * axis->step;
 }
 
 static void
@@ -349,7 +350,7 @@ legend_width(const PlotPanel *panel)
 		return 0;
 	for (s = 0; s < panel->series_count; s++)
 		letters = Max(letters, pg_mbstrlen(panel->series[s].name));
-	return LEGEND_SAMPLE + letters * LETTER + 12;
+	return LEGEND_SAMPLE + letters * LETTER + 16;
 }
 
 char *

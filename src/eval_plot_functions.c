@@ -33,6 +33,15 @@ short_name(const char *name)
 
 /* -------------------------------------------------- precision and recall */
 
+static double *
+copy_numbers(const double *numbers, int count)
+{
+	double	   *copy = palloc_extended((Size) Max(count, 1) * sizeof(double), MCXT_ALLOC_HUGE);
+
+	memcpy(copy, numbers, count * sizeof(double));
+	return copy;
+}
+
 /* The curve of one pair of code columns, by rank; its name tells the mAP. */
 static void
 make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
@@ -49,8 +58,9 @@ make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
 	series->name = psprintf("%s (mAP %.3f)", short_name(name), curve.map);
 	series->style = style;
 	series->points = curve.queries > 0 ? curve.ranks : 0;
-	series->x = curve.rank_recall;
-	series->y = curve.rank_precision;
+	series->x = copy_numbers(curve.rank_recall, series->points);
+	series->y = copy_numbers(curve.rank_precision, series->points);
+	eval_release(&input);
 }
 
 static char *
@@ -67,9 +77,10 @@ precision_recall_picture(const EvalSource *source, PlotSeries *series, int count
 		appendStringInfo(&description, "%s %s", s == 0 ? ":" : ",", series[s].name);
 
 	memset(&plot, 0, sizeof(plot));
-	plot.title = psprintf("Precision and recall: %s in %s%s", get_rel_name(source->queries),
+	plot.title = psprintf("Precision and recall: %s in %s%s%s%s", get_rel_name(source->queries),
 						  get_rel_name(source->database),
-						  k > 0 ? psprintf(", first %lld ranks", (long long) k) : "");
+						  k > 0 ? psprintf(", first %lld ranks", (long long) k) : "",
+						  count == 1 ? "; " : "", count == 1 ? series[0].name : "");
 	plot.description = description.data;
 	plot.x_title = "recall (share of all relevant rows that is found)";
 	plot.x_share = true;
@@ -259,7 +270,7 @@ read_terms(PlotSeries *series, const char *schema, const char *model, MemoryCont
 	run_query("SELECT term.key, epoch::pg_catalog.float8, term.value::pg_catalog.float8, "
 			  "pg_catalog.count(*) OVER (PARTITION BY term.key)::pg_catalog.float8 "
 			  "FROM %s.xmhash_training, pg_catalog.jsonb_each_text(loss_terms) AS term "
-			  "WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY term.key, epoch", schema, model);
+			  "WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
 	for (i = 0; i < SPI_processed && count < MOST_SERIES - 1;)
 	{
 		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);

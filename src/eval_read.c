@@ -80,7 +80,9 @@ column_type(Oid relation, const char *column)
 	if (number <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation \"%s\" has no column \"%s\"", get_rel_name(relation), column)));
+				 errmsg("relation \"%s\" has no column \"%s\"", get_rel_name(relation), column),
+				 column[0] == '{' ?
+				 errhint("Several columns are given as ARRAY['...', '...'].") : 0));
 	return get_atttype(relation, number);
 }
 
@@ -305,9 +307,9 @@ read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_colu
 	}
 }
 
-/* The label sets as the core wants them, in the current memory context. */
+/* The label sets as the core wants them. */
 static void
-copy_sets(EvalSets *sets, const Labels *labels)
+copy_sets(EvalSets *sets, const Labels *labels, MemoryContext context)
 {
 	int64	   *start;
 	int32	   *class_number;
@@ -316,11 +318,13 @@ copy_sets(EvalSets *sets, const Labels *labels)
 
 	sets->classes = labels_classes(labels);
 	sets->sets = labels_sets(labels);
-	start = palloc_extended(((Size) sets->sets + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	start = MemoryContextAllocExtended(context, ((Size) sets->sets + 1) * sizeof(int64),
+									   MCXT_ALLOC_HUGE);
 	start[0] = 0;
 	for (s = 0; s < sets->sets; s++)
 		start[s + 1] = start[s] + labels_set(labels, s, &classes);
-	class_number = palloc_extended((Size) (start[sets->sets] + 1) * sizeof(int32), MCXT_ALLOC_HUGE);
+	class_number = MemoryContextAllocExtended(context, (Size) (start[sets->sets] + 1) * sizeof(int32),
+											  MCXT_ALLOC_HUGE);
 	for (s = 0; s < sets->sets; s++)
 	{
 		int			count = labels_set(labels, s, &classes);
@@ -350,10 +354,12 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	Labels	   *labels = labels_create();
 
 	memset(input, 0, sizeof(EvalInput));
-	input->queries.context = CurrentMemoryContext;
-	input->database.context = CurrentMemoryContext;
+	input->context = AllocSetContextCreate(CurrentMemoryContext, "xmhash evaluation",
+										   ALLOCSET_DEFAULT_SIZES);
+	input->queries.context = input->context;
+	input->database.context = input->context;
 	input->surroundings.allocate = eval_allocate;
-	input->surroundings.arena = CurrentMemoryContext;
+	input->surroundings.arena = input->context;
 	input->surroundings.interrupt = eval_interrupt;
 	(void) check_relation(source->queries);
 	(void) check_relation(source->database);
@@ -372,10 +378,16 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	SPI_finish();
 
 	labels_finish(labels);
-	copy_sets(&input->sets, labels);
+	copy_sets(&input->sets, labels, input->context);
 	labels_free(labels);
 	notice_without_code(&input->queries, source->queries, source->query_code, "queries");
 	notice_without_code(&input->database, source->database, source->database_code, "ranking");
+}
+
+void
+eval_release(EvalInput *input)
+{
+	MemoryContextDelete(input->context);
 }
 
 Evaluator *

@@ -286,6 +286,9 @@ check_pending_page(Check *check, uint32 i)
 	int			bits = XmhashPageOpaque(page)->number;
 	int			words = HAMMING_WORDS(bits);
 
+	if (i + 1 < check->view->pending_pages && XmhashPageOpaque(page)->count < XMHASH_PENDING_CAPACITY(words) &&
+		(XmhashPageOpaque(page)->flags & XMHASH_PENDING_SEALED) == 0)
+		xmhash_damaged(check->index, check->block, "The pending page has successors, but is neither full nor sealed.");
 	for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
 	{
 		XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, j);

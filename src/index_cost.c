@@ -64,13 +64,12 @@ index_shape(IndexOptInfo *info, IndexShape *shape)
 static double
 page_cost(PlannerInfo *root, IndexOptInfo *info, double visited, double all, double loops)
 {
-	double		random_page;
 	double		seq_page;
 	double		read = visited;
 
 	if (all <= 0)
 		return 0;
-	get_tablespace_page_costs(info->reltablespace, &random_page, &seq_page);
+	get_tablespace_page_costs(info->reltablespace, NULL, &seq_page);
 	if (loops > 1)
 		read = index_pages_fetched(visited * loops, (BlockNumber) all, all, root) / loops;
 	/*
@@ -92,8 +91,18 @@ xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	double		visited;
 	double		rows;
 	double		operand_cost;
+	double		random_page;
 	IndexShape	shape;
 	QualCost	order_cost;
+
+	/*
+	 * A query that needs no column at all, count(*) by a partial index, would
+	 * get an index-only scan, of any access method.  Ours keeps no pin between
+	 * rows, so VACUUM may take a dead row away and mark its page all visible
+	 * while the scan still has the tid in hand: rows must be looked at.
+	 */
+	if (path->path.pathtype == T_IndexOnlyScan)
+		path->path.pathtype = T_IndexScan;
 
 	index_shape(info, &shape);
 	*selectivity = clauselist_selectivity(root, add_predicate_to_index_quals(info, quals),
@@ -117,7 +126,9 @@ xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 #define SEARCH_COST(n) \
 	(page_cost(root, info, (n) + shape.pending_pages, shape.pages + shape.pending_pages, loop_count) + \
 	 ((n) + shape.pending_pages) * shape.codes_per_page / CODES_PER_OPERATOR * cpu_operator_cost)
-	*startup_cost = operand_cost +
+	/* The meta page, once: what keeps tiny tables to the sequential scan. */
+	get_tablespace_page_costs(info->reltablespace, &random_page, NULL);
+	*startup_cost = operand_cost + random_page / Max(loop_count, 1) +
 		(shape.centres + shape.pages / 8) / CODES_PER_OPERATOR * cpu_operator_cost +
 		SEARCH_COST(first_pages);
 	*total_cost = *startup_cost + SEARCH_COST(visited) - SEARCH_COST(first_pages) +

@@ -18,8 +18,8 @@
 
 /*
  * Seal the last pending page, under its exclusive lock: whoever appends to it
- * later finds the seal.  All other pages are full, or sealed by an earlier
- * flush that did not finish, or hold NULLs from before the first code.
+ * later finds the seal.  All other pages are full, or sealed already:
+ * by an earlier flush that did not finish, or by the insertion of the first code.
  */
 static void
 seal(Relation index, const XmhashView *view)

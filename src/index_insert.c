@@ -182,6 +182,23 @@ grow_pending(XmhashMeta *meta, BlockNumber *block)
 }
 
 /*
+ * Pages from before the first code cannot hold any; one that has room is left
+ * behind then, and must be sealed, or NULLs might still be added to it while a
+ * flush believes that nothing is.  Part of the record that links the next page.
+ */
+static Buffer
+seal_old_tail(Relation index, GenericXLogState *state, const Tail *tail)
+{
+	Buffer		buffer = ReadBuffer(index, tail->block);
+	Page		page;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	page = GenericXLogRegisterBuffer(state, buffer, 0);
+	XmhashPageOpaque(page)->flags |= XMHASH_PENDING_SEALED;
+	return buffer;
+}
+
+/*
  * Under the meta page's exclusive lock: if the tail is not the one tried, say
  * so in `tail` and return true.  Else append a new page with the entry: *pages
  * is the length of the list, 0 when it had no room for another extent.
@@ -195,6 +212,7 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 	Page		meta_page,
 				page;
 	Buffer		buffer;
+	Buffer		sealed = InvalidBuffer;
 	BlockNumber block;
 	Tail		now;
 
@@ -220,8 +238,12 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 		*pages = 0;
 		return false;
 	}
-	if (entry->code != NULL)
+	if (entry->code != NULL && meta->bits == 0)
+	{
 		meta->bits = entry->bits;
+		if (tail->number != 0)
+			sealed = seal_old_tail(index, state, tail);
+	}
 	xmhash_page_set_checksum(meta_page);
 	read_tail(meta, tail);
 	*pages = meta->pending_pages;
@@ -233,6 +255,8 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 	xmhash_pending_page_add(page, entry->code, entry->tid);
 	GenericXLogFinish(state);
 	UnlockReleaseBuffer(buffer);
+	if (BufferIsValid(sealed))
+		UnlockReleaseBuffer(sealed);
 	UnlockReleaseBuffer(meta_buffer);
 	return false;
 }

@@ -249,7 +249,7 @@ static void
 choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages,
 			   XmhashReservation *reservation)
 {
-	uint32		least = pages / 32;
+	uint32		least = Min(16, pages / 8);
 	int			first = 0;
 
 	qsort(usable, usables, sizeof(XmhashExtent), compare_larger);

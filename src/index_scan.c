@@ -782,6 +782,9 @@ xmhash_get_tuple(IndexScanDesc scan, ScanDirection direction)
 	Candidate	answer;
 
 	Assert(ScanDirectionIsForward(direction));
+	/* See xmhash_cost_estimate(). */
+	if (scan->xs_want_itup)
+		elog(ERROR, "xmhash does not support index-only scans");
 	if (!next_row(scan, &answer))
 		return false;
 	memcpy(&scan->xs_heaptid, &answer.row, sizeof(ItemPointerData));

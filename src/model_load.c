@@ -41,14 +41,12 @@ fold(Layer *layer, const float *shift, const float *scale, int scales)
 	pfree(bias);
 }
 
-/* The networks of a finished model, in the surroundings' memory. */
+/* The stored weights of a finished model, in the surroundings' memory. */
 void
-model_load(const ModelTables *tables, const ModelRow *row, const Surroundings *surroundings,
-		   Network network[2])
+model_read(const ModelTables *tables, const ModelRow *row, const Surroundings *surroundings,
+		   ModelWeights *weights)
 {
-	ModelWeights weights;
 	float	   *floats;
-	int			side;
 
 	if (strcmp(row->status, "training") == 0)
 		ereport(ERROR,
@@ -58,7 +56,18 @@ model_load(const ModelTables *tables, const ModelRow *row, const Surroundings *s
 	model_check_parts(tables, "xmhash_model_part", row->name, &row->id, model_floats(row));
 	floats = surroundings->allocate(surroundings->arena, model_floats(row) * sizeof(float));
 	model_read_parts(tables, "xmhash_model_part", row->name, &row->id, floats, model_floats(row));
-	model_layout(row, floats, surroundings, &weights);
+	model_layout(row, floats, surroundings, weights);
+}
+
+/* Its networks, ready to take features as they come. */
+void
+model_load(const ModelTables *tables, const ModelRow *row, const Surroundings *surroundings,
+		   Network network[2])
+{
+	ModelWeights weights;
+	int			side;
+
+	model_read(tables, row, surroundings, &weights);
 	for (side = 0; side < 2; side++)
 	{
 		fold(&weights.network[side].layer[0], weights.shift[side], weights.scale[side],

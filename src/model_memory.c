@@ -13,19 +13,44 @@
 #include "utils/memutils.h"
 
 #define ALIGNMENT 64
+#define ZEROED_AT_ONCE ((size_t) 16 * 1024 * 1024)
 
 int			xmhash_threads;
 int			xmhash_train_work_mem;
 bool		xmhash_progress;
 
-/* Zeroed, aligned memory that goes away with its context. */
+/*
+ * Zeroed, aligned memory that goes away with its context.  Zeroing is what
+ * takes time, since it makes the kernel find the pages: a gigabyte half a
+ * second, so it can be interrupted.
+ */
 static void *
 allocate(void *arena, size_t bytes)
 {
-	char	   *memory = MemoryContextAllocExtended(arena, bytes + ALIGNMENT,
-													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	char	   *memory = MemoryContextAllocExtended(arena, bytes + ALIGNMENT, MCXT_ALLOC_HUGE);
+	char	   *aligned = (char *) TYPEALIGN(ALIGNMENT, memory);
+	size_t		at;
 
-	return (void *) TYPEALIGN(ALIGNMENT, memory);
+	for (at = 0; at < bytes; at += ZEROED_AT_ONCE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memset(aligned + at, 0, Min(bytes - at, ZEROED_AT_ONCE));
+	}
+	return aligned;
+}
+
+/* A long copy, likewise. */
+void
+model_copy_floats(float *to, const float *from, size_t count)
+{
+	const size_t some = ZEROED_AT_ONCE / sizeof(float);
+	size_t		at;
+
+	for (at = 0; at < count; at += some)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memcpy(to + at, from + at, Min(count - at, some) * sizeof(float));
+	}
 }
 
 static void

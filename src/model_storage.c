@@ -110,6 +110,18 @@ model_check_name(const char *name)
 				 errmsg("model name has %d bytes, expected 1 to %d", length, MODEL_MOST_NAME)));
 }
 
+/* A random identity: never used again, whatever is restored from where. */
+void
+model_make_id(pg_uuid_t *id)
+{
+	if (!pg_strong_random(id->data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	id->data[6] = (id->data[6] & 0x0f) | 0x40;	/* a random UUID, version 4 */
+	id->data[8] = (id->data[8] & 0x3f) | 0x80;
+}
+
 /* The view xmhash_models computes the same numbers. */
 static void
 name_lock_tag(const ModelTables *tables, const char *name, LOCKTAG *tag)

@@ -30,6 +30,13 @@
 /* Most multiplications and additions between two interrupt checks. */
 #define SLICE_OPERATIONS 2e9
 
+/*
+ * Below this, one thread does a product: the others' waking and joining costs
+ * tens of microseconds, far more on a busy machine, and a core does this in
+ * some 0.3 ms.
+ */
+#define THREADED_OPERATIONS 3e7
+
 typedef void (*SgemmFunction) (int order, int transpose_a, int transpose_b,
 							   int m, int n, int k, float alpha,
 							   const float *a, int a_stride,
@@ -41,7 +48,8 @@ static SgemmFunction sgemm;
 static void (*set_num_threads) (int threads);
 static char *(*get_config) (void);
 static char *(*get_corename) (void);
-static int	current_threads = 1;
+static int	current_threads = 1;	/* as asked for */
+static int	active_threads = 1;		/* as the library has it now */
 
 static void *
 resolve(void *handle, const char *name, char *message, size_t size)
@@ -121,6 +129,7 @@ blas_load(char *message, size_t size)
 		return false;
 	sgemm = found;
 	library = handle;
+	active_threads = 0;			/* whatever a namesake in this process has set */
 	blas_set_threads(1);
 	return true;
 }
@@ -131,7 +140,19 @@ blas_loaded(void)
 	return library != NULL;
 }
 
-/* Bound the threads of all later products; creates those missing. */
+static void
+activate_threads(int threads)
+{
+	if (threads == active_threads)
+		return;
+	set_num_threads(threads);
+	active_threads = threads;
+}
+
+/*
+ * Bound the threads of all later products.  Those missing are created here,
+ * under the mask; products then only switch between one and all of them.
+ */
 void
 blas_set_threads(int threads)
 {
@@ -143,7 +164,7 @@ blas_set_threads(int threads)
 		return;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	set_num_threads(current_threads);
+	activate_threads(current_threads);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -215,12 +236,15 @@ blas_product(const Surroundings *surroundings, bool transpose_a, bool transpose_
 {
 	double		operations = library != NULL ? SLICE_OPERATIONS : SLICE_OPERATIONS / 50;
 	double		column = 2.0 * k;	/* operations of one element of C */
+	double		total = column * n * m;
 	int			columns = n;
 	int			rows = m;
 	int			i;
 	int			j;
 
-	if (column * n * m > operations)
+	if (library != NULL)
+		activate_threads(total < THREADED_OPERATIONS ? 1 : current_threads);
+	if (total > operations)
 	{
 		if (column * n > operations)
 			columns = (int) (operations / column) + 1;

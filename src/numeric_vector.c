@@ -4,6 +4,14 @@
 #define LOOPS_NAME "portable"
 #define LOOPS_STRUCT vector_portable
 #define LOOPS_TARGET
+#define LOOPS_WIDTH 4
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#define LOOPS_ROOT(x) ((Vector) _mm_sqrt_ps((__m128) (x)))
+#else
+#include <math.h>
+#define LOOPS_ROOT(x) ((Vector) {sqrtf((x)[0]), sqrtf((x)[1]), sqrtf((x)[2]), sqrtf((x)[3])})
+#endif
 #include "numeric_loops.h"
 
 int

@@ -4,8 +4,10 @@
 #if defined(__x86_64__)
 #define LOOPS_NAME "avx2"
 #define LOOPS_STRUCT vector_avx2
-#define LOOPS_WIDTH 8
 #define LOOPS_TARGET __attribute__((target("avx2,fma")))
+#define LOOPS_WIDTH 8
+#include <immintrin.h>
+#define LOOPS_ROOT(x) ((Vector) _mm256_sqrt_ps((__m256) (x)))
 #include "numeric_loops.h"
 #else
 typedef int numeric_vector_avx2_unused;

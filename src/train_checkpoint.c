@@ -61,7 +61,7 @@ train_checkpoint_save(Training *training)
 
 	for (i = 0; i < count; i++)
 	{
-		memcpy(flat + at, states[i].data, states[i].count * sizeof(float));
+		model_copy_floats(flat + at, states[i].data, states[i].count);
 		at += states[i].count;
 	}
 	train_checkpoint_drop(training);
@@ -155,7 +155,7 @@ train_checkpoint_load(Training *training)
 					 &training->row.id, flat, floats);
 	for (i = 0, floats = 0; i < count; i++)
 	{
-		memcpy(states[i].data, flat + floats, states[i].count * sizeof(float));
+		model_copy_floats(states[i].data, flat + floats, states[i].count);
 		floats += states[i].count;
 	}
 	pfree(flat);

@@ -222,9 +222,8 @@ copy_network(Network *to, const Network *from)
 	{
 		const Layer *layer = &from->layer[i];
 
-		memcpy(to->layer[i].weight, layer->weight,
-			   (size_t) layer->inputs * layer->outputs * sizeof(float));
-		memcpy(to->layer[i].bias, layer->bias, layer->outputs * sizeof(float));
+		model_copy_floats(to->layer[i].weight, layer->weight, (size_t) layer->inputs * layer->outputs);
+		model_copy_floats(to->layer[i].bias, layer->bias, layer->outputs);
 	}
 }
 
@@ -357,7 +356,7 @@ judge(Training *training, double validation_map)
 		training->best_epoch = training->epochs_done;
 		training->best_map = validation_map;
 		if (training->best != NULL)
-			memcpy(training->best, training->good.floats, training->good.count * sizeof(float));
+			model_copy_floats(training->best, training->good.floats, training->good.count);
 	}
 	return training->settings.patience > 0 &&
 		training->epochs_done - training->best_epoch >= training->settings.patience;
@@ -450,17 +449,6 @@ end(Training *training)
 	SPI_finish();
 }
 
-static void
-make_id(pg_uuid_t *id)
-{
-	if (!pg_strong_random(id->data, UUID_LEN))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	id->data[6] = (id->data[6] & 0x0f) | 0x40;	/* a random UUID, version 4 */
-	id->data[8] = (id->data[8] & 0x3f) | 0x80;
-}
-
 XMHASH_FUNCTION(xmhash_train);
 
 Datum
@@ -478,7 +466,7 @@ xmhash_train(PG_FUNCTION_ARGS)
 				 errmsg("a model cannot have %d bits, expected 1 to %d", bits, BITCODE_MAX_BITS)));
 	training = begin(fcinfo, "xmhash_train()");
 	row = &training->row;
-	make_id(&row->id);
+	model_make_id(&row->id);
 	row->name = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_MODEL));
 	model_check_name(row->name);
 	row->method = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_METHOD));

@@ -65,7 +65,7 @@ need_commands() {
 }
 
 packages_build() { echo "make gcc libc6-dev postgresql-$version postgresql-server-dev-$version libopenblas0-pthread"; }
-packages_test() { echo "perl libipc-run-perl python3-numpy"; }
+packages_test() { echo "perl libipc-run-perl python3-numpy librsvg2-bin"; }
 
 # ------------------------------------------------------- temporary folder
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Retrieval quality of the trainers on real pairs: three seeds, mean and spread.
 
-    anchors.py build/libcore.so DATA_DIRECTORY [method] [set] [option=value …]
+    anchors.py DATA_DIRECTORY [method] [set] [option=value …]
 
 Prints storage-order mAP over the whole ranking (image→text / text→image) and how
 far the means are from the reference values of an independent implementation.
@@ -14,8 +14,7 @@ import time
 
 import numpy as np
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'unit'))
-import core as harness  # noqa: E402
+import core as harness
 
 # (set, method): epochs, {protocol: (image→text, text→image)}; 64 bits
 ANCHORS = {
@@ -99,10 +98,10 @@ def run(core, parts, method, options):
 
 
 def main():
-    core = harness.load(sys.argv[1])
-    directory = sys.argv[2]
-    words = [word for word in sys.argv[3:] if '=' not in word]
-    extra = {name: float(value) for name, value in (word.split('=') for word in sys.argv[3:] if '=' in word)}
+    core = harness.load()
+    directory = sys.argv[1]
+    words = [word for word in sys.argv[2:] if '=' not in word]
+    extra = {name: float(value) for name, value in (word.split('=') for word in sys.argv[2:] if '=' in word)}
     worst = 0
     for (name, method), (epochs, anchors) in ANCHORS.items():
         if words and not {name, method} & set(words):

@@ -63,7 +63,7 @@ SELECT * FROM xmhash_evaluate('strange_query', 'code', 'small', 'code', 'label')
 CREATE TABLE empty (code bitcode(8), label text);
 SELECT * FROM xmhash_evaluate('one_query', 'code', 'empty', 'code', 'label');
 SELECT * FROM xmhash_evaluate('empty', 'code', 'small', 'code', 'label');
-SELECT * FROM xmhash_precision_recall('one_query', 'code', 'empty', 'code', 'label') WHERE "position" < 2;
+SELECT * FROM xmhash_precision_recall('one_query', 'code', 'empty', 'code', 'label') WHERE position < 2;
 SELECT * FROM xmhash_precision_recall('empty', 'code', 'small', 'code', 'label');
 SELECT * FROM xmhash_precision_recall('one_query', 'code', 'small', 'code', 'label');
 SELECT * FROM xmhash_precision_recall('strange_query', 'code', 'small', 'code', 'label', 2);
@@ -115,14 +115,14 @@ LANGUAGE sql AS $$
   FROM query $$;
 SELECT k, e.queries = b.queries AS queries, queries_without_relevant = without AS without,
        abs(e.map - b.map) < 1e-12 AS map, abs(map_storage_order - map_storage) < 1e-12 AS storage_order,
-       abs(precision_at_k - precision_k) < 1e-12 AS "precision", abs(recall_at_k - recall_k) < 1e-12 AS recall,
+       abs(precision_at_k - precision_k) < 1e-12 AS precision, abs(recall_at_k - recall_k) < 1e-12 AS recall,
        abs(ndcg_at_k - ndcg) < 1e-12 AS ndcg, e.map <> map_storage_order AS ties_matter
 FROM (VALUES (1), (2), (10), (299), (300), (1000)) AS v (k), brute_force(k) AS b,
      xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes', k) AS e;
 SELECT (xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes')
         = xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes', 300)) AS null_is_whole;
 SELECT queries, queries_without_relevant, round(map::numeric, 6) AS map, round(map_storage_order::numeric, 6) AS storage,
-       round(precision_at_k::numeric, 6) AS "precision", round(ndcg_at_k::numeric, 6) AS ndcg
+       round(precision_at_k::numeric, 6) AS precision, round(ndcg_at_k::numeric, 6) AS ndcg
 FROM xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes', 10);
 -- Precision and recall, by radius and by rank.
 WITH total AS (SELECT query, count(*) FILTER (WHERE shared > 0) AS relevant FROM ranked GROUP BY query),
@@ -132,24 +132,24 @@ radius AS (
   LEFT JOIN LATERAL (SELECT nullif(count(*), 0) AS found, count(*) FILTER (WHERE shared > 0) AS hits
                      FROM ranked WHERE ranked.query = total.query AND distance <= radius) AS within ON true
   GROUP BY radius)
-SELECT count(*) AS radii, bool_and(abs(coalesce(p - "precision", 0)) < 1e-12 AND (p IS NULL) = ("precision" IS NULL)) AS "precision",
+SELECT count(*) AS radii, bool_and(abs(coalesce(p - precision, 0)) < 1e-12 AND (p IS NULL) = (precision IS NULL)) AS precision,
        bool_and(abs(r - recall) < 1e-12) AS recall, bool_and(radius.queries = e.queries) AS queries
 FROM radius JOIN xmhash_precision_recall('caption', 'code', 'picture', 'code', 'classes') AS e
-  ON kind = 'radius' AND "position" = radius;
+  ON kind = 'radius' AND position = radius;
 WITH total AS (SELECT query, count(*) FILTER (WHERE shared > 0) AS relevant FROM ranked GROUP BY query),
 found AS (
   SELECT query, expected_rank, sum(expected_relevant) OVER (PARTITION BY query ORDER BY expected_rank) AS found FROM ranked),
 rank AS (
   SELECT expected_rank AS rank, avg(found / expected_rank) AS p, avg(found / greatest(relevant, 1)) AS r
   FROM found JOIN total USING (query) GROUP BY expected_rank)
-SELECT count(*) AS ranks, bool_and(abs(p - "precision") < 1e-12) AS "precision", bool_and(abs(r - recall) < 1e-12) AS recall,
+SELECT count(*) AS ranks, bool_and(abs(p - precision) < 1e-12) AS precision, bool_and(abs(r - recall) < 1e-12) AS recall,
        min(e.queries) AS queries
 FROM rank JOIN xmhash_precision_recall('caption', 'code', 'picture', 'code', 'classes') AS e
-  ON kind = 'rank' AND "position" = rank;
-SELECT kind, count(*), min("position"), max("position") FROM xmhash_precision_recall('caption', 'code', 'picture', 'code', 'classes', 7) GROUP BY kind;
+  ON kind = 'rank' AND position = rank;
+SELECT kind, count(*), min(position), max(position) FROM xmhash_precision_recall('caption', 'code', 'picture', 'code', 'classes', 7) GROUP BY kind;
 -- A relation may be both sides: each query then finds itself first.
 SELECT precision_at_k FROM xmhash_evaluate('relevant_last', 'code', 'relevant_last', 'code', 'label', 2);
-SELECT "precision" FROM xmhash_precision_recall('picture', 'code', 'picture', 'code', 'classes', 1) WHERE kind = 'radius' AND "position" = 12;
+SELECT precision FROM xmhash_precision_recall('picture', 'code', 'picture', 'code', 'classes', 1) WHERE kind = 'radius' AND position = 12;
 
 -- ------------------------------------------------------- code columns
 -- Core's bit strings have the bytes of a bitcode; domains count as their type.

@@ -299,6 +299,13 @@ harness_encode(Session *session, int text, const float *matrix, int rows, uint8_
 	}
 }
 
+/* Bound BLAS's threads, also for another user of the same library in this process. */
+EXPORT void
+harness_threads(int threads)
+{
+	blas_set_threads(threads);
+}
+
 EXPORT const char *
 harness_version(void)
 {

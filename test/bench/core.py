@@ -1,6 +1,8 @@
 """The numeric core through its harness (test/unit/harness.c), for NumPy."""
 import ctypes
+import glob
 import os
+import subprocess
 
 import numpy as np
 
@@ -8,8 +10,27 @@ FLOATS = ctypes.POINTER(ctypes.c_float)
 BYTES = ctypes.POINTER(ctypes.c_uint8)
 
 
-def load(path):
-    core = ctypes.CDLL(os.path.abspath(path))
+TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+FLAGS = '-std=gnu99 -O3 -fPIC -shared -fvisibility=hidden -w'.split()
+
+
+def build():
+    """The core and the harness as build/bench/core.so, compiled as the module is."""
+    target = os.path.join(TOP, 'build', 'bench', 'core.so')
+    names = ['numeric_*', 'network_*', 'train_[!dop]*', 'train_dmsh*']    # not data, options, procedure
+    sources = [path for name in names for path in sorted(glob.glob(os.path.join(TOP, 'src', name + '.c')))]
+    sources.append(os.path.join(TOP, 'test', 'bench', 'harness.c'))
+    headers = glob.glob(os.path.join(TOP, 'include', '*.h'))
+    newest = max(map(os.path.getmtime, sources + headers))
+    if not os.path.exists(target) or os.path.getmtime(target) < newest:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        subprocess.run([os.environ.get('CC', 'cc'), *FLAGS, '-I' + os.path.join(TOP, 'include'), '-o', target,
+                        *sources, '-ldl', '-lm', '-lpthread'], check=True)
+    return target
+
+
+def load(path=None):
+    core = ctypes.CDLL(os.path.abspath(path or os.environ.get('XMHASH_CORE') or build()))
     core.harness_open.restype = ctypes.c_void_p
     core.harness_version.restype = ctypes.c_char_p
     core.harness_permutation.restype = ctypes.POINTER(ctypes.c_int32)

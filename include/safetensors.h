@@ -1,0 +1,64 @@
+/*
+ * safetensors.h: read the safetensors format, without trusting a byte of it.
+ * No PostgreSQL headers.
+ *
+ * A file is the header's length (64 bits, little-endian), the header (a JSON
+ * object: for each tensor its dtype, shape and place, and under __metadata__
+ * strings by name), and the tensors' bytes.
+ */
+#ifndef SAFETENSORS_H
+#define SAFETENSORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SAFETENSORS_MOST_TENSORS 64
+#define SAFETENSORS_MOST_TEXTS 64
+#define SAFETENSORS_MOST_DIMENSIONS 8
+#define SAFETENSORS_MOST_HEADER (16 * 1024 * 1024)
+
+typedef struct SafeTensor
+{
+	const char *name;
+	const char *dtype;
+	int			dimensions;
+	uint64_t	shape[SAFETENSORS_MOST_DIMENSIONS];
+	uint64_t	elements;		/* product of the shape */
+	uint64_t	begin;			/* in data */
+	uint64_t	end;
+} SafeTensor;
+
+typedef struct SafeText
+{
+	const char *key;
+	const char *value;
+} SafeText;
+
+typedef struct SafeTensors
+{
+	int			tensors;
+	SafeTensor	tensor[SAFETENSORS_MOST_TENSORS];
+	int			texts;
+	SafeText	text[SAFETENSORS_MOST_TEXTS];
+	const uint8_t *data;
+	uint64_t	data_size;
+	char		error[200];		/* what is wrong, when parsing fails */
+} SafeTensors;
+
+/* Length of the header; false (with the error) if there cannot be one. */
+extern bool safetensors_header(const uint8_t *bytes, size_t size, SafeTensors *file, size_t *length);
+
+/*
+ * Parse a file.  All strings, ended by zero bytes and without any inside, are
+ * put into `strings`, which has room for the header's length.  When it says
+ * true, every tensor lies within data, none overlap, nothing is left over, and
+ * F32 tensors have the length of their shape.  Bytes of strings are not
+ * checked to be UTF-8.
+ */
+extern bool safetensors_parse(const uint8_t *bytes, size_t size, char *strings, SafeTensors *file);
+
+extern const SafeTensor *safetensors_find(const SafeTensors *file, const char *name);
+extern const char *safetensors_text(const SafeTensors *file, const char *key);
+
+#endif							/* SAFETENSORS_H */

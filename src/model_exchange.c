@@ -1,0 +1,514 @@
+/*
+ * model_exchange.c: models as safetensors files, out and in.
+ *
+ * The layout is PyTorch's of nn.Sequential(Linear, ReLU, Linear): weights are
+ * [outputs, inputs] there, and the transpose here.  What comes in is checked
+ * in full before a row is written: shapes against each other, and every number
+ * to be finite.
+ */
+#include "model.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "safetensors.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#define FORMAT_NAME "xmhash 1"
+
+/* The tensors of one model, as pointers into its networks. */
+typedef struct TensorPlace
+{
+	char		name[32];
+	float	   *values;
+	int			rows;			/* outputs of a weight, else the length */
+	int			columns;		/* inputs of a weight, else 0 */
+} TensorPlace;
+
+#define MOST_PLACES 12
+
+static void
+add_place(TensorPlace *places, int *count, const char *modality, const char *name,
+		  float *values, int rows, int columns)
+{
+	TensorPlace *place = &places[(*count)++];
+
+	snprintf(place->name, sizeof(place->name), "%s.%s", modality, name);
+	place->values = values;
+	place->rows = rows;
+	place->columns = columns;
+}
+
+/* Every tensor of a model with its place in memory and its shape in a file. */
+static int
+list_places(const ModelRow *row, ModelWeights *weights, TensorPlace places[MOST_PLACES])
+{
+	int			count = 0;
+	int			side;
+
+	for (side = 0; side < 2; side++)
+	{
+		const char *modality = modality_name[side];
+		Network    *network = &weights->network[side];
+		int			i;
+
+		for (i = 0; i < network->layers; i++)
+		{
+			Layer	   *layer = &network->layer[i];
+
+			add_place(places, &count, modality, i == 0 ? "0.weight" : "2.weight", layer->weight,
+					  layer->outputs, layer->inputs);
+			add_place(places, &count, modality, i == 0 ? "0.bias" : "2.bias", layer->bias,
+					  layer->outputs, 0);
+		}
+		add_place(places, &count, modality, "shift", weights->shift[side], row->scales[side], 0);
+		add_place(places, &count, modality, "scale", weights->scale[side], row->scales[side], 0);
+	}
+	return count;
+}
+
+static size_t
+place_elements(const TensorPlace *place)
+{
+	return (size_t) place->rows * Max(place->columns, 1);
+}
+
+static void
+put_float(char *to, float value)
+{
+	uint32		word;
+
+	memcpy(&word, &value, sizeof(word));
+#ifdef WORDS_BIGENDIAN
+	word = pg_bswap32(word);
+#endif
+	memcpy(to, &word, sizeof(word));
+}
+
+static float
+get_float(const uint8 *from)
+{
+	uint32		word;
+	float		value;
+
+	memcpy(&word, from, sizeof(word));
+#ifdef WORDS_BIGENDIAN
+	word = pg_bswap32(word);
+#endif
+	memcpy(&value, &word, sizeof(value));
+	return value;
+}
+
+/* [columns × rows] in memory, [rows × columns] in the file; or a plain list. */
+static void
+write_tensor(const TensorPlace *place, char *to)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < place->rows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (place->columns == 0)
+			put_float(to + 4 * (size_t) i, place->values[i]);
+		for (j = 0; j < place->columns; j++)
+			put_float(to + 4 * ((size_t) i * place->columns + j),
+					  place->values[(size_t) j * place->rows + i]);
+	}
+}
+
+static void
+add_text(StringInfo header, const char *key, const char *value)
+{
+	appendStringInfo(header, "%s\"%s\":", header->data[header->len - 1] == '{' ? "" : ",", key);
+	escape_json(header, value);
+}
+
+static char *
+class_names_to_json(const ModelRow *row)
+{
+	StringInfoData json;
+	int			i;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (i = 0; i < row->classes; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&json, ',');
+		escape_json(&json, row->class_names[i]);
+	}
+	appendStringInfoChar(&json, ']');
+	return json.data;
+}
+
+/* The header, in the database's encoding; returns the bytes of data. */
+static size_t
+write_header(StringInfo header, const ModelRow *row, const TensorPlace *places, int count)
+{
+	size_t		at = 0;
+	int			i;
+
+	appendStringInfoString(header, "{\"__metadata__\":{");
+	add_text(header, "format", FORMAT_NAME);
+	add_text(header, "method", row->method);
+	add_text(header, "bits", psprintf("%d", row->bits));
+	add_text(header, "image_dim", psprintf("%d", row->dimensions[MODALITY_IMAGE]));
+	add_text(header, "text_dim", psprintf("%d", row->dimensions[MODALITY_TEXT]));
+	if (row->classes > 0)
+		add_text(header, "classes", class_names_to_json(row));
+	appendStringInfoChar(header, '}');
+	for (i = 0; i < count; i++)
+	{
+		size_t		size = place_elements(&places[i]) * sizeof(float);
+
+		appendStringInfo(header, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%d", places[i].name, places[i].rows);
+		if (places[i].columns > 0)
+			appendStringInfo(header, ",%d", places[i].columns);
+		appendStringInfo(header, "],\"data_offsets\":[%zu,%zu]}", at, at + size);
+		at += size;
+	}
+	appendStringInfoChar(header, '}');
+	return at;
+}
+
+XMHASH_FUNCTION(xmhash_export_model);
+
+Datum
+xmhash_export_model(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ModelTables tables;
+	ModelRow	row;
+	Surroundings surroundings;
+	ModelWeights weights;
+	TensorPlace places[MOST_PLACES];
+	StringInfoData header;
+	char	   *utf8;
+	size_t		length;
+	size_t		size;
+	size_t		total;
+	bytea	   *result;
+	char	   *to;
+	int			count;
+	int			i;
+
+	SPI_connect();
+	model_surroundings(&surroundings, CurrentMemoryContext);
+	model_tables(fcinfo->flinfo->fn_oid, &tables);
+	model_find_or_fail(&tables, text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
+	model_read(&tables, &row, &surroundings, &weights);
+	count = list_places(&row, &weights, places);
+	initStringInfo(&header);
+	size = write_header(&header, &row, places, count);
+	utf8 = (char *) pg_do_encoding_conversion((unsigned char *) header.data, header.len,
+											  GetDatabaseEncoding(), PG_UTF8);
+	length = utf8 == header.data ? (size_t) header.len : strlen(utf8);
+
+	/* Blanks after the header put the data at a multiple of 8. */
+	total = VARHDRSZ + 8 + TYPEALIGN(8, length) + size;
+	if (!AllocSizeIsValid(total))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("model \"%s\" has %zu bytes, too many for a bytea value", row.name, size)));
+	result = MemoryContextAlloc(caller, total);
+	SET_VARSIZE(result, total);
+	to = VARDATA(result);
+	memset(to + 8, ' ', TYPEALIGN(8, length));
+	memcpy(to + 8, utf8, length);
+	length = TYPEALIGN(8, length);
+	for (i = 0; i < 8; i++)
+		to[i] = (char) ((uint64) length >> (8 * i));
+	to += 8 + length;
+	for (i = 0; i < count; i++)
+	{
+		write_tensor(&places[i], to);
+		to += place_elements(&places[i]) * sizeof(float);
+	}
+	SPI_finish();
+	PG_RETURN_BYTEA_P(result);
+}
+
+static void refuse(const char *format,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+
+/* Every reason not to import a file is one error, with the reason as detail. */
+static void
+refuse(const char *format,...)
+{
+	char		reason[400];
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+
+	/* What it quotes of the file may be cut, or be no text at all. */
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), reason, strlen(reason), true))
+		strlcpy(reason, "A name in it is not valid text.", sizeof(reason));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+			 errmsg("this is no model in safetensors format that can be imported"),
+			 errdetail_internal("%s", reason)));
+}
+
+/* A metadata string in the database's encoding; NULL if there is none. */
+static char *
+get_metadata(const SafeTensors *file, const char *key)
+{
+	const char *value = safetensors_text(file, key);
+
+	if (value == NULL)
+		return NULL;
+	if (!pg_verify_mbstr(PG_UTF8, value, strlen(value), true))
+		refuse("Metadata \"%s\" is not valid UTF-8.", key);
+	return pstrdup(pg_any_to_server(value, strlen(value), PG_UTF8));
+}
+
+/* A tensor that must be there, of one or two dimensions. */
+static const SafeTensor *
+need_tensor(const SafeTensors *file, const char *modality, const char *name, int dimensions)
+{
+	char	   *full = psprintf("%s.%s", modality, name);
+	const SafeTensor *tensor = safetensors_find(file, full);
+
+	if (tensor == NULL)
+		refuse("Tensor \"%s\" is missing.", full);
+	if (strcmp(tensor->dtype, "F32") != 0)
+		refuse("Tensor \"%s\" has dtype %.20s, expected F32.", full, tensor->dtype);
+	if (tensor->dimensions != dimensions)
+		refuse("Tensor \"%s\" has %d dimensions, expected %d.", full, tensor->dimensions, dimensions);
+	return tensor;
+}
+
+/* A layer's shape: its weight is [outputs, inputs], its bias [outputs]. */
+static void
+read_layer_shape(const SafeTensors *file, const char *modality, int number, int most_inputs,
+				 int most_outputs, int *inputs, int *outputs)
+{
+	const SafeTensor *weight = need_tensor(file, modality, number == 0 ? "0.weight" : "2.weight", 2);
+	const SafeTensor *bias = need_tensor(file, modality, number == 0 ? "0.bias" : "2.bias", 1);
+
+	if (weight->shape[1] < 1 || weight->shape[1] > (uint64) most_inputs ||
+		weight->shape[0] < 1 || weight->shape[0] > (uint64) most_outputs)
+		refuse("Tensor \"%s\" has shape [%llu, %llu], expected at most [%d, %d], and no zero.", weight->name,
+			   (unsigned long long) weight->shape[0], (unsigned long long) weight->shape[1],
+			   most_outputs, most_inputs);
+	if (bias->shape[0] != weight->shape[0])
+		refuse("Tensor \"%s\" has %llu elements, expected %llu.", bias->name,
+			   (unsigned long long) bias->shape[0], (unsigned long long) weight->shape[0]);
+	*inputs = (int) weight->shape[1];
+	*outputs = (int) weight->shape[0];
+}
+
+/* Shift and scale may be absent; if one has an element a dimension, so have both. */
+static int
+read_scales_shape(const SafeTensors *file, const char *modality, int dimensions)
+{
+	static const char *const names[] = {"shift", "scale"};
+	int			scales = 1;
+	int			i;
+
+	for (i = 0; i < 2; i++)
+	{
+		const SafeTensor *tensor;
+
+		if (safetensors_find(file, psprintf("%s.%s", modality, names[i])) == NULL)
+			continue;
+		tensor = need_tensor(file, modality, names[i], 1);
+		if (tensor->shape[0] != 1 && tensor->shape[0] != (uint64) dimensions)
+			refuse("Tensor \"%s\" has %llu elements, expected 1 or %d.", tensor->name,
+				   (unsigned long long) tensor->shape[0], dimensions);
+		scales = Max(scales, (int) tensor->shape[0]);
+	}
+	return scales;
+}
+
+static void
+read_shapes(const SafeTensors *file, ModelRow *row)
+{
+	int			bits[2];
+	int			side;
+
+	for (side = 0; side < 2; side++)
+	{
+		const char *modality = modality_name[side];
+		int			inputs;
+
+		if (safetensors_find(file, psprintf("%s.2.weight", modality)) == NULL)
+		{
+			row->hidden[side] = 0;
+			read_layer_shape(file, modality, 0, MODEL_MOST_DIMENSIONS, BITCODE_MAX_BITS,
+							 &row->dimensions[side], &bits[side]);
+		}
+		else
+		{
+			read_layer_shape(file, modality, 0, MODEL_MOST_DIMENSIONS, MODEL_MOST_HIDDEN,
+							 &row->dimensions[side], &row->hidden[side]);
+			read_layer_shape(file, modality, 2, MODEL_MOST_HIDDEN, BITCODE_MAX_BITS, &inputs, &bits[side]);
+			if (inputs != row->hidden[side])
+				refuse("Tensor \"%s.2.weight\" takes %d inputs, but \"%s.0.weight\" gives %d.",
+					   modality, inputs, modality, row->hidden[side]);
+		}
+		row->scales[side] = read_scales_shape(file, modality, row->dimensions[side]);
+	}
+	if (bits[0] != bits[1])
+		refuse("The image network gives %d bits, the text network %d.", bits[0], bits[1]);
+	row->bits = bits[0];
+}
+
+/* Metadata need not be there, but must not contradict the tensors. */
+static void
+check_metadata_number(const SafeTensors *file, const char *key, int expected)
+{
+	char	   *value = get_metadata(file, key);
+
+	if (value != NULL && strcmp(value, psprintf("%d", expected)) != 0)
+		refuse("Metadata \"%s\" says %.40s, but the tensors say %d.", key, value, expected);
+}
+
+static void
+read_class_names(const SafeTensors *file, ModelRow *row)
+{
+	char	   *json = get_metadata(file, "classes");
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	Jsonb	   *names;
+
+	if (json == NULL)
+		return;
+	names = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+	if (!JB_ROOT_IS_ARRAY(names) || JB_ROOT_IS_SCALAR(names))
+		refuse("Metadata \"classes\" is no JSON array.");
+	row->classes = JB_ROOT_COUNT(names);
+	row->class_names = palloc((row->classes + 1) * sizeof(char *));
+	row->classes = 0;
+	iterator = JsonbIteratorInit(&names->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		if (value.type != jbvString)
+			refuse("Metadata \"classes\" has an element that is no string.");
+		row->class_names[row->classes++] = pnstrdup(value.val.string.val, value.val.string.len);
+	}
+}
+
+static void
+read_metadata(const SafeTensors *file, ModelRow *row)
+{
+	char	   *format = get_metadata(file, "format");
+
+	if (format != NULL && strncmp(format, "xmhash", 6) == 0 && strcmp(format, FORMAT_NAME) != 0)
+		refuse("Its format is \"%.40s\"; this release reads \"%s\".", format, FORMAT_NAME);
+	row->method = get_metadata(file, "method");
+	if (row->method == NULL || strlen(row->method) > MODEL_MOST_NAME)
+		row->method = "imported";
+	check_metadata_number(file, "bits", row->bits);
+	check_metadata_number(file, "image_dim", row->dimensions[MODALITY_IMAGE]);
+	check_metadata_number(file, "text_dim", row->dimensions[MODALITY_TEXT]);
+	read_class_names(file, row);
+}
+
+/* A tensor's numbers to their place; one element stands for all where it may. */
+static void
+read_tensor(const SafeTensors *file, const TensorPlace *place, const SafeTensor *tensor)
+{
+	const uint8 *from = file->data + tensor->begin;
+	int			i;
+	int			j;
+
+	for (i = 0; i < place->rows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (j = 0; j < Max(place->columns, 1); j++)
+		{
+			size_t		at = tensor->elements == 1 ? 0 : (size_t) i * Max(place->columns, 1) + j;
+			float		value = get_float(from + 4 * at);
+
+			if (!isfinite(value))
+				refuse("Tensor \"%s\" has a value that is not finite, at element %zu.", place->name, at + 1);
+			place->values[(size_t) j * place->rows + i] = value;
+		}
+	}
+}
+
+static void
+read_tensors(const SafeTensors *file, const ModelRow *row, ModelWeights *weights)
+{
+	TensorPlace places[MOST_PLACES];
+	int			count = list_places(row, weights, places);
+	int			found = 0;
+	int			i;
+	int			j;
+
+	for (i = 0; i < count; i++)
+	{
+		const SafeTensor *tensor = safetensors_find(file, places[i].name);
+
+		if (tensor != NULL)
+		{
+			read_tensor(file, &places[i], tensor);
+			found++;
+		}
+		else					/* only a shift or scale can be missing here */
+		{
+			for (j = 0; j < places[i].rows; j++)
+				places[i].values[j] = strstr(places[i].name, "scale") != NULL ? 1 : 0;
+		}
+	}
+	if (found != file->tensors)
+		refuse("It has %d tensors, but only %d of them belong to a model of this shape.",
+			   file->tensors, found);
+}
+
+XMHASH_FUNCTION(xmhash_import_model);
+
+Datum
+xmhash_import_model(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(1);
+	const uint8 *data = (const uint8 *) VARDATA_ANY(bytes);
+	size_t		size = VARSIZE_ANY_EXHDR(bytes);
+	SafeTensors *file = palloc0(sizeof(SafeTensors));
+	Surroundings surroundings;
+	ModelWeights weights;
+	ModelTables tables;
+	ModelRow	row;
+	size_t		header;
+
+	PreventCommandIfReadOnly("xmhash_import_model()");
+	SPI_connect();
+	model_check_name(name);
+	model_surroundings(&surroundings, CurrentMemoryContext);
+	model_tables(fcinfo->flinfo->fn_oid, &tables);
+	model_lock_name(&tables, name, false);
+	model_check_name_free(&tables, name);
+
+	if (!safetensors_header(data, size, file, &header) ||
+		!safetensors_parse(data, size, palloc(header + 1), file))
+		refuse("The file is malformed: %s.", file->error);
+	memset(&row, 0, sizeof(row));
+	read_shapes(file, &row);
+	model_make_id(&row.id);
+	row.name = name;
+	row.owner = GetUserId();
+	row.status = "imported";
+	row.pairs = -1;
+	read_metadata(file, &row);
+	model_layout(&row, surroundings.allocate(surroundings.arena, model_floats(&row) * sizeof(float)),
+				 &surroundings, &weights);
+	read_tensors(file, &row, &weights);
+	model_insert(&tables, &row);
+	model_write_parts(&tables, "xmhash_model_part", &row.id, weights.floats, weights.count);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

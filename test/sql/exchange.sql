@@ -1,0 +1,103 @@
+-- Models out and in as safetensors files.
+SET xmhash.progress = off;
+CREATE SCHEMA exchange_test;
+SET search_path = exchange_test, public;
+CREATE TABLE pairs (id integer PRIMARY KEY, image real[], words real[], label text);
+INSERT INTO pairs
+SELECT g, (SELECT array_agg(sin(i * g)::real) FROM generate_series(1, 6) i),
+       (SELECT array_agg(((i + g) % 9 = 0)::integer::real) FROM generate_series(1, 10) i), 'c' || g % 3
+FROM generate_series(1, 200) g;
+CALL xmhash_train('linear', 'pairs', 'image', 'words', 19, options => '{"epochs": 2}');
+CALL xmhash_train('hidden', 'pairs', 'image', 'words', 8, 'dmsh_ln', 'label',
+                  '{"epochs": 2, "image_hidden": 5, "text_hidden": 7, "scale": "standard", "batch_size": 32}');
+
+-- What comes in is what went out.
+SELECT xmhash_import_model(name || ' again', xmhash_export_model(name)) FROM xmhash_models;
+SELECT name, method, bits, image_dimensions, text_dimensions, image_hidden, text_hidden, classes, options IS NULL AS no_options,
+       status, epochs_done, pairs FROM xmhash_models ORDER BY name;
+SELECT name, bool_and(xmhash_encode_image(name, image) = xmhash_encode_image(name || ' again', image)
+                      AND xmhash_encode_text(name, words) = xmhash_encode_text(name || ' again', words)) AS same_codes,
+       xmhash_export_model(name) = xmhash_export_model(name || ' again') AS same_file
+FROM pairs, (VALUES ('linear'), ('hidden')) v (name)
+GROUP BY name ORDER BY name;
+
+-- The file: a length, a header, the numbers.
+CREATE FUNCTION little_endian(number bigint) RETURNS bytea LANGUAGE sql AS $$
+SELECT string_agg(substring(int8send(number) FROM i FOR 1), '' ORDER BY i DESC) FROM generate_series(1, 8) i
+$$;
+CREATE FUNCTION little_endian(numbers real[]) RETURNS bytea LANGUAGE sql AS $$
+SELECT COALESCE(string_agg(substring(float4send(x) FROM i FOR 1), '' ORDER BY n, i DESC), '')
+FROM unnest(numbers) WITH ORDINALITY AS u (x, n), generate_series(1, 4) i
+$$;
+SELECT get_byte(file, 0) + 256 * get_byte(file, 1) AS length FROM (SELECT xmhash_export_model('hidden') AS file) f \gset
+SELECT (:length % 8) = 0 AS aligned, rtrim(convert_from(substring(xmhash_export_model('hidden') FROM 9 FOR :length), 'UTF8')) AS header;
+
+-- A file from elsewhere, by its header and its numbers.
+CREATE FUNCTION file(header text, numbers real[]) RETURNS bytea LANGUAGE sql AS $$
+SELECT little_endian(octet_length(convert_to(header, 'UTF8'))::bigint) || convert_to(header, 'UTF8') || little_endian(numbers)
+$$;
+CREATE FUNCTION tensor(name text, shape integer[], at integer, type text DEFAULT 'F32') RETURNS text LANGUAGE sql AS $$
+SELECT format('"%s":{"dtype":"%s","shape":%s,"data_offsets":[%s,%s]}', name, type, to_json(shape), 4 * at,
+              4 * (at + (SELECT COALESCE(exp(sum(ln(x))), 1)::integer FROM unnest(shape) x)))
+$$;
+-- Two bits of two image and one text dimensions: signs that are known.
+SELECT xmhash_import_model('known', file('{' || tensor('image.0.weight', '{2,2}', 0) || ',' || tensor('image.0.bias', '{2}', 4) || ','
+    || tensor('text.0.weight', '{2,1}', 6) || ',' || tensor('text.0.bias', '{2}', 8) || ',' || tensor('text.shift', '{1}', 10) || '}',
+    '{1,2, 3,-4, 0,0.5, 1,-1, 0,0, 10}'));
+SELECT xmhash_encode_image('known', '{2,-1}') AS "01", xmhash_encode_image('known', '{1,1}') AS "10",
+       xmhash_encode_text('known', '{11}') AS "10", xmhash_encode_text('known', '{9}') AS "01", xmhash_encode_text('known', '{10}') AS "00";
+SELECT name, method, bits, classes FROM xmhash_models WHERE name = 'known';
+
+-- Files that are refused, each with its reason.
+CREATE FUNCTION try(file bytea) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  more text;
+BEGIN
+  PERFORM xmhash_import_model('bad', file);
+  RETURN 'imported';
+EXCEPTION WHEN invalid_binary_representation THEN
+  GET STACKED DIAGNOSTICS more = PG_EXCEPTION_DETAIL;
+  RETURN more;
+END
+$$;
+CREATE VIEW good AS
+SELECT tensor('image.0.weight', '{2,2}', 0) AS iw, tensor('image.0.bias', '{2}', 4) AS ib,
+       tensor('text.0.weight', '{2,1}', 6) AS tw, tensor('text.0.bias', '{2}', 8) AS tb,
+       '{1,2, 3,-4, 0,0.5, 1,-1, 0,0}'::real[] AS numbers;
+SELECT try(''), try('\x00');
+SELECT try(substring(xmhash_export_model('linear') FROM 1 FOR 300));
+SELECT try(substring(xmhash_export_model('linear') FROM 1 FOR octet_length(xmhash_export_model('linear')) - 1));
+SELECT try(xmhash_export_model('linear') || '\x00');
+SELECT try(set_byte(xmhash_export_model('linear'), 6, 1));
+SELECT try(file('{' || concat_ws(',', iw, ib, tw) || '}', numbers[1:8])) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tw, tb, tensor('more', '{1}', 10)) || '}', numbers || 1::real)) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tw, tensor('text.0.bias', '{2}', 8, 'I32')) || '}', numbers)) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tw, tensor('text.0.bias', '{1,2}', 8)) || '}', numbers)) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tw, tensor('text.0.bias', '{3}', 8)) || '}', numbers || 1::real)) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tensor('text.0.weight', '{1,2}', 6), tensor('text.0.bias', '{1}', 8)) || '}', numbers[1:9])) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, tensor('image.0.bias', '{2}', 2), tw, tb) || '}', numbers)) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tw, tb, tensor('text.scale', '{3}', 10)) || '}', numbers || '{1,1,1}'::real[])) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tw, tb) || '}', numbers[1:3] || 'NaN'::real || numbers[5:])) FROM good;
+SELECT try(file('{' || concat_ws(',', iw, ib, tw, tb) || '}', numbers[1:9] || 'Infinity'::real)) FROM good;
+SELECT try(file('{' || concat_ws(',', '"__metadata__":{"bits":"3"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT try(file('{' || concat_ws(',', '"__metadata__":{"format":"xmhash 2"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT try(file('{' || concat_ws(',', '"__metadata__":{"classes":"{}"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT try(file('{' || concat_ws(',', '"__metadata__":{"classes":"[1]"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT try(little_endian(octet_length(h)) || h || little_endian(numbers))
+FROM (SELECT convert_to('{"__metadata__":{"method":"', 'UTF8') || '\xff' || convert_to('"},' || concat_ws(',', iw, ib, tw, tb) || '}', 'UTF8') AS h, numbers FROM good) g;
+SELECT try(file('{' || concat_ws(',', '"__metadata__":{"format":"pt","method":"mine","classes":"[\"a\",\"b\"]"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT name, method, classes FROM xmhash_models WHERE name = 'bad';
+SELECT xmhash_import_model('bad', xmhash_export_model('linear'));
+SELECT xmhash_import_model('', xmhash_export_model('linear'));
+SELECT xmhash_export_model('no such');
+
+-- An import that is undone leaves nothing in this session's memory either.
+BEGIN;
+SELECT xmhash_import_model('undone', xmhash_export_model('linear'));
+SELECT length(xmhash_encode_image('undone', image)) FROM pairs WHERE id = 1;
+ROLLBACK;
+SELECT length(xmhash_encode_image('undone', image)) FROM pairs WHERE id = 1;
+
+SELECT count(xmhash_drop_model(name)) FROM xmhash_models;
+SET client_min_messages = warning;
+DROP SCHEMA exchange_test CASCADE;

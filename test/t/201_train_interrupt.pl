@@ -1,0 +1,121 @@
+# A training can be watched and stopped: progress is visible to others, no
+# snapshot is held, a second training is refused with the first one's PID, and
+# cancel, timeout and termination act within a second at the largest sizes.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', 'xmhash.threads = 2');
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION xmhash;
+CREATE TABLE large AS
+  SELECT id, id % 7 AS class, ARRAY(SELECT (hashint4(id * 4096 + n) / 2147483648.0)::real FROM generate_series(1, 4096) AS n) AS features
+  FROM generate_series(1, 1100) AS id;
+CREATE VIEW labelled AS SELECT features, class::text AS label FROM large;
+CREATE TABLE small AS SELECT id, features[1:32] AS image, features[33:64] AS words FROM large;
+});
+
+sub query { return $node->safe_psql('postgres', shift); }
+
+# A session in which a CALL runs until it is stopped from outside.
+sub start_call
+{
+	my ($call, $name) = @_;
+	my %session = (out => '', err => '', start => time());
+	$session{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $node->connstr('postgres') . " application_name=$name", '-c', $call ],
+		'<', \undef, '>', \$session{out}, '2>', \$session{err});
+	return \%session;
+}
+
+sub pid_of { return query("SELECT pid FROM pg_stat_activity WHERE application_name = '$_[0]'"); }
+
+# ------------------------------------------------------------ being watched
+
+my $long = start_call(
+	q{CALL xmhash_train('long', 'small', 'image', 'words', 64, options => '{"epochs": 1000000, "checkpoint_seconds": 1}')}, 'long');
+$node->poll_query_until('postgres', q{SELECT epochs_done >= 3 FROM xmhash_models WHERE name = 'long'})
+  or die 'the training does not start';
+my $pid = pid_of('long');
+is(query(q{SELECT status FROM xmhash_models WHERE name = 'long'}), 'training', 'a running training is shown as such');
+my $first = query(q{SELECT max(epoch) FROM xmhash_training WHERE model = 'long'});
+usleep(300_000);
+cmp_ok(query(q{SELECT max(epoch) FROM xmhash_training WHERE model = 'long'}), '>', $first, 'its progress is visible to others');
+my $without = 0;
+for (1 .. 50)
+{
+	$without += query("SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE pid = $pid") eq 't';
+}
+cmp_ok($without, '>=', 10, 'it holds no snapshot while it computes');
+
+for my $statement (
+	q{CALL xmhash_train('long', 'small', 'image', 'words', 64)}, q{CALL xmhash_train_resume('long')},
+	q{SELECT xmhash_drop_model('long')}, q{SELECT xmhash_rename_model('long', 'short')},
+	q{SELECT xmhash_import_model('long', '')})
+{
+	my (undef, undef, $error) = $node->psql('postgres', $statement);
+	like($error, qr/model "long" is in use by the process with PID $pid/, "refused with the PID: $statement");
+}
+my (undef, undef, $error) = $node->psql('postgres', q{SELECT xmhash_encode_image('long', image) FROM small LIMIT 1});
+like($error, qr/model "long" is not trained yet/, 'an unfinished model does not encode');
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM xmhash_checkpoint}) or die 'no checkpoint comes';
+query("SELECT pg_cancel_backend($pid)");
+$long->{run}->finish;
+like($long->{err}, qr/canceling statement due to user request/, 'it can be cancelled');
+like($long->{err}, qr/INFO:  epoch \d+ of 1000000: loss [\d.]+, \d+ rows\/s, \d+:\d\d:\d\d left/, 'it reported every epoch');
+is(query(q{SELECT status FROM xmhash_models WHERE name = 'long'}), 'interrupted', 'a cancelled training is shown as interrupted');
+query(q{SELECT xmhash_rename_model('long', 'other name')});
+query(q{SELECT xmhash_drop_model('other name')});
+is(query(q{SELECT (SELECT count(*) FROM xmhash_model) + (SELECT count(*) FROM xmhash_training_log) + (SELECT count(*) FROM xmhash_checkpoint_part)}),
+	0, 'and can be renamed and dropped, with its checkpoint');
+
+# -------------------------------------------------------------- being stopped
+
+# The worst size that the issue names, at moments that fall into reading, the
+# fit, the first epochs and writing.
+my %methods = (
+	jdsh => q{'features', 'features', 1024, 'jdsh', NULL, '{"batch_size": 1024, "image_hidden": 4096, "text_hidden": 4096, "checkpoint_seconds": 0}'},
+	dmsh_ln => q{'features', 'features', 1024, 'dmsh_ln', 'label', '{"batch_size": 1024, "image_hidden": 4096, "text_hidden": 4096, "checkpoint_seconds": 0}'});
+for my $method (sort keys %methods)
+{
+	my $worst = 0;
+	for my $timeout (100, 400, 900, 1500, 2300, 3700)
+	{
+		my $start = time();
+		my (undef, undef, $said) = $node->psql('postgres',
+			"SET statement_timeout = $timeout; CALL xmhash_train('stopped', 'labelled', $methods{$method})");
+		my $late = time() - $start - $timeout / 1000;
+		like($said, qr/canceling statement due to statement timeout/, "$method: stopped after $timeout ms") or last;
+		note sprintf('%s, timeout %d ms: %.2f s late', $method, $timeout, $late);
+		$worst = $late if $late > $worst;
+		query(q{SELECT xmhash_drop_model(name) FROM xmhash_models});
+	}
+	cmp_ok($worst, '<', 1.5, "$method: a timeout acts within a second, and a psql's start");
+}
+
+my $doomed = start_call("CALL xmhash_train('doomed', 'labelled', $methods{jdsh})", 'doomed');
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM xmhash_models WHERE name = 'doomed'}) or die 'no start';
+$pid = pid_of('doomed');
+my $start = time();
+query("SELECT pg_terminate_backend($pid)");
+$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid");
+cmp_ok(time() - $start, '<', 2, 'so does a termination');
+$doomed->{run}->finish;
+like($doomed->{err}, qr/terminating connection due to administrator command/, 'which ends the session');
+
+# In a transaction block, or a block with an exception handler, nothing stays.
+$node->psql('postgres', q{BEGIN; SET LOCAL statement_timeout = 1000; CALL xmhash_train('block', 'small', 'image', 'words', 64, options => '{"epochs": 1000000}')});
+is(query(q{SELECT count(*) FROM xmhash_models WHERE name = 'block'}), 0, 'a stopped training in a transaction block leaves nothing');
+is(query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock'}), 0, 'no lock is left');
+my ($temporary) = query(q{SELECT count(*) FROM pg_ls_tmpdir()});
+is($temporary, 0, 'no temporary file is left');
+
+$node->stop;
+done_testing();

@@ -1,0 +1,212 @@
+/*
+ * test_network.c: forward pass and encoding: against plain loops in double, and
+ * against themselves: a row alone, in a batch, dense, sparse, by BLAS with one
+ * and two threads, by loops of ours; all must give the same bits, also where
+ * outputs are made to cancel.
+ *
+ * usage: test_network [SEED]
+ */
+#include "core_test.h"
+
+static Network
+make_network(int inputs, int hidden, int outputs, double scale)
+{
+	Network		network;
+	float	   *parameters;
+	size_t		count = network_parameters(inputs, hidden, outputs);
+	size_t		i;
+
+	parameters = ALLOCATE(float, count);
+	for (i = 0; i < count; i++)
+		parameters[i] = scale * draw_normal();
+	network_layout(&network, inputs, hidden, outputs, parameters, &surroundings);
+	return network;
+}
+
+static void
+check_layout(void)
+{
+	Network		linear;
+	Network		deep;
+
+	network_layout(&linear, 5, 0, 3, NULL, &surroundings);
+	network_layout(&deep, 5, 4, 3, NULL, &surroundings);
+	check(network_parameters(5, 0, 3) == 18 && linear.layers == 1 &&
+		  linear.layer[0].bias == linear.layer[0].weight + 15, "layout of a linear network");
+	check(network_parameters(5, 4, 3) == 24 + 15 && deep.layers == 2 &&
+		  deep.layer[0].bias == deep.layer[0].weight + 20 && deep.layer[1].weight == deep.layer[0].weight + 24 &&
+		  deep.layer[1].bias == deep.layer[0].weight + 36, "layout of a network with a hidden layer");
+}
+
+static void
+try_forward(double *worst)
+{
+	int			rows = 1 + draw_below(9);
+	int			inputs = 1 + draw_below(40);
+	int			hidden = draw() < 0.5 ? 0 : 1 + draw_below(40);
+	int			outputs = 1 + draw_below(80);
+	bool		sparse = draw() < 0.5;
+	Network		network = make_network(inputs, hidden, outputs, 1);
+	float	   *matrix = draw_matrix(rows, inputs, sparse ? 0.3 : 1);
+	Features	features = make_features(matrix, NULL, rows, inputs, sparse);
+	Exact		exact = exact_copy(&network);
+	float	   *scratch = ALLOCATE(float, rows * (hidden + 1));
+	float	   *found = ALLOCATE(float, rows * outputs);
+	double	   *expected = ALLOCATE(double, rows * outputs);
+
+	exact_forward(&exact, matrix, NULL, rows, expected);
+	network_forward(&surroundings, &network, &features, scratch, found);
+	*worst = fmax(*worst, relative_error(found, expected, (size_t) rows * outputs));
+	free_all();
+}
+
+/* Bits of all rows, in batches of some size. */
+static uint8_t *
+encode(const Network *network, const float *matrix, int rows, bool sparse, int batch)
+{
+	int			bytes = (network->outputs + 7) / 8;
+	uint8_t    *codes = ALLOCATE(uint8_t, (size_t) rows * bytes);
+	float	   *scratch = ALLOCATE(float, (size_t) batch * (network->hidden + 1));
+	float	   *outputs = ALLOCATE(float, (size_t) batch * network->outputs);
+	int			i;
+
+	for (i = 0; i < rows; i += batch)
+	{
+		int			count = rows - i < batch ? rows - i : batch;
+		Features	features = make_features(matrix + (size_t) i * network->inputs, NULL, count, network->inputs, sparse);
+
+		network_encode(&surroundings, network, &features, scratch, outputs, codes + (size_t) i * bytes);
+	}
+	return codes;
+}
+
+/*
+ * Outputs that are 0 but for rounding: twin inputs of a third of the rows with
+ * opposite weights, and output k of row k, by the bias.
+ */
+static void
+plant_cancellation(Network *network, float *matrix, int rows)
+{
+	const Layer *first = &network->layer[0];
+	const Layer *last = &network->layer[network->layers - 1];
+	double	   *outputs = ALLOCATE(double, (size_t) rows * network->outputs);
+	Exact		exact;
+	int			unit = first->outputs > 1 ? 1 : 0;
+	int			i;
+	int			j;
+
+	for (i = 0; i < rows; i += 3)
+		for (j = 0; j + 1 < first->inputs; j += 2)
+		{
+			matrix[(size_t) i * first->inputs + j + 1] = matrix[(size_t) i * first->inputs + j];
+			first->weight[(size_t) (j + 1) * first->outputs + unit] = -first->weight[(size_t) j * first->outputs + unit];
+		}
+	exact = exact_copy(network);
+	exact_forward(&exact, matrix, NULL, rows, outputs);
+	for (i = 0; i < last->outputs && i < rows; i += 2)
+		last->bias[i] -= outputs[(size_t) i * network->outputs + i];
+}
+
+/* Bits by the sign of the exact output; counts those that float would have to guess. */
+static int
+compare_exact(const Network *network, const float *matrix, int rows, const uint8_t *codes, int *wrong)
+{
+	Exact		exact = exact_copy(network);
+	int			bytes = (network->outputs + 7) / 8;
+	double	   *outputs = ALLOCATE(double, (size_t) rows * network->outputs);
+	int			close = 0;
+	int			i;
+	int			k;
+
+	exact_forward(&exact, matrix, NULL, rows, outputs);
+	for (i = 0; i < rows; i++)
+		for (k = 0; k < network->outputs; k++)
+		{
+			double		h = outputs[(size_t) i * network->outputs + k];
+			bool		bit = codes[i * bytes + k / 8] >> (7 - k % 8) & 1;
+
+			close += fabs(h) < 1e-5;
+			*wrong += fabs(h) > 1e-12 && bit != (h > 0);	/* nearer than that double rounds too */
+		}
+	return close;
+}
+
+static void
+check_agreement(int inputs, int hidden, int outputs, int rows, double density)
+{
+	Network		network = make_network(inputs, hidden, outputs, 0.2);
+	float	   *matrix = draw_matrix(rows, inputs, density);
+	size_t		bytes = (size_t) rows * ((outputs + 7) / 8);
+	uint8_t    *alone;
+	int			wrong = 0;
+	int			close;
+	bool		same = true;
+	int			threads;
+
+	plant_cancellation(&network, matrix, rows);
+	alone = encode(&network, matrix, rows, false, 1);	/* not prepared: works it out */
+	network_prepare(&surroundings, &network);
+	same &= memcmp(alone, encode(&network, matrix, rows, false, 1), bytes) == 0;
+	same &= memcmp(alone, encode(&network, matrix, rows, true, 1), bytes) == 0;
+	same &= memcmp(alone, encode(&network, matrix, rows, true, 50), bytes) == 0;
+	for (threads = 1; threads <= 2; threads++)
+	{
+		blas_set_threads(threads);
+		same &= memcmp(alone, encode(&network, matrix, rows, false, 3), bytes) == 0;
+		same &= memcmp(alone, encode(&network, matrix, rows, false, 7), bytes) == 0;
+		same &= memcmp(alone, encode(&network, matrix, rows, false, rows), bytes) == 0;
+	}
+	blas_set_threads(1);
+	close = compare_exact(&network, matrix, rows, alone, &wrong);
+	check(same, "%d → %d → %d, %d rows of density %.2f: alone, in batches, dense, sparse, 1 and 2 threads agree",
+		  inputs, hidden, outputs, rows, density);
+	check(wrong == 0 && close > 0, "and have the exact signs (%d outputs within 1e-5 of 0)", close);
+	free_all();
+}
+
+/* How bits are packed, zero rows, and that a zero output gives 0. */
+static void
+check_packing(void)
+{
+	float		parameters[2 * 11 + 11] = {0};
+	float		rows[4] = {1, 0, 0, 0};
+	Network		network;
+	uint8_t    *codes;
+
+	network_layout(&network, 2, 0, 11, parameters, &surroundings);
+	parameters[0] = 1;
+	parameters[3] = -1;
+	parameters[8] = 1e-30f;
+	parameters[10] = 2;
+	codes = encode(&network, rows, 2, false, 2);
+	check(codes[0] == 0x80 && codes[1] == 0xA0, "first output in the highest bit, padding 0: %02x %02x", codes[0], codes[1]);
+	check(codes[2] == 0 && codes[3] == 0, "outputs of 0 give bits 0");
+	free_all();
+}
+
+int
+main(int argc, char **argv)
+{
+	double		worst = 0;
+	int			i;
+
+	test_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+	for (i = 0; i < 100; i++)
+		try_forward(&worst);
+	check(worst < 1e-5, "100 random networks, no BLAS: relative error %.1e, tolerance 1e-05", worst);
+	start("network", argc, argv);
+	worst = 0;
+	for (i = 0; i < 200; i++)
+		try_forward(&worst);
+	check(worst < 1e-5, "200 random networks: relative error %.1e, tolerance 1e-05", worst);
+	check_layout();
+	check_packing();
+	check_agreement(1280, 0, 64, 200, 1);
+	check_agreement(1000, 0, 64, 200, 0.02);
+	check_agreement(37, 0, 200, 150, 1);
+	check_agreement(300, 0, 1, 100, 0.5);
+	check_agreement(300, 70, 64, 100, 1);
+	check_agreement(500, 1100, 96, 60, 0.05);
+	check_agreement(640, 513, 17, 60, 1);
+	return finish("network");
+}
