@@ -53,7 +53,7 @@ INSERT INTO picture (id, subject, features)
 SELECT 1000, 'a boat seen later', features FROM picture WHERE id = 1;
 SELECT a.code = b.code AS same_code FROM picture AS a, picture AS b WHERE a.id = 1000 AND b.id = 1;
 
--- The index answers as a sequential scan does, and is asked where asking pays.
+-- The index answers as the sequential scan does.
 SET enable_seqscan = off;
 SET plan_cache_mode = force_generic_plan;
 PREPARE nearest (bitcode) AS SELECT subject FROM picture ORDER BY code <~> $1 LIMIT 5;
