@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use XmhashIndex qw(new_node);
 
-my $seconds = $ENV{FUZZ_SECONDS} || 60;
+my $seconds = $ENV{FUZZ_SECONDS} || 30;
 my $most_rounds = $ENV{FUZZ_ROUNDS} || 0;
 my $seed = $ENV{SEED} // (time() ^ ($$ << 15)) % 1_000_000_000;
 
