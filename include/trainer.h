@@ -12,7 +12,7 @@
 #include "vector.h"
 
 /* Loops of ours look for interrupts after about this many floats. */
-#define TRAIN_PATIENCE ((size_t) 1 << 22)
+#define TRAIN_PATIENCE ((size_t) 1 << 20)
 
 /*
  * Takes memory from the arena, or, without one, only adds up what would be

@@ -61,6 +61,8 @@ typedef struct ScanWork
 	uint16	   *distances;
 	uint64	   *pending_codes;	/* a pending page without its NULLs */
 	ItemPointerData *pending_tids;
+	uint32	   *positions;		/* of a band page's hits, and their distances */
+	uint16	   *hit_distances;
 } ScanWork;
 
 typedef struct XmhashScan
@@ -77,6 +79,7 @@ typedef struct XmhashScan
 
 	/* the question, from the scan keys */
 	bool		impossible;		/* a key that nothing fulfils */
+	bool		by_bands;		/* of some segment */
 	bool		ordered;
 	bool		null_order;		/* ordered by the distance to NULL */
 	Ball		driver;
@@ -135,6 +138,8 @@ work_take(int bits)
 	work->search = search_create(bits, most, &reader, &memory);
 	work->pending_codes = MemoryContextAlloc(context, BLCKSZ);
 	work->pending_tids = MemoryContextAlloc(context, most * sizeof(ItemPointerData));
+	work->positions = MemoryContextAlloc(context, (most + HAMMING_SLACK) * sizeof(uint32));
+	work->hit_distances = MemoryContextAlloc(context, (most + HAMMING_SLACK) * sizeof(uint16));
 	MemoryContextSetParent(context, CacheMemoryContext);
 	return work;
 }
@@ -452,6 +457,38 @@ announce(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool misse
 		PrefetchBuffer(state->index, MAIN_FORKNUM, layout->block[upcoming[state->announced]]);
 }
 
+/*
+ * Leave of a band page the codes that the search is to find there: within the
+ * radius, and not already found in an earlier band.
+ */
+static void
+only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageView *view)
+{
+	ScanWork   *work = state->work;
+	int			bits = state->layout->bits;
+	int			words = state->layout->words;
+	const Ball *ball = &state->driver;
+	int			band = (number - segment->pages) / segment->band_pages;
+	int			hits = hamming_kernels->within(ball->query, view->codes, words, view->count, ball->radius,
+											   work->positions, work->hit_distances);
+	int			kept = 0;
+
+	for (int i = 0; i < hits; i++)
+	{
+		const uint64 *code = view->codes + (Size) work->positions[i] * words;
+
+		if (!band_owns(ball->query, code, bits, segment->bands, ball->radius, band))
+			continue;
+		memcpy(work->pending_codes + (Size) kept * words, code, words * sizeof(uint64));
+		memcpy(&work->pending_tids[kept++],
+			   view->row_base + (int64) work->positions[i] * view->row_stride, sizeof(ItemPointerData));
+	}
+	view->count = kept;
+	view->codes = work->pending_codes;
+	view->row_base = (const char *) work->pending_tids;
+	view->row_stride = sizeof(ItemPointerData);
+}
+
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
 		  PageView *view)
@@ -460,6 +497,8 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	Layout	   *layout = state->layout;
 	const LayoutSegment *segment = &layout->segment[layout->segment_of[page]];
 	int64		misses = pgBufferUsage.shared_blks_read;
+	uint32		number = page - segment->base;
+	bool		in_band = number >= segment->pages;
 	Buffer		buffer;
 	Page		content;
 
@@ -467,14 +506,16 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	buffer = page_buffer(state, layout->block[page], &layout->recent[page]);
 	announce(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(state->index, &state->view, buffer, XMHASH_PAGE_DATA,
-							segment->id, page - segment->base))
+	if (!xmhash_page_usable(state->index, &state->view, buffer,
+							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))
 		return false;
 	content = BufferGetPage(buffer);
 	view->count = XmhashPageOpaque(content)->count;
 	view->codes = XmhashPageCodes(content);
 	view->row_base = (const char *) &XmhashPageTid(content, 0);
 	view->row_stride = -(int) sizeof(ItemPointerData);
+	if (in_band)
+		only_owned(state, segment, number, view);
 	state->buffer = buffer;
 	return true;
 }
@@ -575,13 +616,13 @@ read_nulls(XmhashScan *state)
 		uint32		first = i;
 
 		CHECK_FOR_INTERRUPTS();
-		/* Its number in the segment: data pages come before, NULLs' are together. */
+		/* Its number in the segment: NULLs' are together. */
 		while (first > 0 && layout->null_segment[first - 1] == layout->null_segment[i])
 			first--;
 		state->buffer = ReadBuffer(state->index, layout->null_block[i]);
 		LockBuffer(state->buffer, BUFFER_LOCK_SHARE);
 		if (!xmhash_page_usable(state->index, &state->view, state->buffer, XMHASH_PAGE_NULLS,
-								segment->id, segment->pages + (i - first)))
+								segment->id, segment->first_null + (i - first)))
 			return false;
 		page = BufferGetPage(state->buffer);
 		count = XmhashPageOpaque(page)->count;
@@ -619,28 +660,82 @@ next_null(XmhashScan *state, Candidate *answer)
 
 /* ---------- The stages ---------- */
 
-/* Bounds of all pages for the driver, the filters' vetoes included. */
+static void
+leave_out(int16 *bound, uint32 pages)
+{
+	for (uint32 i = 0; i < pages; i++)
+		bound[i] = BOUND_NEVER;
+}
+
+/* Bounds of a segment's data pages for the driver, the filters' vetoes included. */
+static void
+find_data_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
+{
+	ScanWork   *work = state->work;
+
+	directory_bounds(segment->directory, state->driver.query, work->distances, bound);
+	if (state->driver_equal)
+		directory_exclude_unequal(segment->directory, state->driver.query, bound);
+	for (int f = 0; f < state->filters; f++)
+	{
+		directory_exclude(segment->directory, state->filter[f].query, state->filter[f].radius,
+						  work->distances, work->others, bound);
+		if (state->filter_equal[f])
+			directory_exclude_unequal(segment->directory, state->filter[f].query, bound);
+	}
+}
+
+/*
+ * A segment is searched by its data pages or by its band runs, whichever takes
+ * fewer pages.  A handful of band pages is not compared with anything: it is
+ * read sooner than the bounds of all data pages are computed.
+ */
+static void
+find_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
+{
+	int16	   *band_bound = bound + segment->pages;
+	uint32		band_pages = segment->bands * segment->band_pages;
+	int			radius = state->driver.radius;
+	uint32		marked = PG_UINT32_MAX; /* not to be searched so */
+	uint32		data = 0;
+
+	leave_out(band_bound, band_pages);
+	if (band_pages > 0 && !state->driver_equal && radius < state->layout->bits &&
+		band_probes(state->layout->bits, segment->bands, radius, segment->pages) < segment->pages)
+		marked = band_mark(segment->band_first, segment->band_pages, state->driver.query,
+						   state->layout->bits, segment->bands, radius, band_bound);
+	if (marked < segment->pages / 64)
+	{
+		leave_out(bound, segment->pages);
+		state->by_bands = true;
+		return;
+	}
+	find_data_bounds(state, segment, bound);
+	if (marked >= segment->pages)
+	{
+		leave_out(band_bound, band_pages);
+		return;
+	}
+	for (uint32 i = 0; i < segment->pages; i++)
+		data += bound[i] <= radius;
+	if (marked < data)
+	{
+		leave_out(bound, segment->pages);
+		state->by_bands = true;
+	}
+	else
+		leave_out(band_bound, band_pages);
+}
+
 static void
 find_bounds(XmhashScan *state)
 {
-	Layout	   *layout = state->layout;
-	ScanWork   *work = state->work;
-
-	for (int s = 0; s < layout->segments; s++)
+	state->by_bands = false;
+	for (int s = 0; s < state->layout->segments; s++)
 	{
-		const LayoutSegment *segment = &layout->segment[s];
-		int16	   *bound = work->bound + segment->base;
+		const LayoutSegment *segment = &state->layout->segment[s];
 
-		directory_bounds(segment->directory, state->driver.query, work->distances, bound);
-		if (state->driver_equal)
-			directory_exclude_unequal(segment->directory, state->driver.query, bound);
-		for (int f = 0; f < state->filters; f++)
-		{
-			directory_exclude(segment->directory, state->filter[f].query, state->filter[f].radius,
-							  work->distances, work->others, bound);
-			if (state->filter_equal[f])
-				directory_exclude_unequal(segment->directory, state->filter[f].query, bound);
-		}
+		find_segment_bounds(state, segment, state->work->bound + segment->base);
 	}
 }
 
@@ -678,7 +773,7 @@ note_scan(IndexScanDesc scan)
 	xmhash_last.serial = state->serial;
 	xmhash_last.index = RelationGetRelid(state->index);
 	xmhash_last.scans++;
-	xmhash_last.pages = state->layout->pages;
+	xmhash_last.pages = state->layout->data_pages;
 	xmhash_last.segments = state->layout->segments;
 	xmhash_last.strategy = state->impossible ? "nothing" :
 		state->ordered ? "ordered" :
@@ -713,6 +808,8 @@ start(IndexScanDesc scan, bool anew)
 	{
 		work_fit(state->work, state->layout);
 		find_bounds(state);
+		if (state->by_bands)
+			xmhash_last.strategy = "bands";
 		state->work->scan = state;
 		search_begin(state->work->search, state->ordered, &state->driver,
 					 state->filter, state->filters, state->work->bound, state->layout->pages,

@@ -231,8 +231,7 @@ settle(const Surroundings *surroundings, const Network *network, const Row *row,
 	for (from = 0; from < network->hidden; from += UNITS)
 	{
 		add_exact_units(network, row, from, wanted);
-		if ((size_t) row->count * UNITS > PATIENCE / 16)
-			surroundings->interrupt();
+		surroundings->interrupt();
 	}
 	for (k = 0; k < wanted->count; k++)
 		h[wanted->output[k]] = wanted->sum[k] > 0 ? 1 : -1;

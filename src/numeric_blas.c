@@ -16,6 +16,7 @@
 #include "numeric.h"
 
 #include <dlfcn.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -224,6 +225,40 @@ product_slice(bool transpose_a, bool transpose_b, int m, int n, int k, float alp
 			  beta, c, c_stride);
 }
 
+/* The height of slices that cut n rows into the fewest equal parts of at most `most`. */
+static int
+equal_parts(int n, double most)
+{
+	int			parts = (int) ceil(n / fmax(most, 1));
+
+	return (n + parts - 1) / parts;
+}
+
+/*
+ * Cut C into blocks of at most `operations`.  Every block reads its rows of A
+ * and its columns of B, so square blocks read least.
+ */
+static void
+choose_block(int m, int n, int k, double operations, int *rows, int *columns)
+{
+	double		elements = operations / (2.0 * k);	/* of C, in one block */
+	double		side = sqrt(elements);
+
+	*rows = m;
+	*columns = n;
+	if ((double) m * n <= elements)
+		return;
+	if (m <= side)
+		*columns = equal_parts(n, elements / m);
+	else if (n <= side)
+		*rows = equal_parts(m, elements / n);
+	else
+	{
+		*rows = equal_parts(m, side);
+		*columns = equal_parts(n, elements / *rows);
+	}
+}
+
 /*
  * C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C.  The slices depend on the
  * shape alone, never on time, so the result is the same in every run.
@@ -235,23 +270,14 @@ blas_product(const Surroundings *surroundings, bool transpose_a, bool transpose_
 			 float beta, float *c, int c_stride)
 {
 	double		operations = library != NULL ? SLICE_OPERATIONS : SLICE_OPERATIONS / 50;
-	double		column = 2.0 * k;	/* operations of one element of C */
-	double		total = column * n * m;
-	int			columns = n;
-	int			rows = m;
+	int			columns;
+	int			rows;
 	int			i;
 	int			j;
 
 	if (library != NULL)
-		activate_threads(total < THREADED_OPERATIONS ? 1 : current_threads);
-	if (total > operations)
-	{
-		if (column * n > operations)
-			columns = (int) (operations / column) + 1;
-		if (columns > n)
-			columns = n;
-		rows = (int) (operations / (column * columns)) + 1;
-	}
+		activate_threads(2.0 * m * n * k < THREADED_OPERATIONS ? 1 : current_threads);
+	choose_block(m, n, k, operations, &rows, &columns);
 	for (i = 0; i < m; i += rows)
 		for (j = 0; j < n; j += columns)
 		{

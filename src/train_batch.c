@@ -322,6 +322,12 @@ train_data_fetch(TrainData *data, const int32_t *numbers, int count,
 	{
 		const TrainRow *row = &entries[numbers[i]];
 
+		/* Rows come in random order, so the processor cannot guess the next ones. */
+		if (i + 8 < count)
+			__builtin_prefetch(&entries[numbers[i + 8]]);
+		if (i + 2 < count && !entries[numbers[i + 2]].spilled)
+			__builtin_prefetch(entries[numbers[i + 2]].where.memory);
+
 		train_record_parse(train_rows_read(data->rows, row, data->record), data->dimensions, &record);
 		for (side = 0; side < 2; side++)
 		{

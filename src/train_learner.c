@@ -144,7 +144,7 @@ learner_forward(Learner *learner, const Features *features)
 			vector_loops()->add_rows(first + (size_t) i * layer->outputs, layer->weight,
 									 layer->outputs, layer->outputs, features->value + start,
 									 features->column + start, features->row_start[i + 1] - start);
-			if (i % 32 == 31)
+			if (i % 8 == 7)
 				learner->surroundings->interrupt();
 		}
 	}

@@ -26,6 +26,9 @@
 /* Outputs of a sparse layer that are handled together. */
 #define SPARSE_TILE 512
 
+/* Outputs of a dense layer that are handled together. */
+#define TILE_SIDE 256
+
 void
 sgd_claim(Learner *learner, Claims *claims, int inputs, int steps)
 {
@@ -120,6 +123,8 @@ forward_sparse(Learner *learner, const Features *features, int step)
 			vector_loops()->add_rows(first + (size_t) i * layer->outputs + from, layer->weight + from,
 									 layer->outputs, count, features->value + start,
 									 features->column + start, features->row_start[i + 1] - start);
+			if (i % 32 == 31)
+				learner->surroundings->interrupt();
 		}
 		learner->surroundings->interrupt();
 	}
@@ -143,26 +148,37 @@ sgd_forward(Learner *learner, const Features *features, int step)
 
 /*
  * Step of a layer with dense inputs: dW [inputs × outputs] = Xᵀ [inputs × m] ·
- * dY [m × outputs], in pieces of whole rows of W.
+ * dY [m × outputs], in tiles, as square as may be: a tile's product reads its
+ * columns of X and of dY.
  */
 static void
 step_dense(Learner *learner, const Layer *layer, const float *inputs, const float *gradient,
 		   int rows, const SgdStep *sgd)
 {
-	int			height = learner->tile_size / layer->outputs;
+	int			width = layer->outputs < TILE_SIDE ? layer->outputs : TILE_SIDE;
+	int			height = TRAIN_TILE / width;
 	int			from;
+	int			left;
+	int			i;
 
 	for (from = 0; from < layer->inputs; from += height)
-	{
-		int			count = layer->inputs - from < height ? layer->inputs - from : height;
-		float	   *weight = layer->weight + (size_t) from * layer->outputs;
+		for (left = 0; left < layer->outputs; left += width)
+		{
+			int			count = layer->inputs - from < height ? layer->inputs - from : height;
+			int			columns = layer->outputs - left < width ? layer->outputs - left : width;
+			float	   *weight = layer->weight + (size_t) from * layer->outputs + left;
+			float	   *velocity = learner->velocity + (weight - learner->parameters);
 
-		blas_product(learner->surroundings, true, false, count, layer->outputs, rows,
-					 1, inputs + from, layer->inputs, gradient, layer->outputs,
-					 0, learner->tile, layer->outputs);
-		vector_loops()->sgd(weight, learner->velocity + (weight - learner->parameters),
-							learner->tile, sgd, (size_t) count * layer->outputs);
-	}
+			blas_product(learner->surroundings, true, false, count, columns, rows,
+						 1, inputs + from, layer->inputs, gradient + left, layer->outputs,
+						 0, learner->tile, columns);
+			if (columns == layer->outputs)
+				vector_loops()->sgd(weight, velocity, learner->tile, sgd, (size_t) count * columns);
+			else
+				for (i = 0; i < count; i++)
+					vector_loops()->sgd(weight + (size_t) i * layer->outputs, velocity + (size_t) i * layer->outputs,
+										learner->tile + (size_t) i * columns, sgd, columns);
+		}
 }
 
 /* Step of the sparse first layer's rows that the batch uses; dY [m × outputs]. */
@@ -189,6 +205,8 @@ step_sparse(Learner *learner, const float *gradient, const SgdStep *sgd, int ste
 									 index->value + start, index->row + start,
 									 index->start[i + 1] - start);
 			vector_loops()->sgd(learner->parameters + at, learner->velocity + at, sum, sgd, count);
+			if (i % 64 == 63)
+				learner->surroundings->interrupt();
 		}
 		learner->surroundings->interrupt();
 	}

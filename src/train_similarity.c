@@ -39,9 +39,9 @@ similarity_claim(Similarity *similarity, Claims *claims, const BatchSource *sour
 	else
 		dense = source->image_columns;
 	if (source->text_sparse)
-		sparse = (size_t) source->text_columns > sparse ? source->text_columns : sparse;
+		sparse = sparse > (size_t) source->text_columns ? sparse : (size_t) source->text_columns;
 	else
-		dense = (size_t) source->text_columns > dense ? source->text_columns : dense;
+		dense = dense > (size_t) source->text_columns ? dense : (size_t) source->text_columns;
 
 	similarity->image = claim(claims, pairs, sizeof(float));
 	similarity->text = claim(claims, pairs, sizeof(float));

@@ -11,13 +11,14 @@ BYTES = ctypes.POINTER(ctypes.c_uint8)
 
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+TRAINERS = ('adam', 'dmsh_ln', 'jdsh', 'learner', 'multisimilarity', 'sgd', 'similarity', 'sparse', 'trainer')
 FLAGS = '-std=gnu99 -O3 -fPIC -shared -fvisibility=hidden -w'.split()
 
 
 def build():
     """The core and the harness as build/bench/core.so, compiled as the module is."""
     target = os.path.join(TOP, 'build', 'bench', 'core.so')
-    names = ['numeric_*', 'network_*', 'train_[!dop]*', 'train_dmsh*']    # not data, options, procedure
+    names = ['numeric_*', 'network_*'] + ['train_' + name for name in TRAINERS]
     sources = [path for name in names for path in sorted(glob.glob(os.path.join(TOP, 'src', name + '.c')))]
     sources.append(os.path.join(TOP, 'test', 'bench', 'harness.c'))
     headers = glob.glob(os.path.join(TOP, 'include', '*.h'))

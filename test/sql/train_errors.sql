@@ -130,6 +130,14 @@ ROLLBACK;
 RESET ROLE;
 
 SELECT name, status, epochs_done > 0 AS some_epochs FROM xmhash_models ORDER BY name;
+-- A disk that is full, as far as this session is concerned
+SET xmhash.train_work_mem = '64kB';
+SET temp_file_limit = '100kB';
+CREATE VIEW many AS SELECT image, words FROM pairs, generate_series(1, 100);
+CALL xmhash_train('m', 'many', 'image', 'words', 8);
+RESET temp_file_limit;
+RESET xmhash.train_work_mem;
+
 SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock' AND pid = pg_backend_pid();
 SELECT xmhash_drop_model(name) FROM xmhash_models;
 SET client_min_messages = warning;

@@ -329,6 +329,7 @@ check_slices(void)
 	float	   *a = draw_matrix(m, k, 1);
 	float	   *b = draw_matrix(k, n, 1);
 	float	   *c = ALLOCATE(float, (size_t) m * n);
+	float	   *again = ALLOCATE(float, (size_t) m * n);
 	int			threads;
 
 	for (threads = 1; threads <= 2; threads++)
@@ -350,6 +351,8 @@ check_slices(void)
 				sum += (double) a[(size_t) row * k + l] * b[(size_t) l * n + column];
 			worst = fmax(worst, fabs(c[(size_t) row * n + column] - sum));
 		}
+		blas_product(&surroundings, false, false, m, n, k, 1, a, k, b, n, 0, again, n);
+		check(memcmp(c, again, (size_t) m * n * sizeof(float)) == 0, "%d threads: the same bits again", threads);
 		check(worst < 1e-4 && interrupts - before >= 2, "a sliced product, %d threads: error %.1e, %ld interrupt checks",
 			  threads, worst, interrupts - before);
 	}

@@ -1,0 +1,199 @@
+/*
+ * bench_interrupt.c: the longest stretch of training and encoding without a
+ * look for interrupts, at the largest sizes that are promised: 4,096 features,
+ * hidden layers of 4,096, 1,024 bits, batches of 1,024.
+ *
+ *	cc -std=gnu99 -O3 -Iinclude test/bench/bench_interrupt.c src/numeric_*.c src/network_*.c \
+ *	  src/train_{adam,dmsh_ln,jdsh,learner,multisimilarity,sgd,similarity,sparse,trainer}.c -ldl -lm -lpthread
+ *
+ * Needs 2 GB of memory.
+ *
+ * usage: bench_interrupt [THREADS [COLUMNS HIDDEN BITS BATCH]]
+ */
+#define _GNU_SOURCE
+#include "train.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int	columns = 4096;
+static int	hidden = 4096;
+static int	bits = 1024;
+static int	batch = 1024;
+
+/* Processor time of this thread: other processes' work is not ours to answer for. */
+static double
+now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return time.tv_sec + 1e-9 * time.tv_nsec;
+}
+
+static double last;
+static double longest;
+
+static void
+interrupt(void)
+{
+	double		time = now();
+
+	if (time - last > longest)
+		longest = time - last;
+	last = time;
+}
+
+static void *
+allocate(void *arena, size_t bytes)
+{
+	void	   *memory = calloc(1, bytes + 64);
+
+	(void) arena;
+	if (memory == NULL)
+		abort();
+	return (void *) (((size_t) memory + 63) & ~(size_t) 63);
+}
+
+static const Surroundings surroundings = {allocate, NULL, interrupt};
+
+/* A training set of one batch: the same rows, dense or sparse, whatever is asked for. */
+typedef struct Rows
+{
+	Features	image;
+	Features	text;
+	uint8_t    *labels;
+} Rows;
+
+static void
+fetch(void *context, const int32_t *rows, int count, Features *image, Features *text, const uint8_t **labels)
+{
+	Rows	   *all = context;
+
+	(void) rows;
+	(void) count;
+	*image = all->image;
+	*text = all->text;
+	if (labels != NULL)
+		*labels = all->labels;
+	last = now();				/* what this took is the caller's */
+}
+
+static Features
+make_rows(int stream, bool sparse)
+{
+	RandomKey	key = random_key(1, stream, 0, RANDOM_VALIDATION);
+	float	   *dense = allocate(NULL, (size_t) batch * columns * sizeof(float));
+	int32_t    *start = allocate(NULL, (batch + 1) * sizeof(int32_t));
+	int32_t    *column = allocate(NULL, (size_t) batch * columns * sizeof(int32_t));
+	float	   *value = allocate(NULL, (size_t) batch * columns * sizeof(float));
+	Features	features = {batch, columns, NULL, NULL, NULL, NULL};
+	int			entries = 0;
+	int			i;
+	int			j;
+
+	for (i = 0; i < batch; i++)
+	{
+		for (j = 0; j < columns; j++)
+		{
+			float		x = random_uniform(key, (uint64_t) i * columns + j);
+
+			dense[(size_t) i * columns + j] = x - 0.5f;
+			if (x < 0.2f)		/* as dense as a sparse table may be */
+			{
+				column[entries] = j;
+				value[entries++] = x;
+			}
+		}
+		start[i + 1] = entries;
+	}
+	if (sparse)
+	{
+		features.row_start = start;
+		features.column = column;
+		features.value = value;
+	}
+	else
+		features.dense = dense;
+	return features;
+}
+
+static void
+report(const char *what, double start)
+{
+	interrupt();
+	printf("%-28s %7.2f s, longest stretch %4.0f ms\n", what, now() - start, longest * 1e3);
+	fflush(stdout);
+	longest = 0;
+	last = now();
+}
+
+static void
+measure(TrainMethod method, const char *name, bool sparse)
+{
+	Rows		rows;
+	BatchSource source = {batch, columns, columns, 80, false, sparse, fetch, &rows};
+	TrainOptions options;
+	Trainer    *trainer;
+	TrainLoss	loss;
+	Network		network;
+	float	   *outputs;
+	float	   *scratch;
+	double		start;
+	int			i;
+
+	rows.image = make_rows(1, false);
+	rows.text = make_rows(2, sparse);
+	rows.labels = allocate(NULL, (size_t) batch * 80);
+	for (i = 0; i < batch; i++)
+		rows.labels[i * 80 + i % 80] = 1;
+	train_defaults(&options, method);
+	options.bits = bits;
+	options.batch_size = batch;
+	options.image_hidden = options.text_hidden = hidden;
+	printf("%s, %s texts\n", name, sparse ? "sparse" : "dense");
+	start = last = now();
+	longest = 0;
+	trainer = trainer_create(&options, &source, &surroundings);
+	report("  initialisation", start);
+	start = last;
+	trainer_fit(trainer);
+	report("  fit", start);
+	start = last;
+	trainer_epoch(trainer, 0, &loss);
+	report("  an epoch of one step", start);
+	network = *trainer_text_network(trainer);
+	scratch = allocate(NULL, (size_t) batch * hidden * sizeof(float));
+	outputs = allocate(NULL, (size_t) batch * bits * sizeof(float));
+	start = last = now();
+	longest = 0;
+	network_prepare(&surroundings, &network);
+	network_encode(&surroundings, &network, &rows.text, scratch, outputs, allocate(NULL, (size_t) batch * bits / 8));
+	report("  encoding a batch", start);
+}
+
+int
+main(int argc, char **argv)
+{
+	char		message[200];
+
+	if (!blas_load(message, sizeof(message)))
+	{
+		printf("%s\n", message);
+		return 1;
+	}
+	blas_set_threads(argc > 1 ? atoi(argv[1]) : 1);
+	if (argc > 5)
+	{
+		columns = atoi(argv[2]);
+		hidden = atoi(argv[3]);
+		bits = atoi(argv[4]);
+		batch = atoi(argv[5]);
+	}
+	measure(TRAIN_JDSH, "jdsh", false);
+	measure(TRAIN_JDSH, "jdsh", true);
+	measure(TRAIN_DMSH_LN, "dmsh_ln", true);
+	return 0;
+}
