@@ -74,7 +74,7 @@ extern void xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, X
 /* index_flush.c, index_merge.c */
 extern bool xmhash_flush(Relation index, bool wait, uint64 *rows);
 extern void xmhash_flush_all(Relation index, uint64 *rows);
-extern void xmhash_merge_small(Relation index);
+extern void xmhash_merge_small(Relation index, bool wait);
 extern void xmhash_merge_all(Relation index);
 
 /* index_handler.c, index_stats.c */

@@ -321,7 +321,7 @@ COMMENT ON ACCESS METHOD xmhash IS 'exact nearest neighbours and radius search i
 CREATE FUNCTION xmhash_index_stats(index regclass,
   OUT format_version integer, OUT bits integer, OUT rows bigint, OUT null_rows bigint,
   OUT pending_rows bigint, OUT segments integer, OUT centres bigint, OUT data_pages bigint,
-  OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
+  OUT band_pages bigint, OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
   OUT pending_pages bigint, OUT free_pages bigint, OUT bytes bigint)
   LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION xmhash_index_stats(regclass) IS 'what an xmhash index consists of';
@@ -396,6 +396,9 @@ COMMENT ON FUNCTION xmhash_last_scan() IS
 -- insert under row security alone, which is what pg_dump and pg_restore need
 -- for a role that bypasses row security; nobody is granted UPDATE or DELETE,
 -- so a trained model stays as it is.
+--
+-- What belongs to a model goes with it by a trigger, not by foreign keys: a
+-- parallel pg_restore fills an extension's tables in any order.
 
 CREATE TABLE xmhash_model (
     id uuid PRIMARY KEY,
@@ -420,7 +423,7 @@ CREATE TABLE xmhash_model (
 COMMENT ON TABLE xmhash_model IS 'models of xmhash; see the view xmhash_models';
 
 CREATE TABLE xmhash_model_part (
-    model uuid NOT NULL REFERENCES xmhash_model ON DELETE CASCADE,
+    model uuid NOT NULL,
     part integer NOT NULL,
     data bytea NOT NULL,
     PRIMARY KEY (model, part)
@@ -429,7 +432,7 @@ ALTER TABLE xmhash_model_part ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE xmhash_model_part IS 'weights of the models of xmhash, little-endian float32, in parts of at most 16 MB';
 
 CREATE TABLE xmhash_training_log (
-    model uuid NOT NULL REFERENCES xmhash_model ON DELETE CASCADE,
+    model uuid NOT NULL,
     epoch integer NOT NULL,
     loss double precision NOT NULL,
     loss_terms jsonb NOT NULL,
@@ -441,7 +444,7 @@ CREATE TABLE xmhash_training_log (
 COMMENT ON TABLE xmhash_training_log IS 'one row an epoch of the trainings of xmhash; see the view xmhash_training';
 
 CREATE TABLE xmhash_checkpoint (
-    model uuid PRIMARY KEY REFERENCES xmhash_model ON DELETE CASCADE,
+    model uuid PRIMARY KEY,
     epoch integer NOT NULL,
     threads integer NOT NULL,
     blas text NOT NULL,
@@ -452,7 +455,7 @@ CREATE TABLE xmhash_checkpoint (
 COMMENT ON TABLE xmhash_checkpoint IS 'last checkpoint of each unfinished training of xmhash';
 
 CREATE TABLE xmhash_checkpoint_part (
-    model uuid NOT NULL REFERENCES xmhash_checkpoint ON DELETE CASCADE,
+    model uuid NOT NULL,
     part integer NOT NULL,
     data bytea NOT NULL,
     PRIMARY KEY (model, part)
@@ -500,6 +503,17 @@ CREATE TRIGGER xmhash_model_changed
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON xmhash_model
     FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_changed();
 
+CREATE FUNCTION xmhash_model_removed() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION xmhash_model_removed() IS 'internal: removes what belongs to removed models';
+
+CREATE TRIGGER xmhash_model_removed
+    AFTER DELETE ON xmhash_model
+    FOR EACH ROW EXECUTE FUNCTION xmhash_model_removed();
+CREATE TRIGGER xmhash_models_removed
+    AFTER TRUNCATE ON xmhash_model
+    FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_removed();
+
 -- A view runs with its owner's rights, to which row security does not apply,
 -- so the views repeat the condition for whoever asks.  (security_invoker would
 -- need PostgreSQL 15.)  A training holds a lock on its model's name: the row
@@ -544,7 +558,9 @@ COMMENT ON VIEW xmhash_models IS 'the models that the current user may use';
 CREATE VIEW xmhash_training WITH (security_barrier) AS
 SELECT m.name AS model,
        t.epoch,
-       (m.options ->> 'epochs')::integer AS epochs,
+       -- Anybody may insert a model of his own: no content may make this view fail.
+       CASE WHEN m.options ->> 'epochs' ~ '^[0-9]{1,9}$'
+            THEN (m.options ->> 'epochs')::integer END AS epochs,
        t.loss,
        t.loss_terms,
        t.learning_rate,

@@ -35,6 +35,7 @@
  */
 #include "eval.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -232,12 +233,15 @@ evaluator_create(const Surroundings *surroundings, const EvalDatabase *database,
 
 /*
  * Gain of a row that shares that many classes, scaled by 2^−most_shared: NDCG
- * is a ratio, and 2^1024 would overflow.  A power of two rounds nothing.
+ * is a ratio, and 2^1024 would overflow.  A power of two rounds nothing.  Nor
+ * does it become 0 beside far greater ones: a gain also says "relevant".
  */
 static double
 scaled_gain(const Evaluator *evaluator, int shared)
 {
-	return ldexp(1.0, shared - evaluator->most_shared) - ldexp(1.0, -evaluator->most_shared);
+	double		gain = ldexp(1.0, shared - evaluator->most_shared) - ldexp(1.0, -evaluator->most_shared);
+
+	return fmax(gain, DBL_MIN);
 }
 
 /* Forget the last query's gains, at the cost of what it touched. */

@@ -16,22 +16,24 @@
 
 /* Rounds after which more were measured to save no page. */
 #define CENTRE_ROUNDS 10
-#define CENTRE_SAMPLE_PER_CENTRE 128
+#define CENTRE_SAMPLE_PER_CENTRE 256
 #define CENTRE_SAMPLE_BYTES ((size_t) 16 << 20)
 
 /*
- * 6·√pages balances the two costs of a query, comparing it with the centres
- * and reading the pages that they cannot exclude.  A handful of pages is read
- * sooner than it is thought about.
+ * More centres give smaller cells, but more pages on which one cell ends and
+ * the next begins, and those have loose bounds.  Between 3·√pages, best for
+ * codes learned by the trainers at a million rows, and 6·√pages, best for
+ * clustered ones at ten million, no choice reads a fifth more pages than the
+ * best one (test/bench/bench_index_pages.c).  A handful of pages is read sooner
+ * than it is thought about.
  */
 int
 centres_wanted(double pages)
 {
-	double		wanted = 6 * sqrt(pages);
+	double		wanted = 4 * sqrt(pages);
 
 	if (pages < 8)
 		return 0;
-	/* Pages that many centres share have loose bounds. */
 	if (wanted > pages / 2)
 		wanted = pages / 2;
 	return wanted > CENTRES_MOST ? CENTRES_MOST : (int) wanted;

@@ -262,8 +262,8 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 }
 
 /*
- * The list is over its limit: fold it in, if nobody else is at it.  Must not
- * leave anything in the caller's memory, which may be that of a whole COPY.
+ * The list is over its limit: fold it in, if nobody else is at it; or it cannot
+ * grow: then wait for them.  Must not leave anything in the caller's memory, which may be that of a whole COPY.
  */
 static void
 fold_in(Relation index, bool wait)
@@ -272,7 +272,13 @@ fold_in(Relation index, bool wait)
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	if (xmhash_flush(index, wait, NULL))
-		xmhash_merge_small(index);
+		xmhash_merge_small(index, false);
+	else
+	{
+		/* With too many segments to add one, a merge makes room. */
+		xmhash_merge_small(index, wait);
+		xmhash_flush(index, wait, NULL);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -324,7 +330,11 @@ insert_entry(Relation index, const Entry *entry)
 
 bool
 xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
-			  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info)
+			  IndexUniqueCheck check_unique,
+#if PG_VERSION_NUM >= 140000
+			  bool index_unchanged,
+#endif
+			  IndexInfo *info)
 {
 	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
 	Entry		entry = {0, NULL, tid};

@@ -172,11 +172,15 @@ feed_sorter(Relation index, const XmhashView *view, const XmhashSegment *segment
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_NULLS_CAPACITY);
 
-	for (uint32 n = 0; n < segment->data_pages + segment->null_pages; n++)
+	for (uint32 n = 0; n < XmhashFirstDirectory(segment); n++)
 	{
 		bool		data = n < segment->data_pages;
 		int			count;
 
+		if (n == segment->data_pages)
+			n = XmhashFirstNull(segment);	/* band runs have the same rows again */
+		if (n == XmhashFirstDirectory(segment))
+			break;
 		copy_page(index, view, segment, data ? XMHASH_PAGE_DATA : XMHASH_PAGE_NULLS, n, NULL, copy->data);
 		count = XmhashPageOpaque(copy->data)->count;
 		for (int i = 0; i < count; i++)
@@ -211,6 +215,7 @@ merge(Relation index, const XmhashView *view, const Candidate *candidate, int ch
 	}
 	sample = take_sample(index, view, candidate, chosen, rows, xmhash_sample_rows(view->bits, rows), &sampled);
 	sorter = xmhash_sorter_begin(view->bits, sample, sampled, rows, (Size) maintenance_work_mem * 1024);
+	xmhash_sorter_set_bands(sorter, view->bands);
 	for (int i = 0; i < chosen; i++)
 		feed_sorter(index, view, candidate[i].segment, sorter);
 	xmhash_writer_finish(xmhash_sorter_write(sorter, index, XMHASH_WRITER_MERGE), &segment, &extent);
@@ -221,14 +226,16 @@ merge(Relation index, const XmhashView *view, const Candidate *candidate, int ch
 	xmhash_commit(index, &change);
 }
 
-/* An inserter's merge, after a flush: only if nobody merges or vacuums. */
+/* An inserter's merge: unless it must wait, only if nobody merges or vacuums. */
 void
-xmhash_merge_small(Relation index)
+xmhash_merge_small(Relation index, bool wait)
 {
 	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
 	uint64		limit = (uint64) SMALL_MERGE_LISTS * xmhash_pending_limit_pages(index);
 
-	if (!ConditionalLockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock))
+	if (wait)
+		LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	else if (!ConditionalLockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock))
 		return;
 	for (;;)
 	{
@@ -240,6 +247,9 @@ xmhash_merge_small(Relation index)
 			break;
 		candidate = list_candidates(view);
 		chosen = choose_small(candidate, view->segments, limit);
+		/* Where no further segment would fit, the smallest ones, whatever they are. */
+		if (chosen == 0 && view->segments == XMHASH_MOST_SEGMENTS)
+			chosen = SMALL_MERGE_SEGMENTS;
 		if (chosen == 0)
 			break;
 		merge(index, view, candidate, chosen);

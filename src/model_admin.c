@@ -4,10 +4,12 @@
 #include "model.h"
 
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 
 /*
  * The model, with its name locked for the transaction.  It is looked up before
@@ -41,6 +43,43 @@ xmhash_drop_model(PG_FUNCTION_ARGS)
 				  false, 1, &type, &id, NULL);
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+/*
+ * Trigger after a row of xmhash_model is deleted, or all by TRUNCATE: remove
+ * what belongs to it.  Anybody may make such a trigger on a table of his own,
+ * so it goes by the table that it is on.
+ */
+XMHASH_FUNCTION(xmhash_model_removed);
+
+Datum
+xmhash_model_removed(PG_FUNCTION_ARGS)
+{
+	static const char *const dependents[] = {"xmhash_model_part", "xmhash_training_log",
+	"xmhash_checkpoint", "xmhash_checkpoint_part"};
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	ModelTables tables;
+	Oid			type = UUIDOID;
+	Datum		id = (Datum) 0;
+	bool		one;
+	bool		isnull;
+	int			i;
+
+	model_tables(fcinfo->flinfo->fn_oid, &tables);
+	if (!CALLED_AS_TRIGGER(fcinfo) || RelationGetRelid(trigger->tg_relation) != tables.relation)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"xmhash_model_removed\" was not called as a trigger of the table xmhash_model")));
+	SPI_connect();
+	one = TRIGGER_FIRED_FOR_ROW(trigger->tg_event);
+	if (one)
+		id = SPI_getbinval(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation), 1, &isnull);
+	for (i = 0; i < (int) lengthof(dependents); i++)
+		model_execute(&tables, psprintf("DELETE FROM %%1$s.%s%s", dependents[i],
+										one ? " WHERE model OPERATOR(pg_catalog.=) $1" : ""),
+					  false, one ? 1 : 0, &type, &id, NULL);
+	SPI_finish();
+	return PointerGetDatum(NULL);
 }
 
 XMHASH_FUNCTION(xmhash_rename_model);

@@ -236,7 +236,7 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-static void refuse(const char *format,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+static void refuse(const char *format,...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* Every reason not to import a file is one error, with the reason as detail. */
 static void

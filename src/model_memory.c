@@ -9,6 +9,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/pmsignal.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -53,10 +54,18 @@ model_copy_floats(float *to, const float *from, size_t count)
 	}
 }
 
+/*
+ * Nothing in a long computation would notice that the postmaster is gone, and
+ * a server cannot be started again before its last process has ended.
+ */
 static void
 interrupt(void)
 {
 	CHECK_FOR_INTERRUPTS();
+	if (IsUnderPostmaster && !PostmasterIsAlive())
+		ereport(FATAL,
+				(errcode(ERRCODE_ADMIN_SHUTDOWN),
+				 errmsg("terminating connection due to unexpected postmaster exit")));
 }
 
 void

@@ -33,7 +33,12 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#define ROWS_AT_A_TIME 256
+/* Rows of one product: enough of them that reading the weights is cheap, in bounded memory. */
+#define MOST_ROWS 1024
+#define CHUNK_BYTES (64 * 1024 * 1024)
+
+/* Below this share of non-zeros a chunk goes through the first layer as sparse rows. */
+#define SPARSE_BELOW 0.25
 
 /* Arguments of xmhash_encode_table(), in order. */
 enum
@@ -66,8 +71,10 @@ typedef struct TableEncoder
 	char	   *select;
 	char	   *update;
 
-	/* A chunk [ROWS_AT_A_TIME]: rows without features are left out of dense. */
+	/* A chunk [chunk_rows]: rows without features are left out of dense. */
+	int			chunk_rows;
 	float	   *dense[2];
+	size_t		nonzeros[2];
 	float	   *scratch;
 	float	   *outputs;
 	uint8_t    *packed;
@@ -254,6 +261,7 @@ read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, f
 	memcpy(to, ARR_DATA_PTR(array), length * sizeof(float));
 	for (i = 0; i < length; i++)
 	{
+		encoder->nonzeros[side] += to[i] != 0;
 		if (!isfinite(to[i]))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -265,16 +273,60 @@ read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, f
 	pfree(row);
 }
 
+/* The chunk's rows of one side, as they are or without their zeros. */
+static void
+make_features(const TableEncoder *encoder, int side, int rows, Features *features)
+{
+	int			columns = encoder->network[side].inputs;
+	const float *dense = encoder->dense[side];
+	size_t		count = encoder->nonzeros[side];
+	int32_t    *row_start;
+	int32_t    *column;
+	float	   *value;
+	size_t		at = 0;
+	int			i;
+	int			j;
+
+	memset(features, 0, sizeof(Features));
+	features->rows = rows;
+	features->columns = columns;
+	if (count >= SPARSE_BELOW * rows * columns)
+	{
+		features->dense = dense;
+		return;
+	}
+	row_start = palloc((rows + 1) * sizeof(int32_t));
+	column = palloc((count + 1) * sizeof(int32_t));
+	value = palloc((count + 1) * sizeof(float));
+	for (i = 0; i < rows; i++)
+	{
+		row_start[i] = (int32_t) at;
+		for (j = 0; j < columns; j++)
+		{
+			if (dense[(size_t) i * columns + j] != 0)
+			{
+				column[at] = j;
+				value[at++] = dense[(size_t) i * columns + j];
+			}
+		}
+	}
+	row_start[rows] = (int32_t) at;
+	features->row_start = row_start;
+	features->column = column;
+	features->value = value;
+}
+
 /* Encode the rows that a fetch has brought. */
 static void
 encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
 {
 	int			filled[2] = {0, 0};
-	int			target[2][ROWS_AT_A_TIME];
+	int			target[2][MOST_ROWS];
 	int			bytes = (encoder->bits + 7) / 8;
 	int			side;
 	int			i;
 
+	encoder->nonzeros[0] = encoder->nonzeros[1] = 0;
 	for (i = 0; i < count; i++)
 	{
 		HeapTuple	tuple = rows->vals[i];
@@ -301,13 +353,11 @@ encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
 	}
 	for (side = 0; side < 2; side++)
 	{
-		Features	features = {0};
+		Features	features;
 
 		if (filled[side] == 0)
 			continue;
-		features.rows = filled[side];
-		features.columns = encoder->network[side].inputs;
-		features.dense = encoder->dense[side];
+		make_features(encoder, side, filled[side], &features);
 		network_encode(&encoder->surroundings, &encoder->network[side], &features,
 					   encoder->scratch, encoder->outputs, encoder->packed);
 		for (i = 0; i < filled[side]; i++)
@@ -336,7 +386,7 @@ read_range(TableEncoder *encoder, Datum bounds[2])
 		SPITupleTable *rows;
 		uint64		count;
 
-		SPI_cursor_fetch(portal, true, ROWS_AT_A_TIME);
+		SPI_cursor_fetch(portal, true, encoder->chunk_rows);
 		rows = SPI_tuptable;
 		count = SPI_processed;
 		if (count > 0)
@@ -496,6 +546,7 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	MemoryContext context = CurrentMemoryContext;
 	ModelTables tables;
 	ModelRow	row;
+	int			widest;
 	int			side;
 
 	model_surroundings(&encoder->surroundings, context);
@@ -504,13 +555,16 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	model_load(&tables, &row, &encoder->surroundings, encoder->network);
 	model_start_blas();
 	encoder->bits = row.bits;
+	widest = Max(Max(row.dimensions[0], row.dimensions[1]), Max(row.hidden[0], row.hidden[1]));
+	widest = Max(widest, row.bits);
+	encoder->chunk_rows = Min(MOST_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
 	for (side = 0; side < 2; side++)
-		encoder->dense[side] = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME *
+		encoder->dense[side] = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
 															  row.dimensions[side] * sizeof(float));
-	encoder->scratch = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME *
+	encoder->scratch = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
 													  (Max(row.hidden[0], row.hidden[1]) + 1) * sizeof(float));
-	encoder->outputs = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME * row.bits * sizeof(float));
-	encoder->packed = encoder->surroundings.allocate(context, (size_t) ROWS_AT_A_TIME * ((row.bits + 7) / 8));
+	encoder->outputs = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
+	encoder->packed = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
 
 	encoder->room = 4096;
 	encoder->table = palloc(encoder->room * sizeof(Datum));

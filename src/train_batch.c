@@ -34,6 +34,11 @@ train_data_split(TrainData *data, const TrainSettings *settings)
 	int32_t    *order = MemoryContextAllocHuge(data->context, Max(count, 1) * sizeof(int32_t));
 	int			held_out = (int) (settings->validation_fraction * count);
 
+	if (held_out == 0 && settings->validation_fraction > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a validation_fraction of %g of %d pairs is no pair",
+						settings->validation_fraction, count)));
 	if (held_out > 0)
 		random_permutation(random_key(settings->core.seed, 0, 0, RANDOM_VALIDATION), order, count);
 	else
@@ -321,6 +326,12 @@ train_data_fetch(TrainData *data, const int32_t *numbers, int count,
 	for (i = 0; i < count; i++)
 	{
 		const TrainRow *row = &entries[numbers[i]];
+
+		/* Rows come in random order, so the processor cannot guess the next ones. */
+		if (i + 8 < count)
+			__builtin_prefetch(&entries[numbers[i + 8]]);
+		if (i + 2 < count && !entries[numbers[i + 2]].spilled)
+			__builtin_prefetch(entries[numbers[i + 2]].where.memory);
 
 		train_record_parse(train_rows_read(data->rows, row, data->record), data->dimensions, &record);
 		for (side = 0; side < 2; side++)

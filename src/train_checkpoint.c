@@ -41,6 +41,8 @@ train_checkpoint_drop(Training *training)
 	Oid			type = UUIDOID;
 	Datum		id = UUIDPGetDatum(&training->row.id);
 
+	model_execute(&training->tables, "DELETE FROM %1$s.xmhash_checkpoint_part "
+				  "WHERE model OPERATOR(pg_catalog.=) $1", false, 1, &type, &id, NULL);
 	model_execute(&training->tables, "DELETE FROM %1$s.xmhash_checkpoint "
 				  "WHERE model OPERATOR(pg_catalog.=) $1", false, 1, &type, &id, NULL);
 }

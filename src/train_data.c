@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -137,11 +138,32 @@ feature_expression(const TrainSource *source, Modality modality, FeatureColumn *
 	return psprintf("t.%s::pg_catalog.float4[]", quote_identifier(column->name));
 }
 
+/*
+ * Has every row a ctid that leads back to it?  Views have none, and what a
+ * foreign table gives for it is up to its server.
+ */
+static bool
+rows_have_location(Oid relation)
+{
+	char		kind = get_rel_relkind(relation);
+	List	   *tables;
+	ListCell   *cell;
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW)
+		return false;
+	tables = find_all_inheritors(relation, NoLock, NULL);
+	foreach(cell, tables)
+	{
+		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_FOREIGN_TABLE)
+			return false;
+	}
+	return true;
+}
+
 static char *
 build_query(Reader *reader)
 {
 	const TrainSource *source = reader->data->source;
-	char		kind = get_rel_relkind(source->relation);
 	const char *label = NameStr(source->label_column);
 	StringInfoData query;
 
@@ -151,8 +173,7 @@ build_query(Reader *reader)
 					 feature_expression(source, MODALITY_TEXT, &reader->column[MODALITY_TEXT]),
 					 label[0] != '\0' ? "t." : "NULL",
 					 label[0] != '\0' ? quote_identifier(label) : "::pg_catalog.text");
-	reader->has_location = kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
-		kind == RELKIND_MATVIEW;
+	reader->has_location = rows_have_location(source->relation);
 	if (reader->has_location)
 		appendStringInfoString(&query, ", t.tableoid, t.ctid");
 	appendStringInfo(&query, " FROM %s AS t", source->relation_name);

@@ -240,8 +240,36 @@ run_tests() { # KIND...
 
 # -------------------------------------------------------------------- demo
 
-# The server of the demonstration stays up for exploring, until demo-stop.
+# The server of the demonstration stays up for exploring, until demo-stop; the
+# page it wrote stays where it is.
 demo_file=$top/build/demo
+demo_page=$top/build/demo.html
+
+# The pictures for the page: Debian's package, as installed, else unpacked for
+# the moment, which needs no root; else none.
+find_drawings() {
+  drawings=/usr/share/openclipart/svg
+  [ ! -d $drawings ] || return 0
+  drawings=
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 0
+  say "fetching the drawings (Debian's openclipart-svg, 25 MB) for the page"
+  if mkdir "$work/drawings" && cd "$work/drawings" && {
+      apt-cache show openclipart-svg || [ "$(id -u)" -ne 0 ] || timeout 120 apt-get update -qq
+      timeout 120 apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=20 download openclipart-svg
+      dpkg-deb -x openclipart-svg_*.deb .
+    } >"$work/drawings.log" 2>&1; then
+    drawings=$work/drawings/usr/share/openclipart/svg
+    chmod -R a+rX "$work/drawings"
+  else
+    say "they can't be fetched; the page shows titles instead"
+  fi
+  cd "$work"
+}
+
+demo_psql() {
+  as_server_user env PGHOST="$work/demo" PGUSER=postgres PGOPTIONS="--client-min-messages=warning" \
+    "$bindir/psql" -X -q -v ON_ERROR_STOP=1 "$@"
+}
 
 demo_stop() {
   local folder
@@ -265,19 +293,28 @@ run_demo() {
   start_server demo
   cp "$here"/demo/* "$here/data/openclipart.csv" "$work/demo/"
   hand_over "$work/demo"
-  (cd "$work/demo" && as_server_user env PGHOST="$work/demo" PGUSER=postgres PGOPTIONS="--client-min-messages=warning" \
-    "$bindir/psql" -X -q -d postgres -v ON_ERROR_STOP=1 -f demo.sql)
+  cd "$work/demo"
+  # Of the trainings' progress every tenth epoch is enough to see.
+  demo_psql -d postgres <demo.sql 2>&1 | sed -u -E '/^INFO:  epoch [0-9]*[1-9] of /d'
+  find_drawings
+  cd "$work/demo"
   mkdir -p "$top/build"
+  demo_psql -d demo -v drawings="$drawings" <page.sql >"$demo_page"
+  rm -rf "$work/drawings"
   echo "$work" >"$demo_file"
   keep=yes
   say ""
+  say "All of this with the drawings found:   $demo_page"
   say "The server goes on running.  Explore:  $bindir/psql -h $work/demo -U postgres demo"
-  say "Stop it and remove everything:         make demo-stop"
+  say "Stop it and remove its files:          make demo-stop"
 }
 
 case $target in
   all | test) run_tests unit regress tap ;;
   unit | regress | tap) run_tests "$target" ;;
+  fuzz) # each of the two for that many seconds, with a seed of its own
+    export FUZZ_SECONDS=${FUZZ_SECONDS:-300} PROVE_TESTS=${PROVE_TESTS:-test/t/110_index_fuzz.pl test/t/114_index_crowd.pl}
+    run_tests tap ;;
   demo) run_demo ;;
   demo-stop) demo_stop ;;
   *) die "unknown target $target" ;;

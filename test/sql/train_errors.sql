@@ -90,6 +90,7 @@ CALL xmhash_train('m', 'bad', 'image', 'words', 8);
 CREATE VIEW few AS SELECT * FROM pairs WHERE id <= 31;
 CALL xmhash_train('m', 'few', 'image', 'words', 8);
 CALL xmhash_train('m', 'few', 'image', 'words', 8, 'jdsh', 'label', '{"validation_fraction": 0.5, "batch_size": 20}');
+CALL xmhash_train('m', 'pairs', 'image', 'words', 8, 'jdsh', 'label', '{"validation_fraction": 0.001}');
 CREATE VIEW nothing AS SELECT * FROM pairs WHERE false;
 CALL xmhash_train('m', 'nothing', 'image', 'words', 8);
 CREATE VIEW zeros AS SELECT array_fill(0::real, ARRAY[6]) AS image, words FROM pairs;
@@ -130,6 +131,14 @@ ROLLBACK;
 RESET ROLE;
 
 SELECT name, status, epochs_done > 0 AS some_epochs FROM xmhash_models ORDER BY name;
+-- A disk that is full, as far as this session is concerned
+SET xmhash.train_work_mem = '64kB';
+SET temp_file_limit = '100kB';
+CREATE VIEW many AS SELECT image, words FROM pairs, generate_series(1, 100);
+CALL xmhash_train('m', 'many', 'image', 'words', 8);
+RESET temp_file_limit;
+RESET xmhash.train_work_mem;
+
 SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock' AND pid = pg_backend_pid();
 SELECT xmhash_drop_model(name) FROM xmhash_models;
 SET client_min_messages = warning;

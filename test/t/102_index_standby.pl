@@ -25,7 +25,7 @@ $primary->start;
 create_schema($primary);
 $primary->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id serial, code bitcode(64));
-CREATE INDEX t_code ON t USING xmhash (code);
+CREATE INDEX t_code ON t USING xmhash (code) WITH (bands = 2);
 INSERT INTO t (code) SELECT random_code(64, 30) FROM generate_series(1, 5000);
 SQL
 $primary->backup('base');
@@ -85,6 +85,26 @@ verify($standby, 't', 't_code', 64, 30, 'standby');
 my $stats = 'SELECT segments, rows, null_rows, pending_rows, free_pages FROM xmhash_index_stats(\'t_code\')';
 is($standby->safe_psql('postgres', $stats), $primary->safe_psql('postgres', $stats), 'both have the same index');
 unlike(slurp_file($standby->logfile), qr/inconsistent page|FATAL.*(invalid|WAL)|PANIC/, 'replay gave the same pages');
+
+# A cursor that stays open while the primary uses every page again that it
+# began with: the rows of its snapshot, or 40001 and not one row too few.
+my $reader = $standby->background_psql('postgres', on_error_stop => 0);
+$reader->query_safe("SET enable_sort = off; SET enable_seqscan = off");
+$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $rows = $reader->query_safe('SELECT count(*) FROM t');
+$reader->query_safe("DECLARE c CURSOR FOR SELECT id FROM t ORDER BY code <~> (~ B'0'::bit(64))::bitcode");
+$reader->query_safe('FETCH 10 FROM c');
+for (1 .. 4)
+{
+	$primary->safe_psql('postgres', 'INSERT INTO t (code) SELECT random_code(64, 30) FROM generate_series(1, 8000)');
+	$primary->safe_psql('postgres', 'SELECT pg_current_xact_id()');
+	$primary->safe_psql('postgres', "SELECT xmhash_index_merge('t_code')");
+	$primary->safe_psql('postgres', 'SELECT pg_current_xact_id()');
+}
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+my ($fetched) = $reader->query('MOVE FORWARD ALL FROM c');
+like($reader->{stderr}, qr/were recycled during a scan/, 'a scan whose pages were used again says so');
+$reader->quit;
 
 my ($status, $out, $err) = $standby->psql('postgres', "SELECT xmhash_index_merge('t_code')");
 like($err, qr/recovery is in progress/, 'a standby refuses to merge');

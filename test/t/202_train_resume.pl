@@ -48,7 +48,20 @@ sub start_training
 my %interrupt = (
 	cancel => sub { query(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'training'}); },
 	terminate => sub { query(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'training'}); },
-	kill => sub { $node->kill9; });
+	kill => \&kill_server);
+
+# The server's last process ends by itself, once it notices.
+sub kill_server
+{
+	my $pid = query(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'training'});
+	$node->kill9;
+	for (1 .. 100)
+	{
+		last unless kill(0, $pid);
+		usleep(50_000);
+	}
+	ok(!kill(0, $pid), 'a training whose server is gone ends');
+}
 
 # Wait until that many epochs are done; the training may be over by then.
 sub wait_for_epoch

@@ -473,13 +473,19 @@ test_many_shared(void)
 	problem.classes = 1100;
 	problem.queries = 1;
 	problem.rows = 2;
-	problem_allocate(&problem, 3300);
+	problem_allocate(&problem, 3301);
 	problem_label(&problem, 0, classes, 1100);
 	problem_label(&problem, 1, classes, 1099);
 	problem_label(&problem, 2, classes, 1100);
 	problem_set_bit(&problem, 2, 1);
 	problem_scores(&problem, problem_evaluator(&problem), 0, &scores);
 	check("1,100 shared classes", scores.ndcg, (.5 + 1 / log2(3)) / (1 + .5 / log2(3)));
+
+	/* A gain too small for a double beside the greatest is still a hit. */
+	problem_label(&problem, 1, classes, 1);
+	problem_scores(&problem, problem_evaluator(&problem), 0, &scores);
+	check("1 shared class beside 1,100", scores.average_precision, 1);
+	check("1 shared class beside 1,100, storage order", scores.average_precision_storage, 1);
 	free_all();
 	printf("metrics: 1,100 shared classes\n");
 }

@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""Retrieval quality through SQL: load, train, encode and evaluate in a server.
+
+    anchors_sql.py DATA_DIRECTORY [method] [set]
+
+Makes a schema xmhash_anchors in the database that psql connects to (PGHOST,
+PGDATABASE …; the extension must be there), trains with three seeds, and prints
+storage-order mAP (image→text / text→image) and how far the means are from the
+reference values.  The schema and the models are dropped again.
+"""
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from anchors import ANCHORS, load
+
+SEEDS = (1, 2, 3)
+
+
+def psql(script, copied=b''):
+    command = ['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-f', '-']
+    done = subprocess.run(command, input=script.encode() + copied, capture_output=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr.decode()[:2000])
+    return done.stdout.decode().split()
+
+
+def array(values):
+    return '{' + ','.join('%.9g' % value for value in values) + '}'
+
+
+def copy(part, table):
+    """Load (images, texts, labels) into a table, in this order."""
+    rows = io.StringIO()
+    for number, (image, text, labels) in enumerate(zip(*part)):
+        rows.write(f'{number}\t{array(image)}\t{array(text)}\t{array(labels)}\n')
+    psql(f'CREATE TABLE xmhash_anchors.{table} (id integer, image real[], words real[], labels smallint[]);\n'
+         f'COPY xmhash_anchors.{table} FROM STDIN;\n', (rows.getvalue() + '\\.\n').encode())
+
+
+def run(method, epochs, seed, tables):
+    options = f'{{"epochs": {epochs}, "seed": {seed}}}'
+    script = f"""SET client_min_messages = error;
+CALL xmhash_train('xmhash anchor', 'xmhash_anchors.train', 'image', 'words', 64, '{method}', 'labels', '{options}');
+SELECT seconds FROM xmhash_models WHERE name = 'xmhash anchor';\n"""
+    for table in sorted({'query', *tables.values()}):
+        script += f"""CREATE TABLE xmhash_anchors.c_{table} AS
+SELECT labels, xmhash_encode_image('xmhash anchor', image) AS image, xmhash_encode_text('xmhash anchor', words) AS words
+FROM (SELECT * FROM xmhash_anchors.{table} ORDER BY id) AS t;\n"""
+    for table in tables.values():
+        for side, other in (('image', 'words'), ('words', 'image')):
+            script += (f"SELECT map_storage_order FROM xmhash_evaluate('xmhash_anchors.c_query', '{side}', "
+                       f"'xmhash_anchors.c_{table}', '{other}', 'labels');\n")
+    script += ''.join(f'DROP TABLE xmhash_anchors.c_{table};\n' for table in sorted({'query', *tables.values()}))
+    script += "SELECT 'done' FROM xmhash_drop_model('xmhash anchor');\n"
+    values = [float(value) for value in psql(script)[:-1]]
+    return values[0], np.array(values[1:]).reshape(-1, 2)
+
+
+def main():
+    directory, words = sys.argv[1], sys.argv[2:]
+    worst = 0
+    for (name, method), (epochs, anchors) in ANCHORS.items():
+        if any(word not in (name, method) for word in words):
+            continue
+        psql('DROP SCHEMA IF EXISTS xmhash_anchors CASCADE; CREATE SCHEMA xmhash_anchors;')
+        train, query, database = load(directory, name)
+        if name == 'openclipart':   # load() drops the zero texts of all parts
+            assert all(part[1].any(axis=1).all() for part in (train, query))
+        for part, table in ((train, 'train'), (query, 'query'), (database, 'unseen')):
+            copy(part, table)
+        tables = {protocol: protocol for protocol in anchors}
+        runs = [run(method, epochs, seed, tables) for seed in SEEDS]
+        for number, (protocol, anchor) in enumerate(anchors.items()):
+            values = np.array([scores[number] for _, scores in runs])
+            mean, spread = values.mean(axis=0), (values.max(axis=0) - values.min(axis=0)) / 2
+            distance = np.abs(mean - anchor).max()
+            worst = max(worst, distance)
+            print(f'{name:12} {method:8} {protocol:7} '
+                  f'{mean[0]:.3f} ±{spread[0]:.3f} / {mean[1]:.3f} ±{spread[1]:.3f}   '
+                  f'reference {anchor[0]:.3f} / {anchor[1]:.3f}   off by {distance:.3f}   '
+                  f'{np.mean([seconds for seconds, _ in runs]):.1f} s', flush=True)
+    psql('DROP SCHEMA IF EXISTS xmhash_anchors CASCADE')
+    print(f'largest distance from the reference: {worst:.3f}')
+    return int(worst > .01)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,291 @@
+/*
+ * bench_index_pages.c: how many pages an exact search reads, by the number of
+ * centres, without a server: codes in centre order on pages as the index has
+ * them, then the very search of the index.
+ *
+ *   bench_index_pages CODES QUERIES BITS [PER_SQRT…]
+ *
+ * The files hold packed codes, BITS / 8 bytes each.  PER_SQRT are the numbers
+ * of centres to try, in units of √pages (default 1.5 3 6 12 24).
+ */
+#include "index_core.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PAGE_ROOM 8144
+#define NEIGHBOURS 10
+
+typedef struct Row
+{
+	uint32_t	key;			/* centre, distance */
+	uint32_t	row;
+} Row;
+
+typedef struct Table
+{
+	int			words;
+	int			page_codes;
+	uint32_t	pages;
+	size_t		rows;
+	uint64_t   *column;
+	RowPointer *pointer;
+	Directory	directory;
+} Table;
+
+static void *
+allocate(void *arena, size_t bytes)
+{
+	return calloc(1, bytes + 1);
+}
+
+static void *
+reallocate(void *arena, void *old, size_t bytes)
+{
+	return realloc(old, bytes + 1);
+}
+
+static double
+seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+static uint64_t *
+read_codes(const char *name, int bits, size_t *count)
+{
+	int			bytes = bits / 8;
+	int			words = HAMMING_WORDS(bits);
+	FILE	   *file = fopen(name, "rb");
+	uint64_t   *codes;
+
+	if (file == NULL || fseek(file, 0, SEEK_END) != 0)
+	{
+		perror(name);
+		exit(1);
+	}
+	*count = (size_t) ftell(file) / bytes;
+	rewind(file);
+	codes = calloc(*count + 1, words * sizeof(uint64_t));
+	for (size_t i = 0; i < *count; i++)
+		if (fread(codes + i * words, bytes, 1, file) != 1)
+			exit(1);
+	fclose(file);
+	return codes;
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	const Row  *x = a;
+	const Row  *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* Spans as the index's writer makes them. */
+static void
+make_directory(Table *table, const Row *row, int centres, const uint64_t *centre)
+{
+	Directory  *directory = &table->directory;
+	uint32_t   *first = calloc(centres + 2, sizeof(uint32_t));
+	int16_t    *least = calloc(table->pages + 1, sizeof(int16_t));
+	int16_t    *greatest = calloc(table->pages + 1, sizeof(int16_t));
+	Span	   *extra = calloc(table->pages + centres + 1, sizeof(Span));
+
+	directory->words = table->words;
+	directory->pages = table->pages;
+	directory->centres = centres;
+	directory->centre = centre;
+	directory->extras = 0;
+	for (size_t i = 0; i < table->rows; i++)
+	{
+		uint32_t	page = (uint32_t) (i / table->page_codes);
+		uint32_t	owner = row[i].key >> 16;
+		int16_t		distance = (int16_t) (row[i].key & 0xFFFF);
+
+		if (i % table->page_codes == 0)
+		{
+			first[owner + 1]++;
+			least[page] = greatest[page] = distance;
+		}
+		else if (owner != row[i - 1].key >> 16)
+		{
+			Span	   *span = &extra[directory->extras++];
+
+			span->page = page;
+			span->centre = owner;
+			span->least = span->greatest = distance;
+		}
+		else if (directory->extras > 0 && extra[directory->extras - 1].page == page)
+			extra[directory->extras - 1].greatest = distance;
+		else
+			greatest[page] = distance;
+	}
+	for (int c = 0; c < centres; c++)
+		first[c + 1] += first[c];
+	directory->first = first;
+	directory->least = least;
+	directory->greatest = greatest;
+	directory->extra = extra;
+}
+
+static void
+make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wanted)
+{
+	Surroundings surroundings = {allocate, NULL, NULL};
+	int			samples = centres_sample_size(wanted, bits);
+	int			words = HAMMING_WORDS(bits);
+	uint64_t   *sample = calloc(samples, words * sizeof(uint64_t));
+	uint64_t   *centre = calloc(wanted, words * sizeof(uint64_t));
+	Row		   *row = calloc(rows, sizeof(Row));
+	uint64_t	random = 5;
+	int			centres;
+	double		start = seconds();
+
+	for (int i = 0; i < samples; i++)
+		memcpy(sample + (size_t) i * words, codes + (core_random(&random) % rows) * words,
+			   words * sizeof(uint64_t));
+	centres = centres_find(&surroundings, bits, sample, samples, wanted, 1, centre);
+	printf("%7d %8.2f", centres, seconds() - start);
+	start = seconds();
+	for (size_t i = 0; i < rows; i++)
+	{
+		uint16_t	distance;
+
+		row[i].row = (uint32_t) i;
+		row[i].key = hamming_kernels->nearest(codes + i * words, centre, words, centres, &distance) << 16;
+		row[i].key |= distance;
+	}
+	printf(" %8.2f", seconds() - start);
+	qsort(row, rows, sizeof(Row), compare_rows);
+
+	table->words = words;
+	table->rows = rows;
+	table->page_codes = PAGE_ROOM / (words * 8 + 6);
+	table->pages = (uint32_t) ((rows + table->page_codes - 1) / table->page_codes);
+	table->column = malloc(rows * words * sizeof(uint64_t));
+	table->pointer = calloc(rows, sizeof(RowPointer));
+	for (size_t i = 0; i < rows; i++)
+		memcpy(table->column + i * words, codes + (size_t) row[i].row * words, words * sizeof(uint64_t));
+	make_directory(table, row, centres, centre);
+	free(row);
+	free(sample);
+}
+
+static bool
+read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
+		  PageView *view)
+{
+	Table	   *table = context;
+	size_t		first = (size_t) page * table->page_codes;
+
+	view->count = table->rows - first < (size_t) table->page_codes ?
+		(int) (table->rows - first) : table->page_codes;
+	view->codes = table->column + first * table->words;
+	view->row_base = (const char *) (table->pointer + first);
+	view->row_stride = sizeof(RowPointer);
+	return true;
+}
+
+static bool
+no_pending(void *context, uint32_t ordinal, PageView *view)
+{
+	view->count = -1;
+	return true;
+}
+
+static void
+release_page(void *context)
+{
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	uint64_t	x = *(const uint64_t *) a;
+	uint64_t	y = *(const uint64_t *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void
+run_queries(Table *table, int bits, const uint64_t *queries, size_t count)
+{
+	PageReader	reader = {table, read_page, no_pending, release_page};
+	SearchMemory memory = {reallocate, NULL};
+	Search	   *search = search_create(bits, table->page_codes, &reader, &memory);
+	int16_t    *bound = malloc((table->pages + 1) * sizeof(int16_t));
+	uint16_t   *distances = malloc((table->directory.centres + 1) * sizeof(uint16_t));
+	uint64_t   *pages = malloc(count * sizeof(uint64_t));
+	double		sum = 0;
+	double		radius = 0;
+	double		start = seconds();
+
+	for (size_t i = 0; i < count; i++)
+	{
+		Ball		ball = {queries + i * table->words, bits};
+		Candidate	answer;
+
+		directory_bounds(&table->directory, ball.query, distances, bound);
+		search_begin(search, true, &ball, NULL, 0, bound, table->pages, 4 << 20);
+		for (int k = 0; k < NEIGHBOURS; k++)
+			if (search_next(search, &answer) != SEARCH_FOUND)
+				break;
+		pages[i] = search_counters(search)->pages;
+		sum += pages[i];
+		radius += answer.distance;
+	}
+	start = seconds() - start;
+	qsort(pages, count, sizeof(uint64_t), compare_numbers);
+	printf(" %8.1f %6llu %6llu %9.1f %8.1f\n", sum / count, (unsigned long long) pages[count / 2],
+		   (unsigned long long) pages[count * 99 / 100], start / count * 1e6, radius / count);
+	free(bound);
+	free(distances);
+	free(pages);
+}
+
+int
+main(int argc, char **argv)
+{
+	static char *usual[] = {"1.5", "3", "6", "12", "24"};
+	char	  **factors = argc > 4 ? argv + 4 : usual;
+	int			factor_count = argc > 4 ? argc - 4 : 5;
+	int			bits;
+	size_t		rows;
+	size_t		queries;
+	uint64_t   *codes;
+	uint64_t   *query;
+
+	if (argc < 4)
+	{
+		fprintf(stderr, "usage: %s CODES QUERIES BITS [PER_SQRT...]\n", argv[0]);
+		return 2;
+	}
+	hamming_init();
+	bits = atoi(argv[3]);
+	codes = read_codes(argv[1], bits, &rows);
+	query = read_codes(argv[2], bits, &queries);
+	printf("%zu codes of %d bits on %zu pages, %zu queries for %d\n", rows, bits,
+		   rows / (PAGE_ROOM / (HAMMING_WORDS(bits) * 8 + 6)) + 1, queries, NEIGHBOURS);
+	printf("centres   find s assign s    pages median    p99  us/query distance\n");
+	for (int f = 0; f < factor_count; f++)
+	{
+		double		pages = (double) rows / (PAGE_ROOM / (HAMMING_WORDS(bits) * 8 + 6));
+		Table		table = {0};
+
+		make_table(&table, bits, codes, rows, (int) (atof(factors[f]) * sqrt(pages)) + 1);
+		run_queries(&table, bits, query, queries);
+		free(table.column);
+		free(table.pointer);
+	}
+	return 0;
+}
