@@ -17,6 +17,8 @@ import numpy as np
 
 import core as harness
 
+# Else PyTorch's threads spin while they wait, and on a busy machine take a hundred times as long.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 try:
     import torch
     import torch.nn.functional as F
