@@ -3,6 +3,7 @@
 #   make && sudo make install    build and install into the PostgreSQL of pg_config
 #   make demo                    everything from nothing: build, train, index, search
 #   make test                    everything from nothing: all tests, on a private server
+#   make fuzz SECONDS=600        random tests of the index, for as long as wanted
 #   make installcheck            regression tests against a running server
 
 EXTENSION = xmhash
@@ -27,10 +28,10 @@ EXTRA_CLEAN = build results output_iso tmp_check tmp_check_iso log regression.di
 
 PG_CONFIG ?= pg_config
 # The scripts behind these targets install what is missing first, pg_config included.
-TARGETS = test unit regress tap demo demo-stop
+TARGETS = test unit regress tap fuzz demo demo-stop
 ifneq ($(filter $(TARGETS),$(MAKECMDGOALS)),)
 $(TARGETS):
-	@test/run.sh $@
+	@$(if $(SECONDS),FUZZ_SECONDS=$(SECONDS)) test/run.sh $@
 .PHONY: $(TARGETS)
 else
 PGXS := $(shell $(PG_CONFIG) --pgxs)

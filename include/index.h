@@ -46,10 +46,10 @@ typedef enum XmhashPageKind
 	XMHASH_PAGE_META = 1,
 	XMHASH_PAGE_CATALOGUE,		/* owner: catalogue version */
 	XMHASH_PAGE_PENDING,		/* owner: number in the endless pending list */
-	XMHASH_PAGE_DATA,			/* owner of these three: segment id */
+	XMHASH_PAGE_DATA,			/* owner of these and band pages: segment id */
 	XMHASH_PAGE_NULLS,
 	XMHASH_PAGE_DIRECTORY,
-	XMHASH_PAGE_BAND			/* reserved for band runs */
+	XMHASH_PAGE_BAND
 } XmhashPageKind;
 
 #define XMHASH_PENDING_SEALED	0x01	/* flags: nothing may be added any more */
@@ -121,8 +121,8 @@ typedef struct XmhashFreeExtent
 } XmhashFreeExtent;
 
 /*
- * A segment's pages are numbered 0, 1, …: data pages, null pages, directory
- * pages; page n is the n-th block of its extents.  Immutable but for rows that
+ * A segment's pages are numbered 0, 1, …: data pages, the pages of each band
+ * run, null pages, directory pages; page n is the n-th block of its extents.  Immutable but for rows that
  * VACUUM removes (pages then hold fewer entries, possibly none).
  */
 typedef struct XmhashSegment
@@ -139,17 +139,21 @@ typedef struct XmhashSegment
 	uint32		spans;
 	uint32		first_extent;	/* in the catalogue's array */
 	uint32		extents;
-	uint32		bands;			/* reserved: 0 */
-	uint32		band_pages;		/* reserved: 0 */
+	uint32		bands;			/* band runs, 0: none */
+	uint32		band_pages;		/* of each of them */
 	uint32		unused;
 } XmhashSegment;
 
-#define XmhashSegmentPages(s) ((s)->data_pages + (s)->null_pages + (s)->directory_pages)
+/* Number of the first null page, of the first directory page, of all pages. */
+#define XmhashFirstNull(s)		((s)->data_pages + (s)->bands * (s)->band_pages)
+#define XmhashFirstDirectory(s) (XmhashFirstNull(s) + (s)->null_pages)
+#define XmhashSegmentPages(s)	(XmhashFirstDirectory(s) + (s)->directory_pages)
 #define XMHASH_MOST_SEGMENTS	256
 
 /*
  * The directory of a segment, a stream of bytes over its directory pages:
- * uint64 centre[centres × words], then XmhashSpan span[spans].  A span is what
+ * uint64 centre[centres × words], XmhashSpan span[spans], and for band runs
+ * uint16 band_first[bands × band_pages], the least band value on each page.  A span is what
  * one data page holds of one centre; a page has one or more, in order.  No code
  * of the span is nearer to q than max(d(q,c) - greatest, least - d(q,c), 0); a
  * page's bound is the least of its spans'.
@@ -169,7 +173,16 @@ typedef struct XmhashDirectory
 	uint32		spans;
 	uint64	   *centre;			/* [centres × words] */
 	XmhashSpan *span;			/* [spans] */
+	uint32		band_firsts;	/* bands × band_pages */
+	uint16	   *band_first;		/* [bands × band_pages], ascending in a band */
 } XmhashDirectory;
+
+#define XmhashDirectoryBytes(s, words) \
+	((Size) (s)->centres * (words) * sizeof(uint64) + (Size) (s)->spans * sizeof(XmhashSpan) + \
+	 (Size) (s)->bands * (s)->band_pages * sizeof(uint16))
+
+/* Most band runs of an index. */
+#define XMHASH_MOST_BANDS 32
 
 /*
  * ---------------------------------------------------------------------------
@@ -209,7 +222,7 @@ typedef struct XmhashMeta
 	uint32		version;
 	uint64		nonce;			/* drawn at every build */
 	uint32		bits;			/* 0: no code seen yet */
-	uint32		bands;			/* reserved: 0 */
+	uint32		bands;			/* band runs that segments get, WITH (bands = …) */
 	uint64		next_segment;
 	BlockNumber end;			/* first block never handed out */
 	uint32		catalogue_set;	/* 0 or 1: in use */
@@ -251,6 +264,7 @@ typedef struct XmhashView
 	uint64		nonce;
 	int			bits;			/* 0: there is no code in the index */
 	int			words;
+	int			bands;
 	BlockNumber end;
 
 	uint64		version;		/* of the catalogue; segments valid for it */
@@ -320,10 +334,13 @@ typedef struct XmhashWriter XmhashWriter;
 
 /* Rows and nulls are upper bounds: they size the reservation. */
 extern XmhashWriter *xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits,
-										 const uint64 *centre, uint32 centres,
+										 const uint64 *centre, uint32 centres, int bands,
 										 uint64 rows, uint64 nulls);
 extern void xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance,
 							  const uint64 *code, ItemPointer tid);
+/* After all of those, all of them again for band 0, 1, …, in the order of values. */
+extern void xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value,
+									  const uint64 *code, ItemPointer tid);
 extern void xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid);
 
 /* Rows written so far, for progress reports. */
@@ -355,6 +372,9 @@ extern uint32 xmhash_sample_rows(int bits, double rows);
  */
 extern XmhashSorter *xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows,
 										 double rows, Size memory);
+
+/* Band runs, before anything is added; a segment without centres gets none. */
+extern void xmhash_sorter_set_bands(XmhashSorter *sorter, int bands);
 extern void xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerData *tids,
 							  int count);
 extern void xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid);
@@ -413,6 +433,9 @@ extern void xmhash_wrong_length(Relation index, int bits, int expected) pg_attri
 /* Code length that the index column's type modifier fixes, 0: none. */
 extern int	xmhash_declared_bits(Relation index);
 
+/* WITH (bands = …) of the index. */
+extern int	xmhash_bands_option(Relation index);
+
 /*
  * ---------------------------------------------------------------------------
  * Storage half, between its files
@@ -433,7 +456,7 @@ xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
 	if (likely(header->pd_special == BLCKSZ - sizeof(XmhashOpaque)))
 	{
 		XmhashOpaque *opaque = XmhashPageOpaque(page);
-		int			words = kind == XMHASH_PAGE_DATA ? view->words : 0;
+		int			words = kind == XMHASH_PAGE_DATA || kind == XMHASH_PAGE_BAND ? view->words : 0;
 
 		if (kind == XMHASH_PAGE_PENDING)
 			words = HAMMING_WORDS(opaque->number);

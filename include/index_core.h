@@ -90,6 +90,30 @@ extern void directory_exclude(const Directory *directory, const uint64_t *query,
 extern void directory_exclude_unequal(const Directory *directory, const uint64_t *code,
 									  int16_t *bound);
 
+/* ---------- Bands (index_band.c) ---------- */
+
+/* The first bits, at most 16, of one of `bands` parts of a code, and how many. */
+extern int	band_width(int bits, int bands, int band);
+extern int	band_value(const uint64_t *code, int bits, int bands, int band);
+
+/* How far a band's values may be apart within that radius; negative: not probed. */
+extern int	band_allowance(int radius, int bands, int band);
+
+/* How many values a search within a radius looks up, at most `most`. */
+extern uint32_t band_probes(int bits, int bands, int radius, uint32_t most);
+
+/*
+ * Set to 0 the bounds of the band runs' pages that those values are on, of
+ * bound[bands × pages]; returns how many.  first[bands × pages] is the least
+ * value on each page.
+ */
+extern uint32_t band_mark(const uint16_t *first, uint32_t pages, const uint64_t *query,
+						  int bits, int bands, int radius, int16_t *bound);
+
+/* Is `band` the first one whose values lead from the query to the code? */
+extern bool band_owns(const uint64_t *query, const uint64_t *code, int bits, int bands,
+					  int radius, int band);
+
 /* ---------- Visits (index_visit.c) ---------- */
 
 /* Pages in the order of (bound, page), those of one bound at a time. */

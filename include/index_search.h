@@ -53,8 +53,12 @@ typedef struct LayoutSegment
 {
 	uint64		id;
 	uint32		base;			/* its first page in the layout's numbers */
-	uint32		pages;			/* data pages */
+	uint32		pages;			/* data pages; those of its band runs follow */
+	uint32		first_null;		/* number of the first in the segment */
 	uint32		null_pages;
+	uint32		bands;
+	uint32		band_pages;		/* of each band */
+	const uint16 *band_first;	/* [bands × band_pages] */
 	const Directory *directory;
 } LayoutSegment;
 
@@ -72,7 +76,8 @@ typedef struct Layout
 	int			words;
 	int			segments;
 	LayoutSegment *segment;
-	uint32		pages;			/* data pages of all segments */
+	uint32		pages;			/* data and band pages of all segments */
+	uint32		data_pages;
 	int			most_centres;	/* of any segment */
 	double		rows;
 	double		nulls;

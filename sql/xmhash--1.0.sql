@@ -321,7 +321,7 @@ COMMENT ON ACCESS METHOD xmhash IS 'exact nearest neighbours and radius search i
 CREATE FUNCTION xmhash_index_stats(index regclass,
   OUT format_version integer, OUT bits integer, OUT rows bigint, OUT null_rows bigint,
   OUT pending_rows bigint, OUT segments integer, OUT centres bigint, OUT data_pages bigint,
-  OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
+  OUT band_pages bigint, OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
   OUT pending_pages bigint, OUT free_pages bigint, OUT bytes bigint)
   LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION xmhash_index_stats(regclass) IS 'what an xmhash index consists of';

@@ -387,6 +387,7 @@ xmhash_build_worker(dsm_segment *segment, shm_toc *toc)
 	state.sorter = xmhash_sorter_begin_shared(shared->bits, shm_toc_lookup(toc, KEY_CENTRES, false),
 											  shared->centres, shared->memory,
 											  &shared->files, ParallelWorkerNumber);
+	xmhash_sorter_set_bands(state.sorter, xmhash_bands_option(state.index));
 	info = BuildIndexInfo(state.index);
 	info->ii_Concurrent = shared->concurrent;
 	heap_rows = table_index_build_scan(heap, state.index, info, true, false, build_row, &state,
@@ -427,6 +428,7 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 	state.bits = sample.bits;
 	state.sorter = xmhash_sorter_begin(sample.bits, sample.code, sample.count, expected,
 									   (Size) maintenance_work_mem * 1024);
+	xmhash_sorter_set_bands(state.sorter, xmhash_bands_option(index));
 	if (sample.code)
 		pfree(sample.code);
 

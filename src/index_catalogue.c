@@ -44,7 +44,9 @@ check_segment(Relation index, BlockNumber block, const XmhashView *view, const X
 			xmhash_damaged(index, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
 						   segment->id, view->end);
 	}
-	if (pages != (uint64) segment->data_pages + segment->null_pages + segment->directory_pages)
+	if (segment->bands > XMHASH_MOST_BANDS ||
+		pages != (uint64) segment->data_pages + (uint64) segment->bands * segment->band_pages +
+		segment->null_pages + segment->directory_pages)
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
 					   segment->id, XmhashSegmentPages(segment), pages);
 	if ((segment->data_pages > 0 && view->words == 0) ||
@@ -52,9 +54,9 @@ check_segment(Relation index, BlockNumber block, const XmhashView *view, const X
 		segment->nulls > (uint64) segment->null_pages * XMHASH_NULLS_CAPACITY ||
 		segment->removed > segment->rows + segment->nulls ||
 		segment->removed_nulls > Min(segment->removed, segment->nulls) ||
-		segment->centres > segment->spans ||
-		(uint64) segment->centres * view->words * sizeof(uint64) + (uint64) segment->spans * sizeof(XmhashSpan) >
-		(uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
+		segment->centres > segment->spans || (segment->bands > 0 && segment->centres == 0) ||
+		(segment->bands > 0 && segment->rows > (uint64) segment->band_pages * XMHASH_DATA_CAPACITY(view->words)) ||
+		XmhashDirectoryBytes(segment, view->words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.", segment->id);
 }
 
@@ -72,6 +74,7 @@ decode_catalogue(Relation index, BlockNumber block, XmhashView *view, const char
 					   bytes, head.segments, head.extents, head.free_extents);
 	if (view->segment != NULL)
 		pfree(view->segment);
+	view->segment = NULL;
 	/* One allocation for the three arrays; their elements need 8 bytes each. */
 	view->segment = MemoryContextAlloc(view->context, bytes + 1);
 	if (bytes > 0)
@@ -134,6 +137,7 @@ xmhash_catalogue_read(Relation index, const XmhashMeta *meta, XmhashView *view)
 	}
 	view->bits = meta->bits;
 	view->words = HAMMING_WORDS(meta->bits);
+	view->bands = meta->bands;
 	view->end = meta->end;
 	decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], view, data, bytes);
 	view->nonce = meta->nonce;

@@ -20,6 +20,7 @@
 #include "code.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "index_core.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -40,6 +41,7 @@ typedef struct Check
 	uint32		span;			/* first one not before the page at hand */
 	uint64		rows;			/* found in the segment at hand */
 	uint64		nulls;
+	uint64		digest;			/* of its rows, in any order */
 	Tuplesortstate *entries;	/* row keys of the index, or NULL */
 } Check;
 
@@ -210,6 +212,15 @@ check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint3
 				   "A code on data page %u is not as near to a centre as the directory says.", number);
 }
 
+/* A number for a row and its code; sums of them are equal if the rows are. */
+static uint64
+row_digest(ItemPointer tid, const uint64 *code, int words)
+{
+	return hash_bytes_extended((const unsigned char *) code, words * sizeof(uint64),
+							   ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) |
+							   ItemPointerGetOffsetNumberNoCheck(tid));
+}
+
 static void
 add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
 {
@@ -243,8 +254,61 @@ check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 		if (check->directory != NULL)
 			check_spans(check, number, code, first, end);
 		add_entry(check, &XmhashPageTid(page, i), code, words);
+		check->digest += row_digest(&XmhashPageTid(page, i), code, words);
 	}
 	check->rows += XmhashPageOpaque(page)->count;
+}
+
+/*
+ * A page of a band's run: its values lie between its first and the next page's.
+ * Rows and digest go to the run's own sums.
+ */
+static void
+check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 i,
+				uint64 *rows, uint64 *digest)
+{
+	int			words = check->view->words;
+	const uint16 *first = check->directory->band_first + band * segment->band_pages;
+	uint32		number = segment->data_pages + band * segment->band_pages + i;
+	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+								 XMHASH_PAGE_BAND, segment->id, number);
+	int			count = XmhashPageOpaque(page)->count;
+
+	for (int n = 0; n < count; n++)
+	{
+		const uint64 *code = XmhashPageCodes(page) + (Size) n * words;
+		int			value = band_value(code, check->view->bits, segment->bands, band);
+
+		if (value < first[i] || (i + 1 < segment->band_pages && value > first[i + 1]))
+			xmhash_damaged(check->index, check->block,
+						   "A code's value in band %u is %d, the directory says %u to %d.", band, value,
+						   first[i], i + 1 < segment->band_pages ? first[i + 1] : PG_UINT16_MAX);
+		check_tid(check, &XmhashPageTid(page, n));
+		*digest += row_digest(&XmhashPageTid(page, n), code, words);
+	}
+	*rows += count;
+}
+
+/*
+ * Each run has the rows of the data pages.  Only a VACUUM that was cancelled
+ * may have left more in it, of dead rows; then its digest says nothing.
+ */
+static void
+check_bands(Check *check, const XmhashSegment *segment)
+{
+	for (uint32 band = 0; band < segment->bands; band++)
+	{
+		uint64		rows = 0;
+		uint64		digest = 0;
+
+		for (uint32 i = 0; i < segment->band_pages; i++)
+			check_band_page(check, segment, band, i, &rows, &digest);
+		if (rows < check->rows || (rows == check->rows && digest != check->digest))
+			xmhash_damaged(check->index,
+						   xmhash_segment_block(check->view, segment,
+												segment->data_pages + band * segment->band_pages),
+						   "The run of band %u that begins here has other rows than the data pages.", band);
+	}
 }
 
 static void
@@ -267,15 +331,16 @@ check_segment_pages(Check *check, const XmhashSegment *segment)
 {
 	uint64		live = segment->rows + segment->nulls - segment->removed;
 
-	check->rows = check->nulls = 0;
+	check->rows = check->nulls = check->digest = 0;
 	check->span = 0;
 	check->directory = NULL;
 	if (segment->centres > 0)
 		check->directory = xmhash_directory_read(check->index, check->view, segment);
 	for (uint32 n = 0; n < segment->data_pages; n++)
 		check_data_page(check, segment, n);
+	check_bands(check, segment);
 	for (uint32 n = 0; n < segment->null_pages; n++)
-		check_null_page(check, segment, segment->data_pages + n);
+		check_null_page(check, segment, XmhashFirstNull(segment) + n);
 	if (check->rows + check->nulls > live)
 		xmhash_damaged(check->index, xmhash_segment_block(check->view, segment, 0),
 					   "Segment " UINT64_FORMAT " has " UINT64_FORMAT " rows, the catalogue says " UINT64_FORMAT ".",

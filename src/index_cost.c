@@ -47,7 +47,7 @@ index_shape(IndexOptInfo *info, IndexShape *shape)
 		XmhashView	view;
 		Layout	   *layout = layout_acquire(index, &view);
 
-		shape->pages = layout->pages;
+		shape->pages = layout->data_pages;
 		shape->pending_pages = view.pending_pages;
 		for (int s = 0; s < layout->segments; s++)
 			shape->centres += layout->segment[s].directory->centres;

@@ -27,6 +27,7 @@ typedef struct CachedSegment
 	int			references;
 	uint64		id;
 	Directory	directory;
+	uint16	   *band_first;		/* [bands × band_pages] */
 } CachedSegment;
 
 typedef struct CacheEntry
@@ -122,7 +123,7 @@ decode_segment(Relation index, const XmhashView *view, const XmhashSegment *segm
 		spans = xmhash_directory_read(index, view, segment);
 		if (spans)
 			check_spans(index, spans, segment,
-						xmhash_segment_block(view, segment, segment->data_pages + segment->null_pages),
+						xmhash_segment_block(view, segment, XmhashFirstDirectory(segment)),
 						view->bits);
 	}
 	if (spans || segment->centres == 0)
@@ -142,6 +143,8 @@ decode_segment(Relation index, const XmhashView *view, const XmhashSegment *segm
 
 			cached->directory.centre = memcpy(MemoryContextAllocHuge(context, size), spans->centre, size);
 			split_spans(cached, spans);
+			size = spans->band_firsts * sizeof(uint16);
+			cached->band_first = memcpy(MemoryContextAllocHuge(context, size + 1), spans->band_first, size);
 		}
 		MemoryContextSetParent(context, cache_context);
 	}
@@ -198,12 +201,12 @@ place_pages(Layout *layout, const XmhashView *view)
 
 			for (uint32 i = 0; i < extent->count; i++, number++)
 			{
-				if (number < segment->data_pages)
+				if (number < XmhashFirstNull(segment))
 				{
 					layout->block[page] = extent->start + i;
 					layout->segment_of[page++] = s;
 				}
-				else if (number < segment->data_pages + segment->null_pages)
+				else if (number < XmhashFirstDirectory(segment))
 				{
 					layout->null_block[null_page] = extent->start + i;
 					layout->null_segment[null_page++] = s;
@@ -239,8 +242,12 @@ layout_make(Relation index, const XmhashView *view, Layout *old)
 		layout->segment[s].id = segment->id;
 		layout->segment[s].base = layout->pages;
 		layout->segment[s].pages = segment->data_pages;
+		layout->segment[s].first_null = XmhashFirstNull(segment);
 		layout->segment[s].null_pages = segment->null_pages;
-		layout->pages += segment->data_pages;
+		layout->segment[s].bands = segment->bands;
+		layout->segment[s].band_pages = segment->band_pages;
+		layout->pages += XmhashFirstNull(segment);
+		layout->data_pages += segment->data_pages;
 		layout->null_pages += segment->null_pages;
 		layout->most_centres = Max(layout->most_centres, (int) segment->centres);
 		layout->rows += segment->rows;
@@ -261,6 +268,7 @@ layout_make(Relation index, const XmhashView *view, Layout *old)
 			cached->references++;
 			layout->cached[s] = cached;
 			layout->segment[s].directory = &cached->directory;
+			layout->segment[s].band_first = cached->band_first;
 		}
 	}
 	PG_CATCH();

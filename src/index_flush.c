@@ -107,7 +107,7 @@ flush_view(Relation index, const XmhashView *view, uint64 *rows)
 
 	seal(index, view);
 	pass_over_list(index, view, COUNT, NULL, &codes, &nulls);
-	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, view->bits, NULL, 0, codes, nulls);
+	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, view->bits, NULL, 0, 0, codes, nulls);
 	if (codes > 0)
 		pass_over_list(index, view, ROWS, writer, NULL, NULL);
 	if (nulls > 0)

@@ -172,11 +172,15 @@ feed_sorter(Relation index, const XmhashView *view, const XmhashSegment *segment
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_NULLS_CAPACITY);
 
-	for (uint32 n = 0; n < segment->data_pages + segment->null_pages; n++)
+	for (uint32 n = 0; n < XmhashFirstDirectory(segment); n++)
 	{
 		bool		data = n < segment->data_pages;
 		int			count;
 
+		if (n == segment->data_pages)
+			n = XmhashFirstNull(segment);	/* band runs have the same rows again */
+		if (n == XmhashFirstDirectory(segment))
+			break;
 		copy_page(index, view, segment, data ? XMHASH_PAGE_DATA : XMHASH_PAGE_NULLS, n, NULL, copy->data);
 		count = XmhashPageOpaque(copy->data)->count;
 		for (int i = 0; i < count; i++)
@@ -211,6 +215,7 @@ merge(Relation index, const XmhashView *view, const Candidate *candidate, int ch
 	}
 	sample = take_sample(index, view, candidate, chosen, rows, xmhash_sample_rows(view->bits, rows), &sampled);
 	sorter = xmhash_sorter_begin(view->bits, sample, sampled, rows, (Size) maintenance_work_mem * 1024);
+	xmhash_sorter_set_bands(sorter, view->bands);
 	for (int i = 0; i < chosen; i++)
 		feed_sorter(index, view, candidate[i].segment, sorter);
 	xmhash_writer_finish(xmhash_sorter_write(sorter, index, XMHASH_WRITER_MERGE), &segment, &extent);

@@ -38,6 +38,7 @@ slot_size(XmhashPageKind kind)
 		case XMHASH_PAGE_PENDING:
 			return sizeof(XmhashPendingSlot);
 		case XMHASH_PAGE_DATA:
+		case XMHASH_PAGE_BAND:
 		case XMHASH_PAGE_NULLS:
 			return sizeof(ItemPointerData);
 		default:

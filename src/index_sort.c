@@ -47,10 +47,10 @@
 /* A row to be sorted; its code follows. */
 typedef struct SortRow
 {
-	uint32		centre;
+	uint32		centre;			/* in a band's run its value */
 	uint16		distance;
 	ItemPointerData tid;
-	uint32		unused;
+	uint32		run;			/* 0: base, 1 + band */
 } SortRow;
 
 StaticAssertDecl(sizeof(SortRow) == 16, "codes stay aligned behind a SortRow");
@@ -101,6 +101,7 @@ struct XmhashSorter
 	int			words;
 	Size		row_size;
 	Size		memory;
+	int			bands;			/* each row comes again for every band */
 	int			centres;
 	uint64	   *centre;			/* [centres × words] */
 
@@ -287,12 +288,14 @@ compare_codes(const uint64 *a, const uint64 *b, int words)
 	return 0;
 }
 
-/* Centre order. */
+/* Centre order; band runs after it, in the order of their values. */
 static int
 compare_rows(const SortRow *a, const SortRow *b, int words)
 {
 	int			result;
 
+	if (a->run != b->run)
+		return a->run < b->run ? -1 : 1;
 	if (a->centre != b->centre)
 		return a->centre < b->centre ? -1 : 1;
 	if (a->distance != b->distance)
@@ -316,18 +319,23 @@ compare_keys(const void *a, const void *b, void *context)
 	return compare_rows(row_at(sorter, x->position), row_at(sorter, y->position), sorter->words);
 }
 
-/*
- * A stable counting sort of order[] into target[] by the row's distance, or
- * by its centre.
- */
+typedef enum RowNumber
+{
+	BY_DISTANCE,
+	BY_CENTRE,
+	BY_RUN
+} RowNumber;
+
+/* A stable counting sort of order[] into target[] by a small number of the row. */
 static void
-counting_sort(const XmhashSorter *sorter, bool by_centre, int values,
+counting_sort(const XmhashSorter *sorter, RowNumber by, int values,
 			  const uint32 *order, uint32 *target)
 {
 	uint32	   *start = palloc0(((Size) values + 1) * sizeof(uint32));
 
 #define VALUE(position) \
-	(by_centre ? row_at(sorter, position)->centre : row_at(sorter, position)->distance)
+	(by == BY_CENTRE ? row_at(sorter, position)->centre : \
+	 by == BY_DISTANCE ? row_at(sorter, position)->distance : row_at(sorter, position)->run)
 	for (uint32 i = 0; i < sorter->count; i++)
 		start[VALUE(i) + 1]++;
 	for (int v = 0; v < values; v++)
@@ -375,14 +383,23 @@ sort_rows(XmhashSorter *sorter)
 
 	for (uint32 i = 0; i < sorter->count; i++)
 		other[i] = i;
-	counting_sort(sorter, false, sorter->bits + 1, other, order);
-	counting_sort(sorter, true, Max(sorter->centres, 1), order, other);
+	counting_sort(sorter, BY_DISTANCE, sorter->bits + 1, other, order);
+	counting_sort(sorter, BY_CENTRE, sorter->bands > 0 ? Max(sorter->centres, 65536) : Max(sorter->centres, 1),
+				  order, other);
+	if (sorter->bands > 0)
+	{
+		uint32	   *swap = order;
+
+		counting_sort(sorter, BY_RUN, sorter->bands + 1, other, order);
+		order = other;
+		other = swap;
+	}
 	for (uint32 i = 1; i <= sorter->count; i++)
 	{
 		const SortRow *head = row_at(sorter, other[first]);
 		const SortRow *row = i < sorter->count ? row_at(sorter, other[i]) : NULL;
 
-		if (row && row->centre == head->centre && row->distance == head->distance)
+		if (row && row->run == head->run && row->centre == head->centre && row->distance == head->distance)
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		if (i - first > 1)
@@ -464,24 +481,42 @@ make_room(XmhashSorter *sorter)
 }
 
 void
+xmhash_sorter_set_bands(XmhashSorter *sorter, int bands)
+{
+	Assert(sorter->total == 0);
+	sorter->bands = sorter->centres > 0 ? Min(bands, sorter->bits) : 0;
+}
+
+static void
+add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 distance, const uint64 *code,
+		const ItemPointerData *tid)
+{
+	SortRow    *row;
+
+	make_room(sorter);
+	row = row_at(sorter, sorter->count++);
+	row->centre = centre;
+	row->distance = distance;
+	row->tid = *tid;
+	row->run = run;
+	memcpy(SORT_ROW_CODE(row), code, sorter->words * sizeof(uint64));
+}
+
+void
 xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerData *tids, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
 		const uint64 *code = codes + (Size) i * sorter->words;
-		SortRow    *row;
 		uint16		distance = 0;
+		uint32		centre = sorter->centres == 0 ? 0 :
+		hamming_kernels->nearest(code, sorter->centre, sorter->words, sorter->centres, &distance);
 
-		make_room(sorter);
-		row = row_at(sorter, sorter->count++);
-		row->centre = sorter->centres == 0 ? 0 :
-			hamming_kernels->nearest(code, sorter->centre, sorter->words, sorter->centres, &distance);
-		row->distance = distance;
-		row->tid = tids[i];
-		row->unused = 0;
-		memcpy(SORT_ROW_CODE(row), code, sorter->words * sizeof(uint64));
+		add_row(sorter, 0, centre, distance, code, &tids[i]);
+		for (int band = 0; band < sorter->bands; band++)
+			add_row(sorter, 1 + band, band_value(code, sorter->bits, sorter->bands, band), 0, code, &tids[i]);
 	}
-	sorter->total += count;
+	sorter->total += (uint64) count * (1 + sorter->bands);
 }
 
 void
@@ -637,7 +672,10 @@ compare_readers(Datum a, Datum b, void *context)
 static void
 write_row(const XmhashSorter *sorter, XmhashWriter *writer, SortRow *row, uint64 number)
 {
-	xmhash_writer_add(writer, row->centre, row->distance, SORT_ROW_CODE(row), &row->tid);
+	if (row->run == 0)
+		xmhash_writer_add(writer, row->centre, row->distance, SORT_ROW_CODE(row), &row->tid);
+	else
+		xmhash_writer_add_to_band(writer, row->run - 1, row->centre, SORT_ROW_CODE(row), &row->tid);
 	if (sorter->reports && number % 4096 == 0)
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, number);
 }
@@ -721,8 +759,8 @@ xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role)
 	}
 	MemoryContextSwitchTo(old);
 
-	writer = xmhash_writer_begin(index, role, sorter->bits, sorter->centre, sorter->centres,
-								 sorter->total, sorter->nulls);
+	writer = xmhash_writer_begin(index, role, sorter->bits, sorter->centre, sorter->centres, sorter->bands,
+								 sorter->total / (1 + sorter->bands), sorter->nulls);
 	MemoryContextSwitchTo(sorter->context);
 	if (in_memory)
 		for (uint32 i = 0; i < sorter->count; i++)

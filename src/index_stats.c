@@ -87,6 +87,7 @@ enum StatsColumn
 	STATS_SEGMENTS,
 	STATS_CENTRES,
 	STATS_DATA_PAGES,
+	STATS_BAND_PAGES,
 	STATS_NULL_PAGES,
 	STATS_DIRECTORY_PAGES,
 	STATS_CATALOGUE_PAGES,
@@ -107,6 +108,7 @@ segment_stats(const XmhashView *view, int64 *value)
 		value[STATS_NULL_ROWS] += segment->nulls - segment->removed_nulls;
 		value[STATS_CENTRES] += segment->centres;
 		value[STATS_DATA_PAGES] += segment->data_pages;
+		value[STATS_BAND_PAGES] += (int64) segment->bands * segment->band_pages;
 		value[STATS_NULL_PAGES] += segment->null_pages;
 		value[STATS_DIRECTORY_PAGES] += segment->directory_pages;
 	}

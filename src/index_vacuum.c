@@ -52,14 +52,15 @@ compact_page(Page page, int words, const bool *dead)
 }
 
 /*
- * One data or null page.  Dead rows are looked for under a share lock: nobody
+ * One data, band or null page.  Dead rows are looked for under a share lock: nobody
  * else changes the page, as VACUUM and merges exclude each other.
  */
-static int
+static void
 sweep_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 {
-	XmhashPageKind kind = number < segment->data_pages ? XMHASH_PAGE_DATA : XMHASH_PAGE_NULLS;
-	int			words = kind == XMHASH_PAGE_DATA ? sweep->view->words : 0;
+	XmhashPageKind kind = number < segment->data_pages ? XMHASH_PAGE_DATA :
+	number < XmhashFirstNull(segment) ? XMHASH_PAGE_BAND : XMHASH_PAGE_NULLS;
+	int			words = kind == XMHASH_PAGE_NULLS ? 0 : sweep->view->words;
 	Buffer		buffer = ReadBufferExtended(sweep->index, MAIN_FORKNUM,
 											xmhash_segment_block(sweep->view, segment, number),
 											RBM_NORMAL, sweep->strategy);
@@ -90,11 +91,12 @@ sweep_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 		GenericXLogFinish(state);
 	}
 	UnlockReleaseBuffer(buffer);
+	if (kind == XMHASH_PAGE_BAND)
+		return;					/* counted where the row is the first time */
 	sweep->removed += deaths;
 	sweep->left += count - deaths;
 	if (kind == XMHASH_PAGE_NULLS)
 		sweep->left_nulls += count - deaths;
-	return deaths;
 }
 
 /* The count is committed after each segment: a cancelled VACUUM loses little. */
@@ -106,7 +108,7 @@ sweep_segment(Sweep *sweep, const XmhashSegment *segment)
 	XmhashChange change = {.role = XMHASH_WRITER_MERGE, .removals = 1, .removal = &removal};
 
 	sweep->left = sweep->left_nulls = 0;
-	for (uint32 n = 0; n < segment->data_pages + segment->null_pages; n++)
+	for (uint32 n = 0; n < XmhashFirstDirectory(segment); n++)
 	{
 		xmhash_delay_point();
 		sweep_page(sweep, segment, n);

@@ -62,6 +62,7 @@ xmhash_view_read(Relation index, XmhashView *view)
 
 		view->bits = meta->bits;
 		view->words = HAMMING_WORDS(meta->bits);
+		view->bands = meta->bands;
 		view->end = meta->end;
 		view->pending_first = meta->pending_first;
 		view->pending_pages = meta->pending_pages;
@@ -139,6 +140,9 @@ check_directory(Relation index, BlockNumber block, const XmhashView *view, const
 		page = span->page;
 		centre = span->centre;
 	}
+	for (uint32 i = 0; i < directory->band_firsts; i++)
+		if (i % segment->band_pages > 0 && directory->band_first[i] < directory->band_first[i - 1])
+			xmhash_damaged(index, block, "The values of band %u are out of order.", i / segment->band_pages);
 	if (page + 1 != segment->data_pages)
 		xmhash_damaged(index, block, "The directory covers %u of %u pages.", page + 1, segment->data_pages);
 }
@@ -166,8 +170,8 @@ XmhashDirectory *
 xmhash_directory_read(Relation index, const XmhashView *view, const XmhashSegment *segment)
 {
 	Size		centre_bytes = (Size) segment->centres * view->words * sizeof(uint64);
-	Size		bytes = centre_bytes + (Size) segment->spans * sizeof(XmhashSpan);
-	uint32		first = segment->data_pages + segment->null_pages;
+	Size		bytes = XmhashDirectoryBytes(segment, view->words);
+	uint32		first = XmhashFirstDirectory(segment);
 	XmhashDirectory *directory = palloc(sizeof(XmhashDirectory));
 	char	   *data = MemoryContextAllocHuge(CurrentMemoryContext, bytes + 1);
 
@@ -183,6 +187,8 @@ xmhash_directory_read(Relation index, const XmhashView *view, const XmhashSegmen
 	directory->spans = segment->spans;
 	directory->centre = (uint64 *) data;
 	directory->span = (XmhashSpan *) (data + centre_bytes);
+	directory->band_firsts = segment->bands * segment->band_pages;
+	directory->band_first = (uint16 *) (directory->span + segment->spans);
 	if (segment->centres > 0)
 		check_directory(index, xmhash_segment_block(view, segment, first), view, segment, directory);
 	return directory;

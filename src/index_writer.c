@@ -1,5 +1,6 @@
 /*
- * index_writer.c: write a segment: data pages, null pages, directory pages.
+ * index_writer.c: write a segment: data pages, band runs, null pages, directory
+ * pages.
  *
  * Rows come in centre order.  A page is closed when it is full, or at a change
  * of centre when it is nearly full: few spans a page keep its bound tight, and
@@ -32,30 +33,36 @@ struct XmhashWriter
 	BlockNumber exists;			/* blocks the file is known to have */
 
 	XmhashPageKind kind;		/* of the page being filled */
+	int			band;			/* of a band page */
 	int			count;			/* its entries; -1: no page begun */
 	int			filled;			/* complete pages not yet written */
 	PGAlignedBlock image[MAX_GENERIC_XLOG_PAGES];
 
 	XmhashSpan *span;
 	uint32		spans_room;
+	uint16	   *band_first;
+	uint32		band_firsts;
+	uint32		band_room;
 };
 
 /* The most pages that the rows can take, closing pages early included. */
 static uint32
-most_pages(int words, uint32 centres, uint64 rows, uint64 nulls)
+most_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
 	int			capacity = XMHASH_DATA_CAPACITY(words);
 	int			least = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
 	uint64		data = words == 0 ? 0 : (rows + least - 1) / least;
 	uint64		null = (nulls + XMHASH_NULLS_CAPACITY - 1) / XMHASH_NULLS_CAPACITY;
-	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan);
+	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
+	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan) +
+	band * sizeof(uint16);
 	uint64		directory = centres == 0 ? 0 : (bytes + XMHASH_BLOB_CAPACITY - 1) / XMHASH_BLOB_CAPACITY;
 
-	if (data + null + directory > MaxBlockNumber)
+	if (data + band + null + directory > MaxBlockNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a segment cannot have more than %u pages", MaxBlockNumber)));
-	return data + null + directory;
+	return data + band + null + directory;
 }
 
 static uint64
@@ -70,7 +77,7 @@ index_nonce(Relation index)
 
 XmhashWriter *
 xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint64 *centre,
-					uint32 centres, uint64 rows, uint64 nulls)
+					uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
 	XmhashWriter *writer = palloc0(sizeof(XmhashWriter));
 
@@ -79,6 +86,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 	writer->words = HAMMING_WORDS(bits);
 	writer->centre = centre;
 	writer->segment.centres = centres;
+	writer->segment.bands = bands;
 	writer->count = -1;
 	writer->kind = XMHASH_PAGE_DATA;
 	writer->nonce = index_nonce(index);
@@ -88,7 +96,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 	if (role == XMHASH_WRITER_BUILD)
 		writer->segment.id = 1;
 	else
-		writer->segment.id = xmhash_reserve(index, role, most_pages(writer->words, centres, rows, nulls),
+		writer->segment.id = xmhash_reserve(index, role, most_pages(writer->words, centres, bands, rows, nulls),
 											&writer->reservation);
 	return writer;
 }
@@ -182,7 +190,7 @@ begin_page(XmhashWriter *writer)
 	writer->count = 0;
 	if (writer->kind == XMHASH_PAGE_DATA)
 		writer->segment.data_pages++;
-	else
+	else if (writer->kind == XMHASH_PAGE_NULLS)
 		writer->segment.null_pages++;
 }
 
@@ -199,7 +207,7 @@ close_page(XmhashWriter *writer)
 	if (writer->count < 0)
 		return;
 	xmhash_page_set_count(current_page(writer),
-						  writer->kind == XMHASH_PAGE_DATA ? writer->words : 0, writer->count);
+						  writer->kind == XMHASH_PAGE_NULLS ? 0 : writer->words, writer->count);
 	xmhash_page_set_checksum(current_page(writer));
 	count_filled(writer);
 	writer->count = -1;
@@ -251,10 +259,40 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
 		extend_span(writer, centre, distance);
 }
 
+/*
+ * Pages of a band run are filled to the last row, so that all runs have as many
+ * pages.  Where equal values go over to the next page, it begins with the same.
+ */
+void
+xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint64 *code, ItemPointer tid)
+{
+	Page		page;
+
+	if (writer->kind == XMHASH_PAGE_DATA || writer->band != band ||
+		writer->count == XMHASH_DATA_CAPACITY(writer->words))
+		close_page(writer);
+	writer->kind = XMHASH_PAGE_BAND;
+	writer->band = band;
+	if (writer->count < 0)
+	{
+		begin_page(writer);
+		if (writer->band_firsts == writer->band_room)
+		{
+			writer->band_room = Max(1024, 2 * writer->band_room);
+			writer->band_first = writer->band_first == NULL ? palloc(writer->band_room * sizeof(uint16)) :
+				repalloc_huge(writer->band_first, writer->band_room * sizeof(uint16));
+		}
+		writer->band_first[writer->band_firsts++] = value;
+	}
+	page = current_page(writer);
+	memcpy(XmhashPageCodes(page) + (Size) writer->count * writer->words, code, writer->words * sizeof(uint64));
+	XmhashPageTid(page, writer->count++) = *tid;
+}
+
 void
 xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid)
 {
-	if (writer->kind == XMHASH_PAGE_DATA || writer->count == XMHASH_NULLS_CAPACITY)
+	if (writer->kind != XMHASH_PAGE_NULLS || writer->count == XMHASH_NULLS_CAPACITY)
 		close_page(writer);
 	writer->kind = XMHASH_PAGE_NULLS;
 	if (writer->count < 0)
@@ -270,16 +308,22 @@ write_directory(XmhashWriter *writer)
 {
 	XmhashSegment *segment = &writer->segment;
 	Size		centre_bytes = (Size) segment->centres * writer->words * sizeof(uint64);
-	Size		bytes = centre_bytes + (Size) segment->spans * sizeof(XmhashSpan);
+	Size		span_bytes = (Size) segment->spans * sizeof(XmhashSpan);
+	Size		bytes;
 	char	   *data;
 
 	if (segment->spans == 0)
-		segment->centres = 0;
+		segment->centres = segment->bands = 0;
 	if (segment->centres == 0)
 		return;
+	if (segment->bands > 0)
+		segment->band_pages = writer->band_firsts / segment->bands;
+	Assert(segment->bands * segment->band_pages == writer->band_firsts);
+	bytes = XmhashDirectoryBytes(segment, writer->words);
 	data = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
 	memcpy(data, writer->centre, centre_bytes);
-	memcpy(data + centre_bytes, writer->span, bytes - centre_bytes);
+	memcpy(data + centre_bytes, writer->span, span_bytes);
+	memcpy(data + centre_bytes + span_bytes, writer->band_first, bytes - centre_bytes - span_bytes);
 	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
 	{
 		xmhash_page_init(current_page(writer), XMHASH_PAGE_DIRECTORY, segment->id, writer->nonce, writer->pages++);
@@ -306,7 +350,7 @@ xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent 
 	*segment = writer->segment;
 	if (writer->role == XMHASH_WRITER_BUILD)
 	{
-		extents = segment->data_pages + segment->null_pages + segment->directory_pages > 0;
+		extents = writer->pages > 0;
 		*extent = palloc(sizeof(XmhashExtent));
 		(*extent)->start = XMHASH_META_BLOCK + 1;
 		(*extent)->count = writer->pages;

@@ -133,6 +133,10 @@ BEGIN
   EXECUTE collect INTO ids, truth USING q, q2, radius;
   PERFORM oracle.way('index');
   IF generic THEN
+    -- an error may have left one, which no rollback removes
+    IF EXISTS (SELECT FROM pg_prepared_statements WHERE name = 'oracle_nearest') THEN
+      DEALLOCATE oracle_nearest;
+    END IF;
     EXECUTE 'PREPARE oracle_nearest (bitcode, bitcode, integer) AS ' || collect;
     query := format('EXECUTE oracle_nearest (%L, %L, %L)', q, q2, radius);
     PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);

@@ -44,6 +44,24 @@ SELECT oracle.nearest('t', 'code', repeat('1', 1000)::bitcode, NULL);
 RESET work_mem;
 DROP TABLE t;
 
+-- Band runs: found by them what is found by reading all.
+CREATE TABLE t (id serial, n integer, code bitcode(64));
+INSERT INTO t (n, code) SELECT i, oracle.draw('uniform', 64) FROM generate_series(1, 30000) AS i;
+INSERT INTO t (n, code) SELECT id, oracle.flip(code::bit varying, id % 7) FROM t WHERE id <= 2000;
+CREATE INDEX xm_t ON t USING xmhash (code) WITH (bands = 4);
+SELECT bool_and(oracle.matching('t', 'hamming_within(code, $1, $2)', code, radius, 'index') > 0) AS found
+FROM t, generate_series(0, 12) AS radius WHERE id % 2000 = 7;
+SELECT oracle.matching('t', 'hamming_within(code, $1, $2)', code, 3, 'index') > 0 AS found FROM t WHERE id = 7;
+SELECT strategy FROM xmhash_last_scan();
+SELECT oracle.nearest('t', 'code', code, NULL, 'hamming_within(code, $1, $3)', NULL, 6) > 0 AS found FROM t WHERE id = 8;
+DELETE FROM t WHERE n % 3 = 1;
+VACUUM t;
+SELECT bool_and(oracle.matching('t', 'hamming_within(code, $1, $2)', code, radius, 'bitmap') > 0) AS found
+FROM t, generate_series(0, 9, 3) AS radius WHERE id % 2000 = 8;
+SELECT oracle.compare('t', 'code', 64, 20) > 0 AS compared;
+SELECT oracle.check_indexes('t');
+DROP TABLE t;
+
 -- Statements that change the rows they scan see each row once.
 CREATE TABLE t (id serial PRIMARY KEY, n integer DEFAULT 0, code bitcode(64));
 INSERT INTO t (code) SELECT oracle.draw('clustered', 64) FROM generate_series(1, 5000) AS i;

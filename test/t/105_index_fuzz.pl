@@ -51,7 +51,7 @@ sub step
 		"SELECT xmhash_index_merge('t_code')", "SELECT xmhash_index_merge('t_code')",
 		"REINDEX INDEX t_code",
 		"REINDEX INDEX CONCURRENTLY t_code",
-		"DROP INDEX t_code; CREATE INDEX CONCURRENTLY t_code ON t USING xmhash (code)",
+		"DROP INDEX t_code; CREATE INDEX CONCURRENTLY t_code ON t USING xmhash (code) WITH (bands = " . int(rand(6)) . ")",
 		"TRUNCATE t; $insert",
 		"BEGIN; TRUNCATE t; $insert; TRUNCATE t; $insert; COMMIT",
 		"ALTER TABLE t SET UNLOGGED", "ALTER TABLE t SET LOGGED",
@@ -68,15 +68,16 @@ CASE: while (time() < $end)
 	my $bits = one_of(1, 2, 7, 8, 31, 63, 64, 64, 64, 65, 100, 128, 192, 256, 512, 1000, 4096, 16384);
 	my $clusters = one_of(0, 1, 5, 50);
 	my $nulls = one_of(0, 0, .1, 1);
+	my $bands = one_of(0, 0, 1, 2, 3, 4, 8);
 	my $type = one_of("bitcode($bits)", 'bitcode');
-	my $rows = one_of(0, 1, 10, 300, 3000);
+	my $rows = one_of(0, 1, 10, 300, 3000, 8000);
 	$rows = 300 if $bits > 1000 && $rows > 300;
 	my @history = (
 		"DROP TABLE IF EXISTS t",
 		"CREATE TABLE t (id serial, code $type); CREATE INDEX t_id ON t (id)",
 		"SELECT setseed(" . rand() . ")",
 		"INSERT INTO t (code) SELECT CASE WHEN random() < $nulls THEN NULL ELSE random_code($bits, $clusters) END FROM generate_series(1, $rows)",
-		"CREATE INDEX t_code ON t USING xmhash (code)");
+		"CREATE INDEX t_code ON t USING xmhash (code) WITH (bands = $bands)");
 	$node->safe_psql('postgres', join(";\n", @history));
 	$cases++;
 	for (1 .. 8)

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use XmhashIndex qw(new_node);
 
-my $seconds = $ENV{FUZZ_SECONDS} || 60;
+my $seconds = $ENV{FUZZ_SECONDS} || 30;
 my $most_rounds = $ENV{FUZZ_ROUNDS} || 0;
 my $seed = $ENV{SEED} // (time() ^ ($$ << 15)) % 1_000_000_000;
 
@@ -91,7 +91,8 @@ sub disturbed_cursor
 sub second_index
 {
 	my $how = $round{partitioned} || $round{temporary} ? '' : pick('', 'CONCURRENTLY');
-	return ("CREATE INDEX $how xm_second ON t USING xmhash (($round{expr})) WHERE $round{condition};",
+	my $bands = int rand 5;
+	return ("CREATE INDEX $how xm_second ON t USING xmhash (($round{expr})) WITH (bands = $bands) WHERE $round{condition};",
 		'DROP INDEX xm_t;', 'ALTER INDEX xm_second RENAME TO xm_t;');
 }
 
@@ -113,6 +114,7 @@ my %steps = (
 	delete_all => [ 1, sub { ('DELETE FROM t;', pick('VACUUM t;', insert(size()))) } ],
 	alter_type => [ 1, sub { "ALTER TABLE t ALTER code TYPE bitcode($round{bits}) USING ~ code;" } ],
 	persistence => [ 1, sub { $round{temporary} || $round{partitioned} ? 'ANALYZE t;' : pick('ALTER TABLE t SET UNLOGGED;', 'ALTER TABLE t SET LOGGED;') } ],
+	bands => [ 1, sub { $round{partitioned} ? 'ANALYZE t;' : ('ALTER INDEX xm_t SET (bands = ' . int(rand 5) . ');', change(), 'VACUUM t;', 'REINDEX INDEX xm_t;') } ],
 	limit => [ 1, sub { $round{partitioned} ? 'ANALYZE t;' : 'ALTER INDEX xm_t SET (pending_list_limit = ' . pick(8, 16, 64, 512) . ');' } ],
 );
 my @wheel = map { my $name = $_; ($name) x $steps{$name}[0] } sort keys %steps;
@@ -148,7 +150,8 @@ sub script
 	$round{partitioned} = 0 if $round{temporary};
 	# Up to 40000 rows of 64 bits: from 8 pages on a segment has centres.
 	$round{rows} = int(pick(0, 3, 300, 3000, 15000, 40000) * ($round{bits} > 4000 ? .01 : $round{bits} > 500 ? .1 : 1));
-	my $index = "CREATE INDEX xm_t ON t USING xmhash (($round{expr})) WHERE $round{condition};";
+	my $bands = chance(.4) ? 'WITH (bands = ' . pick(1, 2, 3, 4, 5, 8, 16) . ')' : '';
+	my $index = "CREATE INDEX xm_t ON t USING xmhash (($round{expr})) $bands WHERE $round{condition};";
 	my @sql = (
 		'SET client_min_messages = warning;',
 		"SELECT setseed(" . ($of % 1000) / 1000 . ");",

@@ -23,8 +23,8 @@ $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION xmhash');
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/../fuzz/index_oracle.sql"));
 
-# Indexes with segments with and without centres, NULLs, free extents and a
-# pending list.
+# Indexes with segments with and without centres and bands, NULLs, free extents
+# and a pending list.
 my @copies;
 my $setup = <<'SQL';
 SET client_min_messages = warning;
@@ -38,7 +38,7 @@ for my $i (1 .. $copies)
 	$setup .= <<"SQL";
 CREATE TABLE $t (id bigint, n integer, code bitcode(64));
 INSERT INTO $t SELECT * FROM base;
-CREATE INDEX xm_$i ON $t USING xmhash (code);
+CREATE INDEX xm_$i ON $t USING xmhash (code) WITH (bands = @{[ $i % 3 ]});
 INSERT INTO $t SELECT id + 10000, n, code FROM base LIMIT 500;
 SELECT xmhash_index_merge('xm_$i') WHERE $i % 2 = 0;
 INSERT INTO $t SELECT id + 20000, n, code FROM base LIMIT 300;

@@ -30,7 +30,7 @@ $primary->safe_psql('postgres', 'CREATE EXTENSION xmhash');
 $primary->safe_psql('postgres', slurp_file("$FindBin::RealBin/../fuzz/index_oracle.sql"));
 $primary->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id bigserial, n integer, code bitcode(64));
-CREATE INDEX xm_t ON t USING xmhash (code);
+CREATE INDEX xm_t ON t USING xmhash (code) WITH (bands = 3);
 INSERT INTO t (n, code) SELECT i, oracle.draw('clustered', 64) FROM generate_series(1, 12000) AS i;
 -- Pages of three codes: catalogue and lists grow long.
 CREATE TABLE t_long (id bigserial, n integer, code bitcode(16384));
@@ -56,6 +56,7 @@ DELETE FROM t WHERE id % 30 = :k AND random() < .5;
 DELETE FROM t_long WHERE id % 30 = :k;
 SQL
 my $keeper = pgbench_script($primary, 'keeper', <<'SQL');
+\set bands random(0, 3)
 \set what random(1, 9)
 \if :what <= 3
 VACUUM t;
@@ -63,7 +64,7 @@ VACUUM t_long;
 \elif :what <= 6
 SELECT xmhash_index_merge('xm_t');
 \elif :what <= 8
-CREATE INDEX xm_new ON t USING xmhash (code);
+CREATE INDEX xm_new ON t USING xmhash (code) WITH (bands = :bands);
 DROP INDEX xm_t;
 ALTER INDEX xm_new RENAME TO xm_t;
 \else

@@ -22,7 +22,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION xmhash');
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/../fuzz/index_oracle.sql"));
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id bigserial, n integer, code bitcode(64));
-CREATE INDEX xm_t ON t USING xmhash (code);
+CREATE INDEX xm_t ON t USING xmhash (code) WITH (bands = 2);
 INSERT INTO t (n, code) SELECT i, oracle.draw('clustered', 64) FROM generate_series(1, 60000) AS i;
 CREATE TABLE t_long (id bigserial, n integer, code bitcode(16384));
 CREATE INDEX xm_long ON t_long USING xmhash (code) WITH (pending_list_limit = 64);
