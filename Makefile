@@ -20,7 +20,7 @@ PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-i
 	-Werror -fvisibility=hidden -O3 $(OPTFLAGS)
 # Debian's flags are gcc's; clang is told to pass over what it does not know.
 ifneq ($(findstring clang,$(CC)),)
-PG_CFLAGS += -Wno-ignored-attributes -Wno-ignored-optimization-argument
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes -Wno-ignored-optimization-argument
 endif
 SHLIB_LINK = -ldl -lm
 
