@@ -671,8 +671,3 @@ xmhash_train_resume(PG_FUNCTION_ARGS)
 	end(training);
 	PG_RETURN_VOID();
 }
-
-void
-train_init(void)
-{
-}
