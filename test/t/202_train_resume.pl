@@ -12,7 +12,7 @@ use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
-$node->append_conf('postgresql.conf', "xmhash.threads = 2\nfsync = on");
+$node->append_conf('postgresql.conf', "xmhash.threads = 2\nfsync = on\nmax_prepared_transactions = 1");
 $node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION xmhash;
@@ -24,9 +24,9 @@ CREATE TABLE pair AS
 CREATE TABLE hold (epoch integer);
 CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF EXISTS (SELECT FROM public.hold h WHERE h.epoch = NEW.epoch) THEN
-    PERFORM pg_sleep(3600);
-  END IF;
+  WHILE EXISTS (SELECT FROM public.hold h WHERE h.epoch = NEW.epoch) LOOP
+    PERFORM pg_sleep(0.5);
+  END LOOP;
   RETURN NEW;
 END $$;
 CREATE TRIGGER hold BEFORE INSERT ON xmhash_training_log FOR EACH ROW EXECUTE FUNCTION hold();
@@ -154,6 +154,35 @@ kill_server();
 $session->{run}->finish;
 $node->start;
 is(query(q{SELECT status FROM xmhash_models}), 'interrupted', 'and the training is there to be resumed');
+
+# A model whose row is deleted while it is trained: that ends the training, and
+# nothing of it is left.
+query('INSERT INTO hold SELECT max(epoch) + 2 FROM xmhash_training_log');
+$session = start_training(q{CALL xmhash_train_resume('broken')});
+$node->poll_query_until('postgres',
+	q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'training' AND wait_event = 'PgSleep'})
+  or die "no progress: $session->{err}";
+my $deletion = start_training(q{SET application_name = 'deletion'; DELETE FROM xmhash_model});
+$node->poll_query_until('postgres',
+	q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'deletion' AND wait_event_type = 'Lock'})
+  or die "no deletion: $deletion->{err}";
+query('DELETE FROM hold');
+$_->{run}->finish for ($deletion, $session);
+is($deletion->{err}, '', 'the row of a model in training is deleted');
+like($session->{err}, qr/ERROR:  model "broken" has been removed meanwhile/, 'which ends the training');
+is(query(q{SELECT (SELECT count(*) FROM xmhash_training_log) + (SELECT count(*) FROM xmhash_checkpoint) +
+	(SELECT count(*) FROM xmhash_checkpoint_part) + (SELECT count(*) FROM xmhash_model_part)}), 0, 'and leaves nothing');
+
+# A prepared transaction holds a model as a session does.
+query(q{CALL xmhash_train('prepared', 'pair', 'image', 'words', 16, options => '{"epochs": 1}')});
+query(q{BEGIN; SELECT xmhash_drop_model('prepared'); PREPARE TRANSACTION 'p'});
+(undef, undef, $error) = $node->psql('postgres', q{SELECT xmhash_rename_model('prepared', 'other')});
+like($error, qr/model "prepared" is in use by a prepared transaction/, 'held by a prepared transaction');
+query(q{ROLLBACK PREPARED 'p'});
+is(query(q{SELECT length(xmhash_encode_image('prepared', image)) FROM pair LIMIT 1}), 16, 'there again after its rollback');
+query(q{BEGIN; SELECT xmhash_drop_model('prepared'); PREPARE TRANSACTION 'p'});
+query(q{COMMIT PREPARED 'p'});
+is(query(q{SELECT count(*) FROM xmhash_models}), 0, 'gone after its commit');
 
 $node->stop;
 done_testing();
