@@ -102,7 +102,7 @@ sub truncate_in_transaction
 }
 
 my %steps = (
-	vacuum => [ 6, sub { 'VACUUM ' . pick('', '(FREEZE) ', '(INDEX_CLEANUP ON) ', '(ANALYZE) ') . 't;' } ],
+	vacuum => [ 6, sub { 'VACUUM ' . pick('', '(FREEZE) ', '(INDEX_CLEANUP ON) ', '(INDEX_CLEANUP OFF) ', '(PARALLEL 2) ', '(ANALYZE) ') . 't;' } ],
 	vacuum_full => [ 1, sub { 'VACUUM FULL t;' } ],
 	change => [ 20, \&change ],
 	transaction => [ 4, \&transaction ],
@@ -159,6 +159,7 @@ sub script
 		"SET maintenance_work_mem = '" . pick('1MB', '2MB', '64MB') . "';",
 		'SET xmhash.pending_list_limit = ' . pick(8, 8, 16, 64, 512) . ';',
 		'SET min_parallel_table_scan_size = 0;',
+		'SET min_parallel_index_scan_size = 0;',
 		'SET max_parallel_maintenance_workers = ' . pick(0, 2) . ';',
 		create_table());
 	push @sql, chance(.3) ? ($index, insert($round{rows})) : (insert($round{rows}), $index);
