@@ -144,12 +144,12 @@ typedef struct Similarity
 extern void similarity_claim(Similarity *similarity, Claims *claims, const BatchSource *source, int batch_size);
 extern void similarity_compute(Similarity *similarity, const Surroundings *surroundings,
 							   const TrainOptions *options, const Features *image, const Features *text);
-extern void similarity_weight(Similarity *similarity, const TrainOptions *options,
-							  const DsdwFit *fit, int rows);
+extern void similarity_weight(Similarity *similarity, const Surroundings *surroundings,
+							  const TrainOptions *options, const DsdwFit *fit, int rows);
 
 /* train_multisimilarity.c */
-extern void multisimilarity_kinds(const uint8_t *labels, int rows, int classes,
-								  uint64_t *bits, uint8_t *kind);
+extern void multisimilarity_kinds(const Surroundings *surroundings, const uint8_t *labels,
+								  int rows, int classes, uint64_t *bits, uint8_t *kind);
 extern double multisimilarity(const Surroundings *surroundings, const TrainOptions *options,
 							  float *cosine, const uint8_t *kind, int rows, float factor,
 							  float *weight);

@@ -558,7 +558,9 @@ COMMENT ON VIEW xmhash_models IS 'the models that the current user may use';
 CREATE VIEW xmhash_training WITH (security_barrier) AS
 SELECT m.name AS model,
        t.epoch,
-       (m.options ->> 'epochs')::integer AS epochs,
+       -- Anybody may insert a model of his own: no content may make this view fail.
+       CASE WHEN m.options ->> 'epochs' ~ '^[0-9]{1,9}$'
+            THEN (m.options ->> 'epochs')::integer END AS epochs,
        t.loss,
        t.loss_terms,
        t.learning_rate,

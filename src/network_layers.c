@@ -66,11 +66,13 @@ product_by_rows(const Surroundings *surroundings, const Layer *layer, const Feat
 
 	for (i = 0; i < features->rows; i++)
 	{
-		const float *x = features->dense + (size_t) i * features->columns;
+		const float *x;
 		const int32_t *index = NULL;
 		int			count = features->columns;
 
-		if (features->dense == NULL)
+		if (features->dense != NULL)
+			x = features->dense + (size_t) i * features->columns;
+		else
 		{
 			int32_t		start = features->row_start[i];
 

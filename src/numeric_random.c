@@ -46,10 +46,20 @@ random_uniform(RandomKey key, uint64_t index)
 }
 
 /*
- * Fisher–Yates over positions from ≤ i < to, downwards.  The high half of a
- * 64×64-bit product maps 64 random bits to 0…i; its bias, below i/2^64, is
- * nothing any data set could show.
+ * 64 random bits times n, divided by 2^64: uniform in 0…n-1, but for a bias
+ * below n/2^64, which no data set could show.  In halves, so that no machine
+ * needs 128-bit integers.
  */
+static int
+random_below(RandomKey key, uint64_t index, uint32_t n)
+{
+	uint64_t	bits = random_bits(key, index);
+	uint64_t	low = (bits & UINT32_MAX) * n;
+
+	return (int) (((bits >> 32) * n + (low >> 32)) >> 32);
+}
+
+/* Fisher–Yates over positions from ≤ i < to, downwards. */
 void
 random_shuffle(RandomKey key, int32_t *permutation, int from, int to)
 {
@@ -57,8 +67,7 @@ random_shuffle(RandomKey key, int32_t *permutation, int from, int to)
 
 	for (i = to - 1; i >= from && i > 0; i--)
 	{
-		unsigned __int128 wide = (unsigned __int128) random_bits(key, i) * (uint64_t) (i + 1);
-		int			j = (int) (wide >> 64);
+		int			j = random_below(key, i, i + 1);
 		int32_t		swap = permutation[i];
 
 		permutation[i] = permutation[j];

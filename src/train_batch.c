@@ -34,6 +34,11 @@ train_data_split(TrainData *data, const TrainSettings *settings)
 	int32_t    *order = MemoryContextAllocHuge(data->context, Max(count, 1) * sizeof(int32_t));
 	int			held_out = (int) (settings->validation_fraction * count);
 
+	if (held_out == 0 && settings->validation_fraction > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a validation_fraction of %g of %d pairs is no pair",
+						settings->validation_fraction, count)));
 	if (held_out > 0)
 		random_permutation(random_key(settings->core.seed, 0, 0, RANDOM_VALIDATION), order, count);
 	else

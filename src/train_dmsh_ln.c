@@ -67,7 +67,7 @@ dmsh_ln_schedule(const Trainer *trainer, int epoch, int step)
  * backward draws it again instead of keeping it.
  */
 static void
-drop(float *values, size_t count, double probability, RandomKey key)
+drop(const Surroundings *surroundings, float *values, size_t count, double probability, RandomKey key)
 {
 	float		factor = 1 / (1 - probability);
 	size_t		i;
@@ -75,7 +75,11 @@ drop(float *values, size_t count, double probability, RandomKey key)
 	if (probability <= 0)
 		return;
 	for (i = 0; i < count; i++)
+	{
 		values[i] *= random_uniform(key, i) < (float) probability ? 0 : factor;
+		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
+			surroundings->interrupt();
+	}
 }
 
 /* C [m × m] = A [m × K] · Bᵀ, MS of it, and both gradients. */
@@ -193,16 +197,16 @@ dmsh_ln_step(Trainer *trainer, const Features *image, const Features *text,
 	double		loss = 0;
 	int			i;
 
-	multisimilarity_kinds(labels, rows, trainer->source.classes, trainer->label_bits, trainer->kind);
+	multisimilarity_kinds(&trainer->surroundings, labels, rows, trainer->source.classes, trainer->label_bits, trainer->kind);
 	learner_forward(&trainer->image, image);
 	learner_forward(&trainer->text, text);
 	learner_forward(&trainer->label, &label);
-	drop(trainer->image.output, outputs, options->dropout, image_key);
-	drop(trainer->text.output, outputs, options->dropout, text_key);
+	drop(&trainer->surroundings, trainer->image.output, outputs, options->dropout, image_key);
+	drop(&trainer->surroundings, trainer->text.output, outputs, options->dropout, text_key);
 	if (!dmsh_ln_loss(trainer, rows, sqrtf(epoch + 1), terms))
 		return false;
-	drop(trainer->image.gradient_unit, outputs, options->dropout, image_key);
-	drop(trainer->text.gradient_unit, outputs, options->dropout, text_key);
+	drop(&trainer->surroundings, trainer->image.gradient_unit, outputs, options->dropout, image_key);
+	drop(&trainer->surroundings, trainer->text.gradient_unit, outputs, options->dropout, text_key);
 
 	for (i = 0; i < TRAIN_MOST_TERMS; i++)
 		loss += terms[i];

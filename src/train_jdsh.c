@@ -21,12 +21,9 @@
 
 #include <math.h>
 
-/*
- * cosine becomes its own gradient: c ← factor·(c − s).  Returns Σ(c − s)².
- * Sums by rows in float would do for small batches; double costs nothing here.
- */
+/* cosine becomes its own gradient: c ← factor·(c − s).  Returns Σ(c − s)². */
 static double
-square_error(float *cosine, const float *target, size_t count, float factor)
+square_error(const Surroundings *surroundings, float *cosine, const float *target, size_t count, float factor)
 {
 	double		sum = 0;
 	size_t		i;
@@ -37,6 +34,8 @@ square_error(float *cosine, const float *target, size_t count, float factor)
 
 		sum += (double) difference * difference;
 		cosine[i] = factor * difference;
+		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
+			surroundings->interrupt();
 	}
 	return sum;
 }
@@ -69,8 +68,8 @@ within(Trainer *trainer, Learner *learner, int rows)
 	double		sum;
 
 	cosines(trainer, learner, learner, rows);
-	sum = square_error(trainer->cosine, trainer->similarity.joint, (size_t) rows * rows,
-					   4 * trainer->options.eta / pairs);
+	sum = square_error(&trainer->surroundings, trainer->cosine, trainer->similarity.joint,
+					   (size_t) rows * rows, 4 * trainer->options.eta / pairs);
 	add_gradient(trainer, false, learner, learner, rows, 1);
 	return trainer->options.eta * sum / pairs;
 }
@@ -87,7 +86,8 @@ across(Trainer *trainer, int rows, double *cross, double *pair)
 	cosines(trainer, &trainer->image, &trainer->text, rows);
 	for (i = 0; i < rows; i++)
 		diagonal += trainer->cosine[(size_t) i * rows + i];
-	sum = square_error(trainer->cosine, trainer->similarity.joint, (size_t) rows * rows, 4 / pairs);
+	sum = square_error(&trainer->surroundings, trainer->cosine, trainer->similarity.joint,
+					   (size_t) rows * rows, 4 / pairs);
 	for (i = 0; i < rows; i++)
 		trainer->cosine[(size_t) i * rows + i] -= 1.0f / rows;
 	add_gradient(trainer, false, &trainer->image, &trainer->text, rows, 0);
@@ -144,7 +144,7 @@ jdsh_step(Trainer *trainer, const Features *image, const Features *text,
 	SgdStep		sgd_text = sgd_constants(options, options->learning_rate_text);
 
 	similarity_compute(&trainer->similarity, &trainer->surroundings, options, image, text);
-	similarity_weight(&trainer->similarity, options, &trainer->fit, image->rows);
+	similarity_weight(&trainer->similarity, &trainer->surroundings, options, &trainer->fit, image->rows);
 	sgd_forward(&trainer->image, image, step);
 	sgd_forward(&trainer->text, text, step);
 	if (!isfinite(jdsh_loss(trainer, image->rows, sqrtf(epoch + 1), terms)))

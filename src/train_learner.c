@@ -174,7 +174,9 @@ learner_activate(Learner *learner, int rows, float a)
 		for (k = 0; k < bits; k++)
 			unit[k] = factor * code[k];
 		learner->length[i] = length;
-		finite &= isfinite(length);
+		finite &= isfinite(length) != 0;
+		if (i % 64 == 63)
+			learner->surroundings->interrupt();
 	}
 	return finite;
 }

@@ -25,7 +25,8 @@
  * into words first: then 64 classes cost one AND.
  */
 void
-multisimilarity_kinds(const uint8_t *labels, int rows, int classes, uint64_t *bits, uint8_t *kind)
+multisimilarity_kinds(const Surroundings *surroundings, const uint8_t *labels, int rows, int classes,
+					  uint64_t *bits, uint8_t *kind)
 {
 	int			words = (classes + 63) / 64;
 	int			i;
@@ -38,6 +39,7 @@ multisimilarity_kinds(const uint8_t *labels, int rows, int classes, uint64_t *bi
 			if (labels[(size_t) i * classes + k])
 				bits[(size_t) i * words + k / 64] |= UINT64_C(1) << k % 64;
 	for (i = 0; i < rows; i++)
+	{
 		for (j = 0; j < rows; j++)
 		{
 			uint64_t	shared = 0;
@@ -46,6 +48,9 @@ multisimilarity_kinds(const uint8_t *labels, int rows, int classes, uint64_t *bi
 				shared |= bits[(size_t) i * words + k] & bits[(size_t) j * words + k];
 			kind[(size_t) i * rows + j] = shared != 0 ? PAIR_POSITIVE : PAIR_NEGATIVE;
 		}
+		if (i % 64 == 63)
+			surroundings->interrupt();
+	}
 }
 
 /* log(1 + Σ exp(x)), given Σ exp(x − peak) and peak >= 0. */
@@ -106,7 +111,7 @@ multisimilarity(const Surroundings *surroundings, const TrainOptions *options, f
 	for (i = 0; i < rows; i++)
 	{
 		loss += anchor(options, cosine + (size_t) i * rows, kind + (size_t) i * rows, rows, factor, weight);
-		if (i % 256 == 255)
+		if (i % 64 == 63)
 			surroundings->interrupt();
 	}
 	return factor * loss / rows;

@@ -142,12 +142,49 @@ feature_cosines(Similarity *similarity, const Surroundings *surroundings, const 
 
 /* s = 2c − 1 in place. */
 static void
-stretch(float *cosines, size_t count)
+stretch(const Surroundings *surroundings, float *cosines, size_t count)
 {
 	size_t		i;
 
 	for (i = 0; i < count; i++)
+	{
 		cosines[i] = 2 * cosines[i] - 1;
+		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
+			surroundings->interrupt();
+	}
+}
+
+/* S [m × m] = α·S_I + β·S_T */
+static void
+join_modalities(Similarity *similarity, const Surroundings *surroundings, const TrainOptions *options, size_t m)
+{
+	float		alpha = options->alpha;
+	float		beta = options->beta;
+	size_t		i;
+
+	for (i = 0; i < m * m; i++)
+	{
+		similarity->joint[i] = alpha * similarity->image[i] + beta * similarity->text[i];
+		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
+			surroundings->interrupt();
+	}
+}
+
+/* S [m × m] += λ·(S_high + S_highᵀ)/2 */
+static void
+join_high(Similarity *similarity, const Surroundings *surroundings, const TrainOptions *options, size_t m)
+{
+	float		half = options->lambda / 2;
+	size_t		i;
+	size_t		j;
+
+	for (i = 0; i < m; i++)
+	{
+		for (j = 0; j < m; j++)
+			similarity->joint[i * m + j] += half * (similarity->high[i * m + j] + similarity->high[j * m + i]);
+		if (i % 16 == 15)
+			surroundings->interrupt();
+	}
 }
 
 /* S [m × m] of a batch, before DSDW. */
@@ -157,26 +194,17 @@ similarity_compute(Similarity *similarity, const Surroundings *surroundings,
 {
 	int			rows = image->rows;
 	size_t		pairs = (size_t) rows * rows;
-	float		half = options->lambda / 2;
-	float		alpha = options->alpha;
-	float		beta = options->beta;
-	size_t		i;
-	size_t		j;
 
 	feature_cosines(similarity, surroundings, image, similarity->image);
 	feature_cosines(similarity, surroundings, text, similarity->text);
-	stretch(similarity->image, pairs);
-	stretch(similarity->text, pairs);
-	for (i = 0; i < pairs; i++)
-		similarity->joint[i] = alpha * similarity->image[i] + beta * similarity->text[i];
-
+	stretch(surroundings, similarity->image, pairs);
+	stretch(surroundings, similarity->text, pairs);
+	join_modalities(similarity, surroundings, options, rows);
 	unit_rows(surroundings, similarity->image, rows, rows, similarity->image);
 	unit_rows(surroundings, similarity->text, rows, rows, similarity->text);
 	blas_product(surroundings, false, true, rows, rows, rows, 1, similarity->image, rows,
 				 similarity->text, rows, 0, similarity->high, rows);
-	for (i = 0; i < (size_t) rows; i++)
-		for (j = 0; j < (size_t) rows; j++)
-			similarity->joint[i * rows + j] += half * (similarity->high[i * rows + j] + similarity->high[j * rows + i]);
+	join_high(similarity, surroundings, options, rows);
 }
 
 /* DSDW on one value. */
@@ -195,13 +223,18 @@ weight_value(const TrainOptions *options, const DsdwFit *fit, float s)
 
 /* DSDW: every value of S, the diagonal too. */
 void
-similarity_weight(Similarity *similarity, const TrainOptions *options, const DsdwFit *fit, int rows)
+similarity_weight(Similarity *similarity, const Surroundings *surroundings,
+				  const TrainOptions *options, const DsdwFit *fit, int rows)
 {
 	size_t		pairs = (size_t) rows * rows;
 	size_t		i;
 
 	for (i = 0; i < pairs; i++)
+	{
 		similarity->joint[i] = weight_value(options, fit, similarity->joint[i]);
+		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
+			surroundings->interrupt();
+	}
 }
 
 /* A histogram of 200 equal bins, with what each side of the mode needs. */
@@ -276,9 +309,31 @@ histogram_fit(const Histogram *histogram, DsdwFit *fit)
 	fit->b = right > 0 ? right_sum / right : 0;
 }
 
-/* Walk the sample in batches; pass 0 finds the extremes, pass 1 fills the histogram. */
+/* The off-diagonal values of row i of S: their extremes, or, with a histogram, into it. */
 static void
-fit_pass(Trainer *trainer, int pass, Histogram *histogram)
+fit_row(Trainer *trainer, Histogram *histogram, int i)
+{
+	int			m = trainer->options.batch_size;
+	const float *row = trainer->similarity.joint + (size_t) i * m;
+	int			j;
+
+	for (j = 0; j < m; j++)
+	{
+		if (i == j)
+			continue;
+		if (histogram != NULL)
+			histogram_add(histogram, row[j]);
+		else
+		{
+			trainer->fit.minimum = fmin(trainer->fit.minimum, row[j]);
+			trainer->fit.maximum = fmax(trainer->fit.maximum, row[j]);
+		}
+	}
+}
+
+/* Walk the sample in batches; a batch larger than the sample still makes one. */
+static void
+fit_pass(Trainer *trainer, Histogram *histogram)
 {
 	int			m = trainer->options.batch_size;
 	int			rows = trainer->source.rows < FIT_ROWS ? trainer->source.rows : FIT_ROWS;
@@ -289,26 +344,16 @@ fit_pass(Trainer *trainer, int pass, Histogram *histogram)
 		Features	image;
 		Features	text;
 		int			i;
-		int			j;
 
 		trainer->source.fetch(trainer->source.context, trainer->permutation + start, m, &image, &text, NULL);
+		trainer->surroundings.interrupt();
 		similarity_compute(&trainer->similarity, &trainer->surroundings, &trainer->options, &image, &text);
 		for (i = 0; i < m; i++)
-			for (j = 0; j < m; j++)
-			{
-				double		s = trainer->similarity.joint[(size_t) i * m + j];
-
-				if (i == j)
-					continue;
-				if (pass == 1)
-					histogram_add(histogram, s);
-				else
-				{
-					trainer->fit.minimum = fmin(trainer->fit.minimum, s);
-					trainer->fit.maximum = fmax(trainer->fit.maximum, s);
-				}
-			}
-		trainer->surroundings.interrupt();
+		{
+			fit_row(trainer, histogram, i);
+			if (i % 64 == 63)
+				trainer->surroundings.interrupt();
+		}
 	}
 }
 
@@ -327,11 +372,11 @@ trainer_fit(Trainer *trainer)
 	trainer_shuffle(trainer, random_key(trainer->options.seed, 0, 0, RANDOM_FIT_SAMPLE));
 	fit->minimum = INFINITY;
 	fit->maximum = -INFINITY;
-	fit_pass(trainer, 0, NULL);
+	fit_pass(trainer, NULL);
 	memset(&histogram, 0, sizeof(histogram));
 	histogram.minimum = fit->minimum;
 	histogram.width = (fit->maximum - fit->minimum) / FIT_BINS;
-	fit_pass(trainer, 1, &histogram);
+	fit_pass(trainer, &histogram);
 	histogram_fit(&histogram, fit);
 	fit->low = fit->mode - trainer->options.low_factor * fit->sigma;
 	fit->high = fit->mode + trainer->options.high_factor * fit->b;

@@ -139,16 +139,18 @@ server_settings() {
   echo "fsync = off"
 }
 
-# start_server NAME: a private server with its socket in $work/NAME.
+# start_server NAME: a private server with its socket in $work/NAME.  It trusts
+# whoever connects, as a superuser: so only its own user (and root) may enter.
 start_server() {
   local home=$work/$1
-  mkdir "$home"
+  mkdir -m 700 "$home"
   hand_over "$home"
   as_server_user "$bindir/initdb" -D "$home/data" -U postgres -A trust -N -E UTF8 --locale=C >"$home.log" 2>&1 ||
     { cat "$home.log"; die "initdb failed"; }
   { cat "$work/server.conf"
     echo "listen_addresses = ''"
     echo "unix_socket_directories = '$home'"
+    echo "unix_socket_permissions = 0700"
     echo "max_prepared_transactions = 10"
   } >>"$home/data/postgresql.conf"
   as_server_user "$bindir/pg_ctl" -s -w -D "$home/data" -l "$home/server.log" start ||
@@ -241,8 +243,8 @@ run_tests() { # KIND...
 # -------------------------------------------------------------------- demo
 
 # The server of the demonstration stays up for exploring, until demo-stop; the
-# page it wrote stays where it is.
-demo_file=$top/build/demo
+# page it wrote stays where it is.  What it goes by outlives `make clean`.
+demo_file=$top/.demo
 demo_page=$top/build/demo.html
 
 # The pictures for the page: Debian's package, as installed, else unpacked for

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Seconds an epoch, this core against PyTorch on the CPU, in one process.
 
-    bench_train.py DATA_DIRECTORY [rounds]
+    bench_train.py DATA_DIRECTORY [rounds [case …]]
 
 flickr8k's 5,000 training pairs (1280-d images, 1000-d sparse word occurrence),
 64 bits.  The same network, data, batch size, optimizer and number of threads;
 PyTorch's side is what one writes with its own modules and optimizers, with
 dense texts.  Epochs of the two sides take turns; medians are compared.  If
-PyTorch is not installed, only this core is timed.
+PyTorch is not installed, only this core is timed.  Cases are numbered from 0.
 """
 import os
 import sys
@@ -17,6 +17,8 @@ import numpy as np
 
 import core as harness
 
+# Else PyTorch's threads spin while they wait, and on a busy machine take a hundred times as long.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 try:
     import torch
     import torch.nn.functional as F
@@ -24,6 +26,7 @@ except ImportError:
     torch = None
 
 BITS = 64
+PATIENCE = 20    # seconds a case, after one round to warm up and one that counts
 CASES = [
     # name, method, batch, image hidden, text hidden
     ('jdsh, linear', 'jdsh', 32, 0, 0),
@@ -142,7 +145,10 @@ def compare(core, data, case, threads, rounds):
         torch.set_num_threads(threads)
         sides.append(side.epoch)
     seconds = []
+    start = time.perf_counter()
     for number in range(rounds + 1):
+        if number > 1 and time.perf_counter() - start > PATIENCE:
+            break
         seconds.append([])
         for epoch in sides:
             core.harness_threads(threads)    # both sides may use the same OpenBLAS
@@ -164,7 +170,8 @@ def main():
     train = stored['split'] == 0
     data = [stored[name][train].astype(np.float32) for name in ('image_features', 'text_features')]
     data = [part / np.sqrt((part ** 2).mean()) for part in data] + [stored['labels'][train]]
-    ratios = [compare(core, data, case, threads, rounds) for case in CASES for threads in (1, 2)]
+    cases = [case for number, case in enumerate(CASES) if len(sys.argv) < 4 or str(number) in sys.argv[3:]]
+    ratios = [compare(core, data, case, threads, rounds) for threads in (1, 2) for case in cases]
     print(core.harness_version().decode(), '' if not torch else f'| PyTorch {torch.__version__}')
     if torch:
         print(f'largest ratio: {max(ratios):.3f}')

@@ -65,6 +65,9 @@ VALUES ('00000000-0000-4000-8000-000000000001', 'huge', current_user::regrole, '
        ('00000000-0000-4000-8000-000000000002', 'no shape', current_user::regrole, 'jdsh', 8, -5, 8, 0, 0, 1, 1, 'trained');
 SELECT xmhash_encode_image('huge', '{1}');
 SELECT xmhash_encode_image('no shape', '{1}');
+INSERT INTO xmhash_training_log VALUES ('00000000-0000-4000-8000-000000000002', 1, 0, '{}', 0, 0);
+UPDATE xmhash_model SET options = '{"epochs": "many"}' WHERE name = 'no shape';
+SELECT model, epochs FROM xmhash_training WHERE model = 'no shape';
 DELETE FROM xmhash_model WHERE name IN ('huge', 'no shape');
 
 -- A member of the owner's role may do all of it.

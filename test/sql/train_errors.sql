@@ -90,6 +90,7 @@ CALL xmhash_train('m', 'bad', 'image', 'words', 8);
 CREATE VIEW few AS SELECT * FROM pairs WHERE id <= 31;
 CALL xmhash_train('m', 'few', 'image', 'words', 8);
 CALL xmhash_train('m', 'few', 'image', 'words', 8, 'jdsh', 'label', '{"validation_fraction": 0.5, "batch_size": 20}');
+CALL xmhash_train('m', 'pairs', 'image', 'words', 8, 'jdsh', 'label', '{"validation_fraction": 0.001}');
 CREATE VIEW nothing AS SELECT * FROM pairs WHERE false;
 CALL xmhash_train('m', 'nothing', 'image', 'words', 8);
 CREATE VIEW zeros AS SELECT array_fill(0::real, ARRAY[6]) AS image, words FROM pairs;

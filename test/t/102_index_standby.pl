@@ -1,4 +1,4 @@
-# A hot standby replays flushes, merges, VACUUM and builds to the same pages
+# A hot standby replays flushes, merges, VACUUM and a rebuild to the same pages
 # (wal_consistency_checking compares each), answers exactly while it does, and
 # where it cannot, because the primary used pages again, says so by 40001.
 use strict;
@@ -35,6 +35,9 @@ $standby->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\nhot_
 $standby->start;
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 
+# No REINDEX here: an index built on the primary lacks the rows that are dead
+# there, and a snapshot of the standby from before their deletion misses them.
+# That is so for every access method (a btree on the same table shows it).
 my $writer = pgbench_script($primary, 'writer', <<'SQL');
 \set n random(1, 300)
 \set k random(1, 50)
@@ -45,8 +48,6 @@ DELETE FROM t WHERE id % 50 = :k;
 VACUUM t;
 \elif :what <= 7
 SELECT xmhash_index_merge('t_code');
-\elif :what = 8
-REINDEX INDEX t_code;
 \endif
 SQL
 my $log = $primary->basedir . '/writer.log';
@@ -79,6 +80,7 @@ $work->finish;
 is($wrong, '', 'no answer on the standby was wrong');
 ok($answers > 0, "the standby answered ($answers times; $retries times it asked for a retry)");
 
+$primary->safe_psql('postgres', 'REINDEX INDEX t_code');
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 verify($primary, 't', 't_code', 64, 30, 'primary');
 verify($standby, 't', 't_code', 64, 30, 'standby');

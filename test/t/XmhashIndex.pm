@@ -106,7 +106,8 @@ BEGIN
       one := answers(statement, query, true);
       other := answers(statement, query, false);
       IF one IS DISTINCT FROM other THEN
-        RAISE EXCEPTION 'index and sequential scan differ for % with %: % instead of %', statement, query, one, other;
+        RAISE EXCEPTION 'index and sequential scan differ for % with %: % instead of %', statement, query,
+          left(one, 300), left(other, 300);
       END IF;
     END LOOP;
   END LOOP;

@@ -49,16 +49,53 @@ random_below(int n)
 	return (int) (random64() % n);
 }
 
-static void *
-allocate(void *arena, size_t bytes)
+/*
+ * The server gives the search a memory context.  Here an arena: its blocks hang
+ * on a ring, so that a size asked for is exactly what may be touched, and all
+ * that is left goes with the world.
+ */
+typedef struct Block
 {
-	return calloc(1, bytes + 1);
-}
+	struct Block *next;
+	struct Block *previous;
+} Block;
+
+static Block arena_ring = {&arena_ring, &arena_ring};
 
 static void *
 reallocate(void *arena, void *old, size_t bytes)
 {
-	return realloc(old, bytes + 1);
+	Block	   *block = old != NULL ? (Block *) old - 1 : NULL;
+
+	if (block != NULL)
+	{
+		block->previous->next = block->next;
+		block->next->previous = block->previous;
+	}
+	block = realloc(block, sizeof(Block) + bytes);
+	*block = (Block) {arena_ring.next, &arena_ring};
+	block->next->previous = block;
+	arena_ring.next = block;
+	return block + 1;
+}
+
+static void *
+allocate(void *arena, size_t bytes)
+{
+	return memset(reallocate(arena, NULL, bytes), 0, bytes);
+}
+
+static void
+free_arena(void)
+{
+	while (arena_ring.next != &arena_ring)
+	{
+		Block	   *block = arena_ring.next;
+
+		arena_ring.next = block->next;
+		free(block);
+	}
+	arena_ring.previous = &arena_ring;
 }
 
 /* ---------- A table, and a segment made of it as the server would ---------- */
@@ -291,6 +328,7 @@ free_world(World *world)
 	free((void *) world->directory.greatest);
 	free((void *) world->directory.extra);
 	free(world);
+	free_arena();
 }
 
 /* ---------- The reader ---------- */
