@@ -102,7 +102,7 @@ sub truncate_in_transaction
 }
 
 my %steps = (
-	vacuum => [ 6, sub { 'VACUUM ' . pick('', '(FREEZE) ', '(INDEX_CLEANUP ON) ', '(INDEX_CLEANUP OFF) ', '(PARALLEL 2) ', '(ANALYZE) ') . 't;' } ],
+	vacuum => [ 6, sub { 'VACUUM ' . pick('', '(FREEZE) ', '(INDEX_CLEANUP ON) ', '(INDEX_CLEANUP OFF) ', $round{temporary} ? '' : '(PARALLEL 2) ', '(ANALYZE) ') . 't;' } ],
 	vacuum_full => [ 1, sub { 'VACUUM FULL t;' } ],
 	change => [ 20, \&change ],
 	transaction => [ 4, \&transaction ],
