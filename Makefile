@@ -18,6 +18,10 @@ OPTFLAGS =
 PG_CPPFLAGS = -I$(srcdir)/include
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-Werror -fvisibility=hidden -O3 $(OPTFLAGS)
+# Debian's flags are gcc's; clang is told to pass over what it does not know.
+ifneq ($(findstring clang,$(CC)),)
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes -Wno-ignored-optimization-argument
+endif
 SHLIB_LINK = -ldl -lm
 
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))

@@ -83,9 +83,8 @@ bitcode_view_word(const BitcodeView *view, int i)
 /* A new code of that many bits, all zero. */
 extern Bitcode *bitcode_make(int bits);
 
-/* Copy a code into HAMMING_WORDS(bits) words, zero padded, and back. */
+/* Copy a code into HAMMING_WORDS(bits) words, zero padded. */
 extern void bitcode_to_words(const Bitcode *code, uint64 *words);
-extern Bitcode *bitcode_from_words(const uint64 *words, int bits);
 
 /*
  * Checks of a length: that a code may have it at all, that it is what a type

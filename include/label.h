@@ -15,8 +15,6 @@
 
 #include "xmhash.h"
 
-#define LABEL_WORDS(classes) (((classes) + 63) / 64)
-
 /* The set of rows without any class: NULL, all zeros, an empty text[]. */
 #define LABEL_NO_CLASS 0
 
@@ -64,9 +62,8 @@ extern int	labels_sets(const Labels *labels);
 /* The classes of a set, ascending; returns how many. */
 extern int	labels_set(const Labels *labels, int32 set, const int32 **classes);
 
-/* A set as a row of zeros and ones [classes], or as LABEL_WORDS(classes) words. */
+/* A set as a row of zeros and ones [classes]. */
 extern void labels_multi_hot(const Labels *labels, int32 set, uint8 *row);
-extern void labels_words(const Labels *labels, int32 set, uint64 *words);
 
 /*
  * Between label_read.c, which knows the forms, and label_set.c, which keeps

@@ -8,6 +8,7 @@
 #include "xmhash.h"
 
 #include "code.h"
+#include "lib/stringinfo.h"
 #include "network.h"
 #include "train.h"
 #include "utils/array.h"
@@ -23,6 +24,7 @@
 /* Settings, see model_memory.c. */
 extern int	xmhash_threads;
 extern int	xmhash_train_work_mem;
+extern int	xmhash_train_max_memory;
 extern bool xmhash_progress;
 
 typedef enum Modality
@@ -104,6 +106,8 @@ extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
 extern void model_copy_floats(float *to, const float *from, size_t count);
 extern void model_start_blas(void);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
+extern void model_append_number(StringInfo text, double number);
+extern double model_memory_available(void);
 
 /* model_load.c: from tables to networks that take raw features. */
 extern void model_read(const ModelTables *tables, const ModelRow *row,

@@ -75,6 +75,9 @@ typedef struct TrainOptions
 
 extern void train_defaults(TrainOptions *options, TrainMethod method);
 
+/* Hidden units of DMsH-LN's label network. */
+extern int	train_label_hidden(const TrainOptions *options, int classes);
+
 /* The training set, as the trainer sees it: scaled features, by row number. */
 typedef struct BatchSource
 {

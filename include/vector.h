@@ -89,7 +89,7 @@ typedef struct VectorLoops
 #define PAIR_POSITIVE 1
 #define PAIR_SELF 2
 
-/* Parameters of pair_weights, for positives (0–3) and negatives (4–7). */
+/* Parameters of pair_weights, for positives (0–2) and negatives (3–5). */
 #define PAIR_POSITIVE_BELOW 0	/* keep a positive with s < this */
 #define PAIR_POSITIVE_SLOPE 1
 #define PAIR_POSITIVE_SHIFT 2	/* exponent is slope·s + shift */

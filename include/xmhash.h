@@ -24,7 +24,6 @@
 /* Each subsystem defines its settings and callbacks once, at module load. */
 extern void code_init(void);
 extern void model_init(void);
-extern void train_init(void);
 extern void index_init(void);
 
 #endif							/* XMHASH_H */

@@ -399,6 +399,10 @@ COMMENT ON FUNCTION xmhash_last_scan() IS
 --
 -- What belongs to a model goes with it by a trigger, not by foreign keys: a
 -- parallel pg_restore fills an extension's tables in any order.
+--
+-- Views, policies and constraints name the schema of every operator and have
+-- operands of its very types: the schema of this script is first in the search
+-- path while it runs, and what its owner has put there must not be taken.
 
 CREATE TABLE xmhash_model (
     id uuid PRIMARY KEY,
@@ -415,7 +419,7 @@ CREATE TABLE xmhash_model (
     classes text[],
     source jsonb,
     options jsonb,
-    status text NOT NULL CHECK (status IN ('training', 'trained', 'diverged', 'imported')),
+    status text NOT NULL CHECK (status OPERATOR(pg_catalog.=) ANY ('{training,trained,diverged,imported}'::text[])),
     pairs bigint,
     digest bigint,
     created timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
@@ -463,7 +467,11 @@ CREATE TABLE xmhash_checkpoint_part (
 ALTER TABLE xmhash_checkpoint_part ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE xmhash_checkpoint_part IS 'state of the checkpoints of xmhash: weights and optimizer, little-endian float32, in parts of at most 16 MB';
 
-SELECT pg_catalog.pg_extension_config_dump('xmhash_model', '');
+-- A role that owns models cannot be dropped (see below).  Should one be gone all
+-- the same, its models stay here: a dump would name it by its number, which may
+-- be another role's where it is restored.
+SELECT pg_catalog.pg_extension_config_dump('xmhash_model',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) owner)');
 SELECT pg_catalog.pg_extension_config_dump('xmhash_model_part', '');
 SELECT pg_catalog.pg_extension_config_dump('xmhash_training_log', '');
 SELECT pg_catalog.pg_extension_config_dump('xmhash_checkpoint', '');
@@ -480,17 +488,17 @@ CREATE POLICY xmhash_owner ON xmhash_model
     USING (pg_catalog.pg_has_role(owner, 'MEMBER'))
     WITH CHECK (pg_catalog.pg_has_role(owner, 'MEMBER'));
 CREATE POLICY xmhash_owner ON xmhash_model_part
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
 CREATE POLICY xmhash_owner ON xmhash_training_log
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
 CREATE POLICY xmhash_owner ON xmhash_checkpoint
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
 CREATE POLICY xmhash_owner ON xmhash_checkpoint_part
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id = model));
+    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
+    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
 
 GRANT SELECT, INSERT ON xmhash_model, xmhash_model_part, xmhash_training_log,
     xmhash_checkpoint, xmhash_checkpoint_part TO PUBLIC;
@@ -499,8 +507,13 @@ CREATE FUNCTION xmhash_model_changed() RETURNS trigger
     AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON FUNCTION xmhash_model_changed() IS 'internal: tells every session that its cached models may be out of date';
 
+-- Triggers on rows, since replicated rows fire no others; and always, since
+-- else replication and session_replication_role would pass them by.
 CREATE TRIGGER xmhash_model_changed
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON xmhash_model
+    AFTER INSERT OR UPDATE OR DELETE ON xmhash_model
+    FOR EACH ROW EXECUTE FUNCTION xmhash_model_changed();
+CREATE TRIGGER xmhash_models_changed
+    AFTER TRUNCATE ON xmhash_model
     FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_changed();
 
 CREATE FUNCTION xmhash_model_removed() RETURNS trigger
@@ -513,6 +526,25 @@ CREATE TRIGGER xmhash_model_removed
 CREATE TRIGGER xmhash_models_removed
     AFTER TRUNCATE ON xmhash_model
     FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_removed();
+
+CREATE FUNCTION xmhash_model_ownership() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION xmhash_model_ownership() IS 'internal: keeps roles that own models from being dropped';
+
+CREATE TRIGGER xmhash_model_ownership
+    AFTER INSERT OR UPDATE OR DELETE ON xmhash_model
+    FOR EACH ROW EXECUTE FUNCTION xmhash_model_ownership();
+CREATE TRIGGER xmhash_models_ownership
+    BEFORE TRUNCATE ON xmhash_model
+    FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_ownership();
+
+ALTER TABLE xmhash_model
+    ENABLE ALWAYS TRIGGER xmhash_model_changed,
+    ENABLE ALWAYS TRIGGER xmhash_models_changed,
+    ENABLE ALWAYS TRIGGER xmhash_model_removed,
+    ENABLE ALWAYS TRIGGER xmhash_models_removed,
+    ENABLE ALWAYS TRIGGER xmhash_model_ownership,
+    ENABLE ALWAYS TRIGGER xmhash_models_ownership;
 
 -- A view runs with its owner's rights, to which row security does not apply,
 -- so the views repeat the condition for whoever asks.  (security_invoker would
@@ -529,15 +561,21 @@ SELECT m.name,
        m.text_hidden,
        m.classes,
        m.options,
-       CASE WHEN m.status <> 'training' THEN m.status
+       CASE WHEN m.status OPERATOR(pg_catalog.<>) 'training'::text THEN m.status
             WHEN EXISTS (SELECT
                          FROM pg_catalog.pg_locks l
-                         WHERE l.locktype = 'object' AND l.granted AND l.mode = 'ExclusiveLock'
-                           AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-                                             WHERE d.datname = pg_catalog.current_database())
-                           AND l.classid = m.tableoid
-                           AND l.objid::bigint = pg_catalog.hashtextextended(m.name, 0) & 4294967295
-                           AND l.objsubid = (pg_catalog.hashtextextended(m.name, 0) >> 32) & 32767)
+                         WHERE l.granted
+                           AND l.locktype OPERATOR(pg_catalog.=) 'object'::text
+                           AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'::text
+                           AND l.database OPERATOR(pg_catalog.=)
+                               (SELECT d.oid FROM pg_catalog.pg_database d
+                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+                           AND l.classid OPERATOR(pg_catalog.=) m.tableoid
+                           AND l.objid::bigint OPERATOR(pg_catalog.=)
+                               (pg_catalog.hashtextextended(m.name, 0) OPERATOR(pg_catalog.&) 4294967295::bigint)
+                           AND l.objsubid::bigint OPERATOR(pg_catalog.=)
+                               ((pg_catalog.hashtextextended(m.name, 0) OPERATOR(pg_catalog.>>) 32)
+                                OPERATOR(pg_catalog.&) 32767::bigint))
             THEN 'training' ELSE 'interrupted' END AS status,
        g.epochs_done,
        m.pairs,
@@ -548,10 +586,10 @@ FROM xmhash_model m
      CROSS JOIN LATERAL (
          SELECT pg_catalog.max(t.epoch) AS epochs_done,
                 (SELECT u.loss FROM xmhash_training_log u
-                 WHERE u.model = m.id ORDER BY u.epoch DESC LIMIT 1) AS loss,
+                 WHERE u.model OPERATOR(pg_catalog.=) m.id ORDER BY u.epoch DESC LIMIT 1) AS loss,
                 pg_catalog.sum(t.seconds) AS seconds
          FROM xmhash_training_log t
-         WHERE t.model = m.id) g
+         WHERE t.model OPERATOR(pg_catalog.=) m.id) g
 WHERE pg_catalog.pg_has_role(m.owner, 'MEMBER');
 COMMENT ON VIEW xmhash_models IS 'the models that the current user may use';
 
@@ -559,15 +597,15 @@ CREATE VIEW xmhash_training WITH (security_barrier) AS
 SELECT m.name AS model,
        t.epoch,
        -- Anybody may insert a model of his own: no content may make this view fail.
-       CASE WHEN m.options ->> 'epochs' ~ '^[0-9]{1,9}$'
-            THEN (m.options ->> 'epochs')::integer END AS epochs,
+       CASE WHEN (m.options OPERATOR(pg_catalog.->>) 'epochs'::text) OPERATOR(pg_catalog.~) '^[0-9]{1,9}$'::text
+            THEN (m.options OPERATOR(pg_catalog.->>) 'epochs'::text)::integer END AS epochs,
        t.loss,
        t.loss_terms,
        t.learning_rate,
        t.seconds,
        t.validation_map
 FROM xmhash_training_log t
-     JOIN xmhash_model m ON m.id = t.model
+     JOIN xmhash_model m ON m.id OPERATOR(pg_catalog.=) t.model
 WHERE pg_catalog.pg_has_role(m.owner, 'MEMBER');
 COMMENT ON VIEW xmhash_training IS 'one row an epoch for the models that the current user may use';
 

@@ -23,15 +23,6 @@ bitcode_to_words(const Bitcode *code, uint64 *words)
 	memcpy(words, BITCODE_DATA(code), BITCODE_BYTES(code));
 }
 
-Bitcode *
-bitcode_from_words(const uint64 *words, int bits)
-{
-	Bitcode    *code = bitcode_make(bits);
-
-	memcpy(BITCODE_DATA(code), words, BITCODE_BYTES(code));
-	return code;
-}
-
 /*
  * One SQLSTATE for every wrong length, whether a code cannot have it, a type
  * modifier forbids it or a second code differs: callers handle one case.

@@ -140,12 +140,13 @@ append_to_tail(Relation index, const Tail *tail, const Entry *entry)
 static void
 read_tail(const XmhashMeta *meta, Tail *tail)
 {
-	const XmhashExtent *last = &meta->pending[meta->pending_extents - 1];
+	const XmhashExtent *last;
 
 	tail->nonce = meta->nonce;
 	tail->number = 0;
 	if (meta->pending_pages == 0)
 		return;
+	last = &meta->pending[meta->pending_extents - 1];
 	tail->number = meta->pending_first + meta->pending_pages - 1;
 	tail->block = last->start + last->count - 1;
 }

@@ -148,6 +148,7 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 	uint64		rows = 0;
 	uint64		nulls = 0;
 	Buffer		buffer;
+	BlockNumber blocks;
 
 	xmhash_view_read(index, view);
 	segment_stats(view, value);
@@ -160,8 +161,13 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 	value[STATS_VERSION] = XmhashPageMeta(BufferGetPage(buffer))->version;
 	for (int set = 0; set < 2; set++)
 		value[STATS_CATALOGUE_PAGES] += XmhashPageMeta(BufferGetPage(buffer))->catalogue_blocks[set];
+	blocks = RelationGetNumberOfBlocks(index);
+	value[STATS_FREE_PAGES] += XmhashPageMeta(BufferGetPage(buffer))->stock.count;
+	/* Blocks given back to the end of the index are still in the file. */
+	if (blocks > XmhashPageMeta(BufferGetPage(buffer))->end)
+		value[STATS_FREE_PAGES] += blocks - XmhashPageMeta(BufferGetPage(buffer))->end;
 	UnlockReleaseBuffer(buffer);
-	value[STATS_BYTES] = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
+	value[STATS_BYTES] = (int64) blocks * BLCKSZ;
 	index_close(index, AccessShareLock);
 	table_close(heap, AccessShareLock);
 	return stats_row(fcinfo, value);

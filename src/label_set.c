@@ -306,15 +306,3 @@ labels_multi_hot(const Labels *labels, int32 set, uint8 *row)
 	for (i = 0; i < count; i++)
 		row[classes[i]] = 1;
 }
-
-void
-labels_words(const Labels *labels, int32 set, uint64 *words)
-{
-	const int32 *classes;
-	int			count = labels_set(labels, set, &classes);
-	int			i;
-
-	memset(words, 0, LABEL_WORDS(labels_classes(labels)) * sizeof(uint64));
-	for (i = 0; i < count; i++)
-		words[classes[i] / 64] |= UINT64CONST(1) << (classes[i] % 64);
-}

@@ -4,12 +4,16 @@
 #include "model.h"
 
 #include <limits.h>
+#include <math.h>
 #include <unistd.h>
 
 #include "access/xact.h"
+#include "common/shortest_dec.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/fd.h"
 #include "storage/pmsignal.h"
+#include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -18,6 +22,7 @@
 
 int			xmhash_threads;
 int			xmhash_train_work_mem;
+int			xmhash_train_max_memory;
 bool		xmhash_progress;
 
 /*
@@ -100,6 +105,67 @@ model_call_is_atomic(FunctionCallInfo fcinfo)
 		((CallContext *) fcinfo->context)->atomic || IsSubTransaction();
 }
 
+/* A finite number in full, whatever extra_float_digits says: it is read again. */
+void
+model_append_number(StringInfo text, double number)
+{
+	char		digits[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+	double_to_shortest_decimal_buf(number, digits);
+	appendStringInfoString(text, digits);
+}
+
+/* The number that a file holds, or begins some line of a file; or none. */
+static double
+read_number(const char *path, const char *label)
+{
+	FILE	   *file = AllocateFile(path, "r");
+	char		line[256];
+	double		number = get_float8_infinity();
+
+	if (file == NULL)
+		return number;
+	while (fgets(line, sizeof(line), file) != NULL)
+	{
+		if (strncmp(line, label, strlen(label)) == 0)
+		{
+			char	   *start = line + strlen(label);
+			char	   *end;
+			double		found = strtod(start, &end);
+
+			if (end != start && found >= 0)
+				number = found;
+			break;
+		}
+	}
+	FreeFile(file);
+	return number;
+}
+
+/*
+ * Bytes that can be had now without anybody being killed for it: what the
+ * machine has and, where the kernel tells, what it could free, and what is
+ * left of this container's share.  And no more than the setting allows.
+ */
+double
+model_memory_available(void)
+{
+	long		pages = sysconf(_SC_PHYS_PAGES);
+	long		page_size = sysconf(_SC_PAGESIZE);
+	double		available = get_float8_infinity();
+	double		container;
+
+	if (pages > 0 && page_size > 0)
+		available = (double) pages * page_size;
+	available = Min(available, 1024 * read_number("/proc/meminfo", "MemAvailable:"));
+	container = read_number("/sys/fs/cgroup/memory.max", "");
+	if (!isinf(container))
+		available = Min(available, Max(0, container - read_number("/sys/fs/cgroup/memory.current", "")));
+	if (xmhash_train_max_memory > 0)
+		available = Min(available, xmhash_train_max_memory * 1024.0);
+	return available;
+}
+
 void
 model_init(void)
 {
@@ -115,6 +181,11 @@ model_init(void)
 							NULL,
 							&xmhash_train_work_mem, 1024 * 1024, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("xmhash.train_max_memory",
+							"Sets the most memory that networks, optimizer and batches of a training may take.",
+							"Zero means what the machine has available when the training starts.",
+							&xmhash_train_max_memory, 0, 0, MAX_KILOBYTES,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomBoolVariable("xmhash.progress",
 							 "Reports the progress of training and of encoding tables to the client.",
 							 NULL,

@@ -8,6 +8,11 @@
  * until then, so that VACUUM cannot give a row's place to another.  A row that
  * somebody else has changed in between is simply not found any more, and is
  * left to the next call.  All partitions are walked side by side.
+ *
+ * Ranges grow while nothing is found in them, so one may turn out to hold far
+ * more rows than a batch.  Then a shorter one is read instead: what has been
+ * read so far is no range of its own, since neither partitions nor whatever
+ * index the planner may choose give rows in the order of ctid.
  */
 #include "model.h"
 
@@ -36,6 +41,12 @@
 /* Rows of one product: enough of them that reading the weights is cheap, in bounded memory. */
 #define MOST_ROWS 1024
 #define CHUNK_BYTES (64 * 1024 * 1024)
+
+/* Blocks of one range at most, which take far longer to read than to ask for. */
+#define MOST_BLOCKS 8192
+
+/* A range of more than this many batches is read anew as one of a 16th of its blocks. */
+#define MOST_BATCHES 4
 
 /* Below this share of non-zeros a chunk goes through the first layer as sparse rows. */
 #define SPARSE_BELOW 0.25
@@ -370,36 +381,6 @@ encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
 	}
 }
 
-/* Read and encode one range of blocks, by the active snapshot. */
-static void
-read_range(TableEncoder *encoder, Datum bounds[2])
-{
-	Oid			types[2] = {TIDOID, TIDOID};
-	SPIPlanPtr	plan = SPI_prepare(encoder->select, 2, types);
-	Portal		portal;
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	portal = SPI_cursor_open(NULL, plan, bounds, NULL, true);
-	for (;;)
-	{
-		SPITupleTable *rows;
-		uint64		count;
-
-		SPI_cursor_fetch(portal, true, encoder->chunk_rows);
-		rows = SPI_tuptable;
-		count = SPI_processed;
-		if (count > 0)
-			encode_chunk(encoder, rows, (int) count);
-		SPI_freetuptable(rows);
-		if (count == 0)
-			break;
-		CHECK_FOR_INTERRUPTS();
-	}
-	SPI_cursor_close(portal);
-	SPI_freeplan(plan);
-}
-
 static Datum
 make_array(const Datum *values, bool *nulls, int count, Oid type)
 {
@@ -434,14 +415,56 @@ write_range(TableEncoder *encoder, Datum bounds[2])
 	encoder->encoded += SPI_processed;
 }
 
-/* One range: read, write, commit. */
-static void
+/*
+ * Read, encode and write one range, by the active snapshot; false if it has
+ * too many rows and was left.  A single block is not left: its partitions'
+ * rows are written in pieces, which the snapshot does not see.
+ */
+static bool
+walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
+{
+	Oid			types[2] = {TIDOID, TIDOID};
+	SPIPlanPtr	plan = SPI_prepare(encoder->select, 2, types);
+	int			most = MOST_BATCHES * encoder->batch_rows;
+	Portal		portal;
+	uint64		found;
+	bool		fits = true;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	portal = SPI_cursor_open(NULL, plan, bounds, NULL, true);
+	do
+	{
+		SPITupleTable *rows;
+
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(portal, true, Min(encoder->chunk_rows, most + 1 - encoder->count));
+		rows = SPI_tuptable;
+		found = SPI_processed;
+		if (found > 0)
+			encode_chunk(encoder, rows, (int) found);
+		SPI_freetuptable(rows);
+		fits = encoder->count <= most;
+		if (encoder->count > 0 && (found == 0 || (!fits && !divisible)))
+		{
+			write_range(encoder, bounds);
+			encoder->count = found == 0 ? encoder->count : 0;
+		}
+	} while (found > 0 && (fits || !divisible));
+	SPI_cursor_close(portal);
+	SPI_freeplan(plan);
+	return fits || !divisible;
+}
+
+/* One range, and its commit; false if it has too many rows. */
+static bool
 encode_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(encoder->range_context);
 	ItemPointerData low;
 	ItemPointerData high;
 	Datum		bounds[2];
+	bool		done;
 
 	ItemPointerSet(&low, from, 0);
 	ItemPointerSet(&high, to, 0);
@@ -449,14 +472,13 @@ encode_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
 	bounds[1] = PointerGetDatum(&high);
 	encoder->count = 0;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	read_range(encoder, bounds);
-	if (encoder->count > 0)
-		write_range(encoder, bounds);
+	done = walk_range(encoder, bounds, to - from > 1);
 	PopActiveSnapshot();
 	if (!encoder->atomic)
 		SPI_commit();
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(encoder->range_context);
+	return done;
 }
 
 /* Walk the table; ranges grow or shrink towards batch_rows rows each. */
@@ -474,10 +496,15 @@ encode_blocks(TableEncoder *encoder)
 		BlockNumber to = from + (BlockNumber) Min(step, (double) (blocks - from));
 		instr_time	now;
 
-		encode_range(encoder, from, to);
-		from = to;
-		step *= Min(4, Max(0.25, (double) encoder->batch_rows / Max(encoder->count, 1)));
-		step = Max(1, Min(step, 131072));
+		if (encode_range(encoder, from, to))
+		{
+			from = to;
+			step *= Min(4, Max(0.25, (double) encoder->batch_rows / Max(encoder->count, 1)));
+			step = Min(step, MOST_BLOCKS);
+		}
+		else
+			step = (to - from) / 16.0;
+		step = Max(step, 1);
 
 		INSTR_TIME_SET_CURRENT(now);
 		INSTR_TIME_SUBTRACT(now, said);

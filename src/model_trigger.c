@@ -89,6 +89,23 @@ cast_features(Datum value, Oid type)
 	return isnull ? (Datum) 0 : result;
 }
 
+/*
+ * What an assignment by SQL would check: the length that the column's type
+ * asks for, and the constraints of a domain, for a NULL too.
+ */
+static void
+check_code(const TriggerData *trigger, int column, Datum code, bool isnull)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(trigger->tg_relation), column - 1);
+	int32		typmod = attribute->atttypmod;
+	Oid			base = getBaseTypeAndTypmod(attribute->atttypid, &typmod);
+
+	if (!isnull)
+		bitcode_check_typmod(BITCODE_BITS((Bitcode *) DatumGetPointer(code)), typmod, NULL);
+	if (base != attribute->atttypid)
+		domain_check(code, isnull, attribute->atttypid, NULL, CurrentMemoryContext);
+}
+
 XMHASH_FUNCTION(xmhash_encode_trigger);
 
 Datum
@@ -129,6 +146,7 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 			code = PointerGetDatum(model_encode(model, arguments.modality, DatumGetArrayTypeP(value)));
 		}
 	}
+	check_code(trigger, arguments.code, code, isnull);
 	tuple = heap_modify_tuple_by_cols(tuple, RelationGetDescr(trigger->tg_relation), 1,
 									  &arguments.code, &code, &isnull);
 	return PointerGetDatum(tuple);

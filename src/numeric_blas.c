@@ -27,6 +27,7 @@
 #define ORDER_ROW_MAJOR 101
 #define NO_TRANSPOSE 111
 #define TRANSPOSE 112
+#define PARALLEL_OPENMP 2
 
 /* Most multiplications and additions between two interrupt checks. */
 #define SLICE_OPERATIONS 2e9
@@ -49,6 +50,8 @@ static SgemmFunction sgemm;
 static void (*set_num_threads) (int threads);
 static char *(*get_config) (void);
 static char *(*get_corename) (void);
+static int	(*get_parallel) (void);
+static bool threads_come_late;	/* an OpenMP build: products create them */
 static int	current_threads = 1;	/* as asked for */
 static int	active_threads = 1;		/* as the library has it now */
 
@@ -126,8 +129,11 @@ blas_load(char *message, size_t size)
 	set_num_threads = (void (*) (int)) resolve(handle, "openblas_set_num_threads", message, size);
 	get_config = (char *(*) (void)) resolve(handle, "openblas_get_config", message, size);
 	get_corename = (char *(*) (void)) resolve(handle, "openblas_get_corename", message, size);
-	if (found == NULL || set_num_threads == NULL || get_config == NULL || get_corename == NULL)
+	get_parallel = (int (*) (void)) resolve(handle, "openblas_get_parallel", message, size);
+	if (found == NULL || set_num_threads == NULL || get_config == NULL || get_corename == NULL ||
+		get_parallel == NULL)
 		return false;
+	threads_come_late = get_parallel() == PARALLEL_OPENMP;
 	sgemm = found;
 	library = handle;
 	active_threads = 0;			/* whatever a namesake in this process has set */
@@ -216,13 +222,26 @@ product_slice(bool transpose_a, bool transpose_b, int m, int n, int k, float alp
 			  const float *a, int a_stride, const float *b, int b_stride,
 			  float beta, float *c, int c_stride)
 {
+	sigset_t	all;
+	sigset_t	before;
+
 	if (library == NULL)
+	{
 		plain_product(transpose_a, transpose_b, m, n, k, alpha, a, a_stride, b, b_stride,
 					  beta, c, c_stride);
-	else
-		sgemm(ORDER_ROW_MAJOR, transpose_a ? TRANSPOSE : NO_TRANSPOSE,
-			  transpose_b ? TRANSPOSE : NO_TRANSPOSE, m, n, k, alpha, a, a_stride, b, b_stride,
-			  beta, c, c_stride);
+		return;
+	}
+	/* A signal waits for the end of the slice, some tens of milliseconds. */
+	if (threads_come_late)
+	{
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+	}
+	sgemm(ORDER_ROW_MAJOR, transpose_a ? TRANSPOSE : NO_TRANSPOSE,
+		  transpose_b ? TRANSPOSE : NO_TRANSPOSE, m, n, k, alpha, a, a_stride, b, b_stride,
+		  beta, c, c_stride);
+	if (threads_come_late)
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* The height of slices that cut n rows into the fewest equal parts of at most `most`. */

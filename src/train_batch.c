@@ -17,13 +17,27 @@
 
 #define SPARSE_BELOW 0.25
 
-static int
-compare_numbers(const void *a, const void *b)
-{
-	int32		x = *(const int32 *) a;
-	int32		y = *(const int32 *) b;
+/* Random accesses: a million of them take some tens of milliseconds. */
+#define SHUFFLED_AT_ONCE (1 << 20)
 
-	return x < y ? -1 : x > y ? 1 : 0;
+/* Mark the rows that come first in a random order. */
+static bool *
+choose_rows(RandomKey key, int32_t *order, int count, int chosen)
+{
+	bool	   *is_chosen = MemoryContextAllocExtended(CurrentMemoryContext, Max(count, 1),
+													   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int			i;
+
+	for (i = 0; i < count; i++)
+		order[i] = i;
+	for (i = chosen > 0 ? count : 0; i > 0; i -= Min(i, SHUFFLED_AT_ONCE))
+	{
+		CHECK_FOR_INTERRUPTS();
+		random_shuffle(key, order, Max(i - SHUFFLED_AT_ONCE, 0), i);
+	}
+	for (i = 0; i < chosen; i++)
+		is_chosen[order[i]] = true;
+	return is_chosen;
 }
 
 /* Hold out a random share of the rows; both parts stay in canonical order. */
@@ -33,27 +47,23 @@ train_data_split(TrainData *data, const TrainSettings *settings)
 	int			count = train_rows_count(data->rows);
 	int32_t    *order = MemoryContextAllocHuge(data->context, Max(count, 1) * sizeof(int32_t));
 	int			held_out = (int) (settings->validation_fraction * count);
+	bool	   *is_held_out;
+	int			at[2] = {held_out, 0};
+	int			i;
 
 	if (held_out == 0 && settings->validation_fraction > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a validation_fraction of %g of %d pairs is no pair",
 						settings->validation_fraction, count)));
-	if (held_out > 0)
-		random_permutation(random_key(settings->core.seed, 0, 0, RANDOM_VALIDATION), order, count);
-	else
-	{
-		int			i;
-
-		for (i = 0; i < count; i++)
-			order[i] = i;
-	}
+	is_held_out = choose_rows(random_key(settings->core.seed, 0, 0, RANDOM_VALIDATION), order, count, held_out);
+	for (i = 0; i < count; i++)
+		order[at[is_held_out[i]]++] = i;
+	pfree(is_held_out);
 	data->validation = order;
 	data->validation_count = held_out;
 	data->training = order + held_out;
 	data->training_count = count - held_out;
-	qsort(data->validation, held_out, sizeof(int32_t), compare_numbers);
-	qsort(data->training, data->training_count, sizeof(int32_t), compare_numbers);
 	if (data->training_count < settings->core.batch_size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

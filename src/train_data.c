@@ -12,12 +12,14 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "parser/parse_coerce.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -45,6 +47,36 @@ typedef struct Reader
 	ItemPointerData location;
 } Reader;
 
+/* Whether the current user may read a column; system columns are like others. */
+static bool
+may_read(Oid relation, AttrNumber number)
+{
+	return number != InvalidAttrNumber &&
+		(pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		 pg_attribute_aclcheck(relation, number, GetUserId(), ACL_SELECT) == ACLCHECK_OK);
+}
+
+/*
+ * Whether a table's primary key can be asked for by the name of the relation:
+ * a child may have columns that its parent lacks, and the user may have no
+ * right to them.  Then the details do without, rather than hide the error.
+ */
+static bool
+key_is_readable(const TrainSource *source, Relation table, Bitmapset *key)
+{
+	int			member = -1;
+
+	while ((member = bms_next_member(key, member)) >= 0)
+	{
+		AttrNumber	number = member + FirstLowInvalidHeapAttributeNumber;
+		const char *name = NameStr(TupleDescAttr(RelationGetDescr(table), number - 1)->attname);
+
+		if (!may_read(source->relation, get_attnum(source->relation, name)))
+			return false;
+	}
+	return key != NULL;
+}
+
 /*
  * Where the row is, for the details of an error: its number as read, its place
  * and its primary key, each if there is one.  This runs a query, but only on
@@ -71,7 +103,7 @@ describe_row(const Reader *reader)
 					 ItemPointerGetOffsetNumber(&reader->location));
 	table = relation_open(reader->table, AccessShareLock);
 	key = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	if (key != NULL)
+	if (key_is_readable(reader->data->source, table, key))
 	{
 		initStringInfo(&query);
 		appendStringInfoString(&query, "SELECT pg_catalog.concat_ws(', '");
@@ -139,8 +171,9 @@ feature_expression(const TrainSource *source, Modality modality, FeatureColumn *
 }
 
 /*
- * Has every row a ctid that leads back to it?  Views have none, and what a
- * foreign table gives for it is up to its server.
+ * Has every row a ctid that leads back to it, and may the user see it?  Views
+ * have none, what a foreign table gives for it is up to its server, and rights
+ * to some columns alone leave it out.
  */
 static bool
 rows_have_location(Oid relation)
@@ -150,6 +183,8 @@ rows_have_location(Oid relation)
 	ListCell   *cell;
 
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW)
+		return false;
+	if (!may_read(relation, SelfItemPointerAttributeNumber) || !may_read(relation, TableOidAttributeNumber))
 		return false;
 	tables = find_all_inheritors(relation, NoLock, NULL);
 	foreach(cell, tables)
@@ -422,7 +457,10 @@ compute_digest(TrainData *data)
 	int			i;
 
 	for (i = 0; i < train_rows_count(data->rows); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		digest = digest * UINT64CONST(0x9E3779B97F4A7C15) + entries[i].hash;
+	}
 	return (int64) digest;
 }
 

@@ -22,13 +22,20 @@
 #include <math.h>
 #include <string.h>
 
+/* Hidden units of the label network: as asked for, else halfway to the code. */
+int
+train_label_hidden(const TrainOptions *options, int classes)
+{
+	return options->label_hidden > 0 ? options->label_hidden : (classes + options->bits) / 2;
+}
+
 void
 dmsh_ln_claim(Trainer *trainer, Claims *claims)
 {
 	const TrainOptions *options = &trainer->options;
 	int			m = options->batch_size;
 	int			classes = trainer->source.classes;
-	int			hidden = options->label_hidden > 0 ? options->label_hidden : (classes + options->bits) / 2;
+	int			hidden = train_label_hidden(options, classes);
 
 	learner_claim(&trainer->label, claims, OPTIMIZER_ADAM, classes, hidden, options->bits, false,
 				  m, trainer->steps);

@@ -339,7 +339,7 @@ train_options_write(const TrainSettings *settings)
 				appendStringInfo(&json, INT64_FORMAT, *(const int64_t *) field);
 				break;
 			case OPTION_NUMBER:
-				appendStringInfoString(&json, float8out_internal(*(const double *) field));
+				model_append_number(&json, *(const double *) field);
 				break;
 			case OPTION_BOOLEAN:
 				appendStringInfoString(&json, *(const bool *) field ? "true" : "false");

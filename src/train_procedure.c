@@ -125,6 +125,72 @@ get_class_names(const TrainData *data, ModelRow *row)
 		row->class_names[i] = pstrdup(labels_class_name(data->labels, i));
 }
 
+/*
+ * Bytes that a training takes beside its rows: the trainer's, the two copies
+ * of the weights that are kept, a batch, and a checkpoint while it is written.
+ */
+static double
+memory_needed(const Training *training)
+{
+	const TrainOptions *core = &training->settings.core;
+	const TrainData *data = &training->data;
+	double		batch = core->batch_size;
+	int			hidden[2];
+	int			moments = core->method == TRAIN_JDSH ? 2 : 3;
+	double		weights = 0;
+	double		state;
+	double		bytes = trainer_memory(core, &training->batches);
+	int			side;
+
+	hidden[MODALITY_IMAGE] = core->image_hidden;
+	hidden[MODALITY_TEXT] = core->text_hidden;
+	for (side = 0; side < 2; side++)
+	{
+		weights += network_parameters(data->dimensions[side], hidden[side], core->bits) + 2.0 * data->scales[side];
+		bytes += batch * data->dimensions[side] * sizeof(float);
+	}
+	state = moments * weights;
+	if (core->method == TRAIN_DMSH_LN)
+		state += moments * (double) network_parameters(data->classes, train_label_hidden(core, data->classes), core->bits);
+	if (training->settings.keep_best)
+		state += weights;
+	bytes += weights * sizeof(float) * (training->settings.keep_best ? 2 : 1);
+	bytes += batch * data->classes;
+	return bytes + (training->atomic ? 0 : state * sizeof(float));
+}
+
+/*
+ * Refuse what does not fit, before any of it is allocated: the kernel would
+ * kill the process for it, and with that stop the whole server.
+ */
+static void
+check_memory(const Training *training)
+{
+	const TrainOptions *core = &training->settings.core;
+	const TrainData *data = &training->data;
+	double		needed = memory_needed(training);
+	double		available = model_memory_available();
+	StringInfoData sizes;
+
+	if (needed <= available)
+		return;
+	initStringInfo(&sizes);
+	appendStringInfo(&sizes, "The options that decide it: \"batch_size\" %d, \"image_hidden\" %d, \"text_hidden\" %d",
+					 core->batch_size, core->image_hidden, core->text_hidden);
+	if (core->method == TRAIN_DMSH_LN)
+		appendStringInfo(&sizes, ", \"label_hidden\" %d", train_label_hidden(core, data->classes));
+	appendStringInfo(&sizes, "; with %d bits, %d image and %d text dimensions", core->bits,
+					 data->dimensions[MODALITY_IMAGE], data->dimensions[MODALITY_TEXT]);
+	if (core->method == TRAIN_DMSH_LN)
+		appendStringInfo(&sizes, ", %d classes", data->classes);
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("training model \"%s\" needs %.1f MB of memory, but %.1f MB are available",
+					training->row.name, needed / (1024 * 1024), available / (1024 * 1024)),
+			 errdetail_internal("%s.", sizes.data),
+			 errhint("Choose smaller ones. The setting xmhash.train_max_memory bounds what a training may take.")));
+}
+
 static void
 say_sizes(const Training *training)
 {
@@ -138,7 +204,7 @@ say_sizes(const Training *training)
 					"networks, optimizer and batches take %.1f MB; %.1f MB of rows in a temporary file",
 					data->training_count, data->dimensions[MODALITY_IMAGE],
 					data->dimensions[MODALITY_TEXT],
-					trainer_memory(&training->settings.core, &training->batches) / megabyte,
+					memory_needed(training) / megabyte,
 					train_rows_spilled(data->rows) / megabyte)));
 }
 
@@ -163,6 +229,7 @@ prepare(Training *training)
 	train_data_split(data, settings);
 	train_data_scale(data, settings);
 	train_data_source(data, &training->batches);
+	check_memory(training);
 	model_start_blas();
 	say_sizes(training);
 	training->trainer = trainer_create(&settings->core, &training->batches, &training->surroundings);
@@ -201,6 +268,8 @@ network_is_finite(const Network *network)
 
 		for (at = 0; at < count; at++)
 		{
+			if (at % (1 << 20) == 0)
+				CHECK_FOR_INTERRUPTS();
 			if (!isfinite(layer->weight[at]))
 				return false;
 		}
@@ -264,8 +333,10 @@ write_log(Training *training, const TrainLoss *loss, double seconds, double vali
 	initStringInfo(&terms);
 	appendStringInfoChar(&terms, '{');
 	for (i = 0; i < loss->terms; i++)
-		appendStringInfo(&terms, "%s\"%s\": %s", i > 0 ? ", " : "", loss->name[i],
-						 float8out_internal(loss->term[i]));
+	{
+		appendStringInfo(&terms, "%s\"%s\": ", i > 0 ? ", " : "", loss->name[i]);
+		model_append_number(&terms, loss->term[i]);
+	}
 	appendStringInfoChar(&terms, '}');
 	values[0] = UUIDPGetDatum(&training->row.id);
 	values[1] = Int32GetDatum(training->epochs_done);
@@ -599,9 +670,4 @@ xmhash_train_resume(PG_FUNCTION_ARGS)
 	finish(training, "trained");
 	end(training);
 	PG_RETURN_VOID();
-}
-
-void
-train_init(void)
-{
 }

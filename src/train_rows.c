@@ -329,12 +329,14 @@ compare_labels(const Labels *labels, int32 a, int32 b)
 	return count_a - count_b;
 }
 
+/* Sorting millions of rows takes seconds, so this looks for interrupts. */
 static int
 compare_hashes(const void *a, const void *b)
 {
 	uint64		x = ((const TrainRow *) a)->hash;
 	uint64		y = ((const TrainRow *) b)->hash;
 
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y ? 1 : 0;
 }
 
@@ -382,6 +384,7 @@ train_rows_sort(TrainRows *rows, const Labels *labels)
 		const int32 *classes;
 		int			count = labels_set(labels, rows->entries[i].labels, &classes);
 
+		CHECK_FOR_INTERRUPTS();
 		rows->entries[i].hash = hash_combine64(rows->entries[i].hash,
 											   hash_bytes_extended((const unsigned char *) classes,
 																   count * sizeof(int32), 1));

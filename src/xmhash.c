@@ -25,7 +25,6 @@ _PG_init(void)
 	code_init();
 	index_init();
 	model_init();
-	train_init();
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("xmhash");
 #else

@@ -94,6 +94,27 @@ UPDATE empty SET image = (SELECT image[1:19] || 'NaN'::real FROM pairs WHERE id 
 CALL xmhash_encode_table('m', 'empty', 'image', 'code', NULL, NULL);
 CALL xmhash_encode_table('centred', 'coded', 'image', 'image_code', NULL, NULL, false);
 
+-- However much lies behind a long part without anything to do, a batch stays
+-- small: no transaction writes more than four of them.
+CREATE TABLE far (image real[], code bitcode) WITH (autovacuum_enabled = off);
+INSERT INTO far SELECT p.image, CASE WHEN half = 1 THEN xmhash_encode_image('m', p.image) END
+FROM generate_series(1, 2) half, generate_series(1, 4), pairs p ORDER BY half;
+SELECT max(ctid) < '(8000,0)' AS one_range, count(*) FILTER (WHERE code IS NULL) AS missing FROM far;
+CALL xmhash_encode_table('m', 'far', 'image', 'code', NULL, NULL, batch_rows => 10);
+SELECT count(*) FILTER (WHERE code = xmhash_encode_image('m', image)) AS coded FROM far;
+-- A block is the least that a range has.
+SELECT max(rows) <= 4 * 10 + max(in_a_block) AS small
+FROM (SELECT count(*) AS rows FROM far WHERE xmin <> (SELECT xmin FROM far WHERE ctid = '(0,1)') GROUP BY xmin) t,
+     (SELECT max(n) AS in_a_block
+      FROM (SELECT count(*) AS n FROM far GROUP BY (ctid::text::point)[0]) b) blocks;
+-- One block of many partitions, and rows that come to lie in it meanwhile.
+CREATE TABLE wide (id integer, image real[], code bitcode) PARTITION BY HASH (id);
+SELECT format('CREATE TABLE wide_%s PARTITION OF wide FOR VALUES WITH (MODULUS 9, REMAINDER %s)', n, n)
+FROM generate_series(0, 8) n \gexec
+INSERT INTO wide SELECT id, image FROM pairs WHERE id <= 300;
+CALL xmhash_encode_table('m', 'wide', 'image', 'code', NULL, NULL, batch_rows => 2);
+SELECT count(*), bool_and(code = xmhash_encode_image('m', image)) FROM wide;
+
 -- By trigger
 CREATE TABLE kept (id integer, image real[], words double precision[], image_code bitcode, words_code bitcode);
 CREATE TRIGGER image_code BEFORE INSERT OR UPDATE ON kept
@@ -121,6 +142,26 @@ INSERT INTO wrong VALUES (1);
 CREATE OR REPLACE TRIGGER code BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('no such', 'image', 'image', 'code');
 INSERT INTO wrong VALUES (1, NULL);
 INSERT INTO wrong VALUES (1, '{1}');
+
+-- It gives no column a code that an assignment would not.
+CREATE DOMAIN present AS bitcode(37) NOT NULL;
+CREATE DOMAIN short AS bitcode CHECK (length(VALUE) = 7);
+CREATE TABLE narrow (image real[], fixed bitcode(36));
+CREATE TRIGGER fixed BEFORE INSERT ON narrow FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'image', 'image', 'fixed');
+INSERT INTO narrow SELECT image FROM pairs;
+ALTER TABLE narrow ALTER fixed TYPE bitcode(37);
+INSERT INTO narrow SELECT image FROM pairs;
+ALTER TABLE narrow ALTER fixed TYPE present;
+CREATE OR REPLACE TRIGGER fixed BEFORE INSERT OR UPDATE ON narrow
+    FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('m', 'image', 'image', 'fixed');
+UPDATE narrow SET image = '{1,2}' || image[3:];
+UPDATE narrow SET image = NULL;
+SELECT count(*), bool_and(fixed = xmhash_encode_image('m', image)) FROM narrow;
+TRUNCATE narrow;
+ALTER TABLE narrow ALTER fixed TYPE short;
+INSERT INTO narrow SELECT image FROM pairs;
+INSERT INTO narrow VALUES (NULL);
+SELECT count(*), count(fixed) FROM narrow;
 
 -- An expression index and a generated column, which an immutable function allows.
 CREATE INDEX ON pairs (xmhash_encode_image('m', image));

@@ -127,6 +127,48 @@ DELETE FROM xmhash_model WHERE name = 'renamed';
 SELECT length(xmhash_encode_image('renamed', image)) FROM pairs WHERE id = 1;
 SELECT name FROM xmhash_models;
 
+-- A model removed by replication, or as that does it, is gone here as well.
+SET ROLE regress_xmhash_alice;
+CALL xmhash_train('replicated', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
+SELECT length(xmhash_encode_image('replicated', image)) FROM pairs WHERE id = 1;
+RESET ROLE;
+SET session_replication_role = replica;
+DELETE FROM xmhash_model WHERE name = 'replicated';
+RESET session_replication_role;
+SELECT length(xmhash_encode_image('replicated', image)) FROM pairs WHERE id = 1;
+SELECT count(*) FROM xmhash_model_part p WHERE NOT EXISTS (SELECT FROM xmhash_model m WHERE m.id = p.model);
+
+-- A role that owns a model cannot be dropped: its number might become another's.
+CREATE ROLE regress_xmhash_owner;
+CREATE ROLE regress_xmhash_heir;
+SET ROLE regress_xmhash_owner;
+CALL xmhash_train('owned', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
+CALL xmhash_train('owned too', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
+RESET ROLE;
+DROP ROLE regress_xmhash_owner;
+DROP OWNED BY regress_xmhash_owner;
+SELECT xmhash_drop_model('owned');
+DROP ROLE regress_xmhash_owner;
+UPDATE xmhash_model SET owner = 'regress_xmhash_heir' WHERE name = 'owned too';
+DROP ROLE regress_xmhash_owner;
+DROP ROLE regress_xmhash_heir;
+BEGIN;
+TRUNCATE xmhash_model;
+DROP ROLE regress_xmhash_heir;
+ROLLBACK;
+DROP ROLE regress_xmhash_heir;
+SELECT xmhash_drop_model('owned too');
+DROP ROLE regress_xmhash_heir;
+-- Nor does a row name an owner that does not exist.
+\set VERBOSITY terse
+INSERT INTO xmhash_model (id, name, owner, method, bits, image_dimensions, text_dimensions, image_hidden,
+                          text_hidden, image_scales, text_scales, status)
+VALUES (gen_random_uuid(), 'of nobody', '4294967295', 'jdsh', 8, 6, 8, 0, 0, 1, 1, 'trained');
+\set VERBOSITY default
+CREATE TABLE not_models (id uuid, owner regrole);
+CREATE TRIGGER ownership AFTER INSERT ON not_models FOR EACH ROW EXECUTE FUNCTION xmhash_model_ownership();
+INSERT INTO not_models VALUES (gen_random_uuid(), 'regress_xmhash_alice');
+
 -- Parallel workers encode.
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;

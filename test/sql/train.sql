@@ -136,6 +136,16 @@ SELECT name, pairs, classes, same_weights('by name', name) FROM xmhash_models
 WHERE method = 'dmsh_ln' ORDER BY name COLLATE "C";
 SELECT array_agg(DISTINCT k ORDER BY k) FROM xmhash_training, jsonb_object_keys(loss_terms) k WHERE model = 'by name';
 
+-- Options are stored as they are, whatever this session writes numbers like.
+SET extra_float_digits = -14;
+CALL xmhash_train('digits', 'pairs', 'image', 'words', 16,
+                  options => '{"epochs": 1, "learning_rate_image": 0.0375, "momentum": 0.8765, "weight_decay": 0.1234567890123456}');
+RESET extra_float_digits;
+SELECT options -> 'learning_rate_image' AS learning_rate_image, options -> 'momentum' AS momentum,
+       options -> 'weight_decay' AS weight_decay FROM xmhash_models WHERE name = 'digits';
+SELECT bool_or(value::float8 <> round(value::float8::numeric, 2)) AS terms_in_full
+FROM xmhash_training, jsonb_each_text(loss_terms) WHERE model = 'digits';
+
 -- A class without any row: a word, no error.
 CREATE VIEW eleven AS SELECT image, words, flags || ARRAY[false] AS flags FROM vectors;
 CALL xmhash_train('eleven', 'eleven', 'image', 'words', 16, 'dmsh_ln', 'flags', '{"epochs": 1}');

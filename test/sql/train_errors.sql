@@ -118,6 +118,28 @@ GRANT SELECT (image) ON pairs TO regress_xmhash_trainer;
 SET ROLE regress_xmhash_trainer;
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8);
 RESET ROLE;
+
+-- Rights to the two columns are enough, and an error is that of the data, even
+-- where the row's key may not be asked for, or is one the parent lacks.
+GRANT SELECT (words) ON pairs TO regress_xmhash_trainer;
+CREATE TABLE parent (image real[], words real[]);
+CREATE TABLE child (id integer PRIMARY KEY) INHERITS (parent);
+INSERT INTO child SELECT image, words, id FROM pairs;
+INSERT INTO child VALUES ('{1,2}', '{1}', 61);
+SET ROLE regress_xmhash_trainer;
+CALL xmhash_train('by columns', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
+SELECT name, status FROM xmhash_models;
+SELECT xmhash_drop_model('by columns');
+RESET ROLE;
+BEGIN;
+UPDATE pairs SET image = '{1,2}' WHERE id = 7;
+GRANT SELECT (ctid, tableoid) ON pairs TO regress_xmhash_trainer;
+SET ROLE regress_xmhash_trainer;
+\set VERBOSITY terse
+CALL xmhash_train('m', 'pairs', 'image', 'words', 8);
+ROLLBACK;
+CALL xmhash_train('m', 'parent', 'image', 'words', 8);
+\set VERBOSITY default
 GRANT SELECT ON pairs TO regress_xmhash_trainer;
 ALTER TABLE pairs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY visible ON pairs USING (id <= 40);
@@ -131,6 +153,28 @@ ROLLBACK;
 RESET ROLE;
 
 SELECT name, status, epochs_done > 0 AS some_epochs FROM xmhash_models ORDER BY name;
+-- What cannot fit is refused before it is allocated, naming what decides it.
+SET xmhash.train_max_memory = '1GB';
+DO $$
+DECLARE
+  detail text;
+BEGIN
+  CALL xmhash_train('m', 'pairs', 'image', 'words', 4096, 'dmsh_ln', 'label',
+                    '{"label_hidden": 65536, "image_hidden": 1000, "batch_size": 60}');
+EXCEPTION WHEN out_of_memory THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RAISE NOTICE '%', regexp_replace(SQLERRM, 'needs [1-9][0-9]{3}\.[0-9]', 'needs some thousand');
+  RAISE NOTICE '%', detail;
+END $$;
+\set VERBOSITY sqlstate
+CALL xmhash_train('m', 'pairs', 'image', 'words', 16384, options => '{"image_hidden": 65536, "text_hidden": 65536}');
+SET xmhash.train_max_memory = '64kB';
+CALL xmhash_train('m', 'pairs', 'image', 'words', 8);
+SET ROLE regress_xmhash_trainer;
+SET xmhash.train_max_memory = 0;
+RESET ROLE;
+RESET xmhash.train_max_memory;
+\set VERBOSITY default
 -- A disk that is full, as far as this session is concerned
 SET xmhash.train_work_mem = '64kB';
 SET temp_file_limit = '100kB';
