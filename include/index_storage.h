@@ -40,7 +40,6 @@ extern Buffer xmhash_meta_buffer(Relation index, int mode);
 extern void xmhash_meta_change(GenericXLogState *state, Page page);
 extern bool xmhash_catalogue_read(Relation index, const XmhashMeta *meta, XmhashView *view);
 extern bool xmhash_removable(uint64 stamp);
-extern void xmhash_check_reservations(Relation index, const XmhashMeta *meta);
 extern uint64 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages,
 							 XmhashReservation *reservation);
 

@@ -577,7 +577,6 @@ xmhash_commit(Relation index, const XmhashChange *change)
 	char	   *data;
 
 	memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
-	xmhash_check_reservations(index, meta);
 	if (!xmhash_catalogue_read(index, meta, view))
 		xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
 					   "It does not hold catalogue version " UINT64_FORMAT ".", meta->catalogue_version);

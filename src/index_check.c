@@ -131,7 +131,6 @@ check_blocks(Check *check)
 
 	memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
 	UnlockReleaseBuffer(buffer);
-	xmhash_check_reservations(check->index, meta);
 	note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
 	for (int i = 0; i < view->extents; i++)
 		note_use(&list, view->extent[i].start, view->extent[i].count, "segment");

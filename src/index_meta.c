@@ -211,35 +211,6 @@ xmhash_removable(uint64 stamp)
 #endif
 }
 
-/*
- * Reservations change with every segment and lie outside the page's checksum:
- * whoever follows them first refuses what damage could have made of them.
- */
-void
-xmhash_check_reservations(Relation index, const XmhashMeta *meta)
-{
-	for (int i = 0; i < XMHASH_RESERVATIONS; i++)
-	{
-		const XmhashReservation *reservation = &meta->reserved[i];
-
-		if (reservation->segment == 0)
-			continue;
-		if (reservation->extents > XMHASH_RESERVED_EXTENTS)
-			xmhash_damaged(index, XMHASH_META_BLOCK, "A reservation has %u extents, expected at most %d.",
-						   reservation->extents, XMHASH_RESERVED_EXTENTS);
-		for (uint32 j = 0; j < reservation->extents; j++)
-		{
-			const XmhashExtent *extent = &reservation->extent[j];
-
-			if (extent->start == XMHASH_META_BLOCK ||
-				(uint64) extent->start + extent->count > meta->end)
-				xmhash_damaged(index, XMHASH_META_BLOCK,
-							   "A reservation of %u blocks from block %u is not within the index's %u blocks.",
-							   extent->count, extent->start, meta->end);
-		}
-	}
-}
-
 /* Is this free extent in the reservation of another writer? */
 static bool
 reserved_overlap(const XmhashReservation *reservation, const XmhashExtent *extent)
@@ -325,7 +296,6 @@ xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReserv
 	XmhashExtent *usable;
 	int			usables = 0;
 
-	xmhash_check_reservations(index, meta);
 	if (!xmhash_catalogue_read(index, meta, view))
 		xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
 					   "It does not hold catalogue version " UINT64_FORMAT ".", meta->catalogue_version);
