@@ -25,6 +25,27 @@ check_version(Relation index, const XmhashMeta *meta)
 				 errhint("Rebuild it with REINDEX.")));
 }
 
+/* The checksum, which scans compute, leaves reservations out: so look at each. */
+static void
+check_reservations(Relation index, const XmhashMeta *meta)
+{
+	for (int role = 0; role < XMHASH_RESERVATIONS; role++)
+	{
+		const XmhashReservation *reservation = &meta->reserved[role];
+
+		if (reservation->segment == 0)
+			continue;
+		if (reservation->extents > XMHASH_RESERVED_EXTENTS)
+			xmhash_damaged(index, XMHASH_META_BLOCK, "A reservation has %u extents, at most %d are possible.",
+						   reservation->extents, XMHASH_RESERVED_EXTENTS);
+		for (int i = 0; i < reservation->extents; i++)
+			if (reservation->extent[i].start == XMHASH_META_BLOCK ||
+				(uint64) reservation->extent[i].start + reservation->extent[i].count > meta->end)
+				xmhash_damaged(index, XMHASH_META_BLOCK, "A reservation leaves the %u blocks of the index.",
+							   meta->end);
+	}
+}
+
 /* Refuse a meta page whose numbers could lead astray. */
 static void
 check_meta(Relation index, Page page)
@@ -46,6 +67,7 @@ check_meta(Relation index, Page page)
 		meta->pending_extents > XMHASH_PENDING_EXTENTS ||
 		meta->catalogue_bytes > meta->catalogue_blocks[meta->catalogue_set] * XMHASH_BLOB_CAPACITY)
 		xmhash_damaged(index, XMHASH_META_BLOCK, "A number on the meta page is out of range.");
+	check_reservations(index, meta);
 }
 
 /* The meta page, pinned, locked and checked. */
