@@ -164,6 +164,47 @@ check_agreement(int inputs, int hidden, int outputs, int rows, double density)
 	free_all();
 }
 
+/*
+ * Every output of every row is in doubt: hidden units come in twins that
+ * cancel, and small biases are left, which tell the signs.
+ */
+static void
+check_all_in_doubt(int inputs, int hidden, int outputs, int rows)
+{
+	Network		network = make_network(inputs, hidden, outputs, 0.2);
+	float	   *matrix = draw_matrix(rows, inputs, 1);
+	const Layer *first = &network.layer[0];
+	const Layer *last = &network.layer[1];
+	int			bytes = (outputs + 7) / 8;
+	uint8_t    *alone;
+	int			wrong = 0;
+	int			close;
+	int			i;
+	int			j;
+	int			k;
+
+	for (j = 0; j + 1 < hidden; j += 2)
+	{
+		for (i = 0; i < inputs; i++)
+			first->weight[(size_t) i * hidden + j + 1] = first->weight[(size_t) i * hidden + j];
+		first->bias[j + 1] = first->bias[j];
+		for (k = 0; k < outputs; k++)
+			last->weight[(size_t) (j + 1) * outputs + k] = -last->weight[(size_t) j * outputs + k];
+	}
+	for (k = 0; k < outputs; k++)
+		last->bias[k] = (k % 3 == 0 ? -1e-8f : 1e-8f) * (1 + k);
+	network_prepare(&surroundings, &network);
+	alone = encode(&network, matrix, rows, false, 1);
+	close = compare_exact(&network, matrix, rows, alone, &wrong);
+	check(close == rows * outputs && wrong == 0, "%d → %d → %d, %d rows: %d outputs in doubt, %d wrong",
+		  inputs, hidden, outputs, rows, close, wrong);
+	check(memcmp(alone, encode(&network, matrix, rows, false, rows), (size_t) rows * bytes) == 0,
+		  "and the same in one batch");
+	check(memcmp(alone, encode(&network, matrix, rows, true, 11), (size_t) rows * bytes) == 0,
+		  "and in batches of 11 sparse rows");
+	free_all();
+}
+
 /* How bits are packed, zero rows, and that a zero output gives 0. */
 static void
 check_packing(void)
@@ -208,5 +249,7 @@ main(int argc, char **argv)
 	check_agreement(300, 70, 64, 100, 1);
 	check_agreement(500, 1100, 96, 60, 0.05);
 	check_agreement(640, 513, 17, 60, 1);
+	check_all_in_doubt(50, 1200, 150, 30);
+	check_all_in_doubt(33, 4098, 64, 21);
 	return finish("network");
 }
