@@ -59,7 +59,8 @@ is(query(q{SELECT count(*) FROM item WHERE image_code IS NULL OR words_code IS N
 is(query('SELECT wrong()'), 0, 'all are right');
 
 # Writers change features (and so remove the code), delete and insert rows, and
-# VACUUM frees places for others, all while codes are filled in.
+# VACUUM frees places for others, all while codes are filled in.  One row a
+# transaction: one that holds a row and wants another may deadlock with a batch.
 query('UPDATE item SET image_code = NULL, words_code = NULL');
 my @writers = map {
 	start_psql("writer$_", qq{
@@ -70,7 +71,9 @@ my @writers = map {
 		  FOR i IN 1 .. 20000 LOOP
 		    n := (n * 7919 + 104729) % 30011 + 1;
 		    UPDATE item SET image = ARRAY(SELECT cos(n * k + i)::real FROM generate_series(1, 16) k), image_code = NULL WHERE id = n;
+		    COMMIT;
 		    IF i % 5 = 0 THEN DELETE FROM item WHERE id = n + 3; END IF;
+		    COMMIT;
 		    IF i % 7 = 0 THEN
 		      INSERT INTO item VALUES (n + 3, (SELECT image FROM item WHERE id = n), (SELECT words FROM item WHERE id = n)) ON CONFLICT DO NOTHING;
 		    END IF;
