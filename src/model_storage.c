@@ -132,13 +132,18 @@ name_lock_tag(const ModelTables *tables, const char *name, LOCKTAG *tag)
 					   (uint16) ((hash >> 32) & 0x7FFF));
 }
 
-/* The process that holds a name's lock, 0 if it has just let go. */
+/* Who holds a name's lock, when it is no process. */
+#define HOLDER_GONE 0			/* nobody any more */
+#define HOLDER_PREPARED -1		/* a prepared transaction */
+
+/* The process that holds a name's lock. */
 static int
 find_lock_holder(const LOCKTAG *tag)
 {
 	Oid			types[4] = {OIDOID, OIDOID, OIDOID, INT4OID};
 	Datum		values[4];
 	bool		isnull;
+	int			pid;
 
 	values[0] = ObjectIdGetDatum(tag->locktag_field1);
 	values[1] = ObjectIdGetDatum(tag->locktag_field2);
@@ -150,11 +155,12 @@ find_lock_holder(const LOCKTAG *tag)
 							  "AND l.classid OPERATOR(pg_catalog.=) $2 "
 							  "AND l.objid OPERATOR(pg_catalog.=) $3 "
 							  "AND l.objsubid OPERATOR(pg_catalog.=) $4 "
-							  "AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()",
+							  "AND (l.pid IS NULL OR l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid())",
 							  4, types, values, NULL, true, 1) != SPI_OK_SELECT ||
 		SPI_processed == 0)
-		return 0;
-	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		return HOLDER_GONE;
+	pid = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return isnull ? HOLDER_PREPARED : pid;
 }
 
 /*
@@ -171,7 +177,12 @@ model_lock_name(const ModelTables *tables, const char *name, bool session)
 	if (LockAcquire(&tag, ExclusiveLock, session, true) != LOCKACQUIRE_NOT_AVAIL)
 		return;
 	pid = find_lock_holder(&tag);
-	if (pid == 0)
+	if (pid == HOLDER_PREPARED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("model \"%s\" is in use by a prepared transaction", name),
+				 errhint("COMMIT PREPARED or ROLLBACK PREPARED ends it; the view pg_prepared_xacts lists them.")));
+	if (pid == HOLDER_GONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("model \"%s\" was in use by another session a moment ago", name),

@@ -347,10 +347,16 @@ write_log(Training *training, const TrainLoss *loss, double seconds, double vali
 	values[6] = Float8GetDatum(validation_map);
 	if (isnan(validation_map))
 		nulls[6] = 'n';
-	model_execute(&training->tables, "INSERT INTO %1$s.xmhash_training_log (model, epoch, loss, "
-				  "loss_terms, learning_rate, seconds, validation_map) "
-				  "VALUES ($1, $2, $3, $4::pg_catalog.jsonb, $5, $6, $7)",
-				  false, 7, types, values, nulls);
+
+	/* The row's lock lets nobody remove the model before this is committed. */
+	if (model_execute(&training->tables, "INSERT INTO %1$s.xmhash_training_log (model, epoch, loss, "
+					  "loss_terms, learning_rate, seconds, validation_map) "
+					  "SELECT m.id, $2, $3, $4::pg_catalog.jsonb, $5, $6, $7 FROM %1$s.xmhash_model AS m "
+					  "WHERE m.id OPERATOR(pg_catalog.=) $1 FOR KEY SHARE",
+					  false, 7, types, values, nulls) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" has been removed meanwhile", training->row.name)));
 }
 
 static void

@@ -64,7 +64,7 @@ DECLARE
   what integer := floor(random() * 10);
   code bitcode;
 BEGIN
-  IF what < 5 THEN
+  IF what < 7 THEN
     EXECUTE format('SELECT %s FROM %s WHERE code IS NOT NULL ORDER BY md5(id::text || %L) LIMIT 1', expr, tab, random())
       INTO code;
   END IF;
@@ -73,7 +73,7 @@ BEGIN
                  WHEN what = 8 THEN repeat('1', n)::bit varying
                  ELSE oracle.draw(oracle.any_kind(), n) END;
   ELSIF what > 2 THEN
-    code := oracle.flip(code::bit varying, floor(random() * 4)::integer);
+    code := oracle.flip(code::bit varying, floor(random() * 6)::integer);
   END IF;
   RETURN code;
 END $$;
@@ -339,7 +339,7 @@ BEGIN
   FOR i IN 1 .. times LOOP
     q := oracle.question(tab, expr, n);
     q2 := oracle.question(tab, expr, n);
-    radius := floor(random() ^ 2 * (n + 2)) - (random() < .05)::integer;
+    radius := CASE WHEN random() < .4 THEN floor(random() * 8) - 1 ELSE floor(random() ^ 2 * (n + 2)) END;
     filter := condition || ' AND ' || filters[1 + floor(random() * cardinality(filters))::integer];
     how := CASE WHEN random() < .5 THEN 'index' ELSE 'bitmap' END;
     rows := rows + CASE floor(random() * 15)::integer

@@ -67,7 +67,11 @@ sub change { return $changes{ pick(sort keys %changes) }->(); }
 sub compare
 {
 	my ($times) = @_;
-	return "SELECT oracle.compare('t', '$round{expr}', $round{bits}, $times, '$round{condition}');";
+	my $compare = "SELECT oracle.compare('t', '$round{expr}', $round{bits}, $times, '$round{condition}');";
+	return $compare if !$round{banded};
+	my $radius = int rand 8;
+	return ($compare, "SELECT count(oracle.matching('t', '$round{condition} AND hamming_within($round{expr}, \$1, \$2)', "
+		  . "oracle.flip(($round{expr})::bit varying, $radius)::bitcode, $radius)) FROM (SELECT * FROM t WHERE code IS NOT NULL AND id % 17 = @{[ int rand 17 ]} LIMIT 8) AS x;");
 }
 
 sub check { return "SELECT oracle.check_indexes('t');"; }
@@ -102,7 +106,7 @@ sub truncate_in_transaction
 }
 
 my %steps = (
-	vacuum => [ 6, sub { 'VACUUM ' . pick('', '(FREEZE) ', '(INDEX_CLEANUP ON) ', '(ANALYZE) ') . 't;' } ],
+	vacuum => [ 6, sub { 'VACUUM ' . pick('', '(FREEZE) ', '(INDEX_CLEANUP ON) ', '(INDEX_CLEANUP OFF) ', $round{temporary} ? '' : '(PARALLEL 2) ', '(ANALYZE) ') . 't;' } ],
 	vacuum_full => [ 1, sub { 'VACUUM FULL t;' } ],
 	change => [ 20, \&change ],
 	transaction => [ 4, \&transaction ],
@@ -150,7 +154,10 @@ sub script
 	$round{partitioned} = 0 if $round{temporary};
 	# Up to 40000 rows of 64 bits: from 8 pages on a segment has centres.
 	$round{rows} = int(pick(0, 3, 300, 3000, 15000, 40000) * ($round{bits} > 4000 ? .01 : $round{bits} > 500 ? .1 : 1));
-	my $bands = chance(.4) ? 'WITH (bands = ' . pick(1, 2, 3, 4, 5, 8, 16) . ')' : '';
+	# Bands serve where there are many pages, no clusters, and a small radius.
+	my $banded = $round{banded} = chance(.2);
+	@round{qw(bits kind nulls rows)} = (pick(48, 64, 64, 100), 'uniform', .02, 20000 + int rand 20000) if $banded;
+	my $bands = $banded || chance(.3) ? 'WITH (bands = ' . pick(1, 2, 3, 4, 5, 8, 16) . ')' : '';
 	my $index = "CREATE INDEX xm_t ON t USING xmhash (($round{expr})) $bands WHERE $round{condition};";
 	my @sql = (
 		'SET client_min_messages = warning;',
@@ -159,6 +166,7 @@ sub script
 		"SET maintenance_work_mem = '" . pick('1MB', '2MB', '64MB') . "';",
 		'SET xmhash.pending_list_limit = ' . pick(8, 8, 16, 64, 512) . ';',
 		'SET min_parallel_table_scan_size = 0;',
+		'SET min_parallel_index_scan_size = 0;',
 		'SET max_parallel_maintenance_workers = ' . pick(0, 2) . ';',
 		create_table());
 	push @sql, chance(.3) ? ($index, insert($round{rows})) : (insert($round{rows}), $index);

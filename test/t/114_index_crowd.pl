@@ -15,7 +15,7 @@ use XmhashIndex qw(seeded new_node pgbench_script);
 my $seconds = $ENV{FUZZ_SECONDS} || 25;
 my $seed = seeded();
 
-my $node = new_node('crowd');
+my $node = new_node('crowd', extra => ['--data-checksums']);
 $node->append_conf('postgresql.conf', <<'CONF');
 xmhash.pending_list_limit = 8
 max_connections = 60

@@ -169,10 +169,11 @@ writable($subscriber, 'postgres', 'the subscriber');
 $subscriber->stop;
 
 # ---------------------------------------------------- base backup under load
-my $load = IPC::Run::start(
-	[ 'psql', '-X', '-q', '-d', $node->connstr('restored_directory') ],
-	'<', \(join '', map { "$path INSERT INTO t SELECT i, i % 100, oracle.draw('near', 64) FROM generate_series($_ * 1000000, $_ * 1000000 + 400) AS i; DELETE FROM t WHERE n = $_; VACUUM t;\n" } 1 .. 30),
-	'&>', $node->basedir . '/load.log');
+append_to_file($node->basedir . '/load.sql', join '', map {
+		"$path INSERT INTO t SELECT i, i % 100, oracle.draw('near', 64) FROM generate_series($_ * 1000000, $_ * 1000000 + 400) AS i; DELETE FROM t WHERE n = $_; VACUUM t;\n"
+} 1 .. 30);
+my $load = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('restored_directory'), '-f', $node->basedir . '/load.sql' ],
+	'<', \undef, '&>', $node->basedir . '/load.log');
 $node->backup('busy');
 $load->finish;
 is(slurp_file($node->basedir . '/load.log'), '', 'the load met no error');

@@ -80,13 +80,14 @@ is(query(q{SELECT (SELECT count(*) FROM xmhash_model) + (SELECT count(*) FROM xm
 
 # The worst size that the issue names, at moments that fall into reading, the
 # fit, the first epochs and writing.
+my %timeouts = (jdsh => [ 100, 900, 2300 ], dmsh_ln => [ 400, 1500, 3000 ]);
 my %methods = (
 	jdsh => q{'features', 'features', 1024, 'jdsh', NULL, '{"batch_size": 1024, "image_hidden": 4096, "text_hidden": 4096, "checkpoint_seconds": 0}'},
 	dmsh_ln => q{'features', 'features', 1024, 'dmsh_ln', 'label', '{"batch_size": 1024, "image_hidden": 4096, "text_hidden": 4096, "checkpoint_seconds": 0}'});
 for my $method (sort keys %methods)
 {
 	my $worst = 0;
-	for my $timeout (100, 400, 900, 1500, 2300, 3700)
+	for my $timeout (@{ $timeouts{$method} })
 	{
 		my $start = time();
 		my (undef, undef, $said) = $node->psql('postgres',

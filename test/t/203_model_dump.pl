@@ -84,6 +84,54 @@ for my $format ('plain', 'custom')
 		'tables belong to the extension');
 }
 
+# A model whose owner is gone, whatever kept its role from staying, is not
+# dumped: its owner's number may be another role's elsewhere.
+query('source', qq{CREATE ROLE gone; GRANT SELECT ON "Data"."Pairs" TO gone;
+	ALTER TABLE $quoted.xmhash_model DISABLE TRIGGER xmhash_model_ownership;
+	SET ROLE gone; CALL $quoted.xmhash_train('left', '"Data"."Pairs"', 'image', 'words', 8, options => '{"epochs": 1}'); RESET ROLE;
+	DROP OWNED BY gone; DROP ROLE gone;
+	ALTER TABLE $quoted.xmhash_model ENABLE ALWAYS TRIGGER xmhash_model_ownership});
+like(query('source', qq{SELECT owner FROM $quoted.xmhash_model WHERE name = 'left'}), qr/^[0-9]+$/, 'a number is all that is known of its owner');
+$node->safe_psql('postgres', 'CREATE DATABASE target_left');
+command_ok([ 'pg_dump', '-f', $dump, $node->connstr('source') ], 'dumped with a model of nobody');
+command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('target_left') ], 'and restored');
+is(query('target_left', qq{SELECT string_agg(name, ',' ORDER BY name) FROM $quoted.xmhash_model}), 'labelled,of alice,unfinished', 'without that one');
+my ($status, undef, $refused) = $node->psql('target_left', 'DROP ROLE alice');
+like($refused, qr/role "alice" cannot be dropped/, 'restored models keep their owners from being dropped');
+like($refused, qr/\d objects in database source/, 'as do those they were made of');
+query('source', qq{DELETE FROM $quoted.xmhash_model WHERE name = 'left'});
+
+# The owner of the target schema puts operators there that fit better than those
+# the views mean: they are not taken.
+$node->safe_psql('postgres', 'CREATE DATABASE captured');
+query('captured', q{
+CREATE SCHEMA trap;
+SET search_path = trap, public;
+DO $$
+DECLARE
+  a text;
+  b text;
+  o text;
+  -- Those that exist in pg_catalog are found there first.
+  types text[] := '{bigint,integer,smallint,oid,regrole,regclass,text,name,varchar,uuid,jsonb,boolean,real,real[]}';
+BEGIN
+  FOREACH a IN ARRAY types LOOP FOREACH b IN ARRAY types LOOP
+    EXECUTE format('CREATE FUNCTION trap.trap(%1$s, %2$s) RETURNS %1$s IMMUTABLE LANGUAGE sql AS ''SELECT $1''', a, b);
+    EXECUTE format('CREATE FUNCTION trap.trap_boolean(%1$s, %2$s) RETURNS boolean IMMUTABLE LANGUAGE sql AS ''SELECT true''', a, b);
+    FOREACH o IN ARRAY '{=,<>,<,>,<=,>=,~}'::text[] LOOP
+      EXECUTE format('CREATE OPERATOR trap.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = trap.trap_boolean)', o, a, b);
+    END LOOP;
+    FOREACH o IN ARRAY '{&,|,#,>>,<<,->>,+,-,*,/,||}'::text[] LOOP
+      EXECUTE format('CREATE OPERATOR trap.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = trap.trap)', o, a, b);
+    END LOOP;
+  END LOOP; END LOOP;
+END $$;
+CREATE EXTENSION xmhash SCHEMA trap});
+is(query('captured', q{SELECT string_agg(DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) || ' uses ' || o.oid::regoperator, '; ')
+	FROM pg_depend d JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND d.refobjid = o.oid
+	JOIN pg_proc f ON f.oid = o.oprcode WHERE f.proname LIKE 'trap%'}), '', 'no view, policy or constraint has taken an operator of the schema');
+is(query('captured', q{SELECT count(*) FROM trap.xmhash_models, trap.xmhash_training}), 0, 'and the views work');
+
 # A role that bypasses row security can dump and restore; another is told.
 query('source', 'CREATE ROLE dumper LOGIN BYPASSRLS IN ROLE pg_read_all_data; CREATE ROLE nobody LOGIN IN ROLE pg_read_all_data');
 command_ok([ 'pg_dump', '-f', $dump, $node->connstr('source') . ' user=dumper' ], 'a role with BYPASSRLS dumps');

@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
-$primary->init(allows_streaming => 1);
+$primary->init(allows_streaming => 'logical');
 $primary->append_conf('postgresql.conf', 'xmhash.progress = off');
 $primary->start;
 $primary->backup('backup');
@@ -48,6 +48,37 @@ SKIP:
 }
 my (undef, undef, $error) = $standby->psql('postgres', q{CALL xmhash_train('n', 'pair', 'image', 'words', 32)});
 like($error, qr/cannot execute xmhash_train\(\) (during recovery|in a read-only transaction)/, 'a standby does not train');
+
+# Logical replication of models: rows that come so are noticed like others.
+$primary->safe_psql('postgres', q{
+CREATE DATABASE subscriber;
+CREATE PUBLICATION models FOR TABLE xmhash_model, xmhash_model_part;
+CALL xmhash_train('copied', 'pair', 'image', 'words', 24, options => '{"epochs": 1}');
+SELECT pg_create_logical_replication_slot('models', 'pgoutput')});
+$primary->safe_psql('subscriber', 'CREATE EXTENSION xmhash');
+$primary->safe_psql('subscriber', sprintf(q{CREATE SUBSCRIPTION models CONNECTION $$%s$$ PUBLICATION models
+	WITH (create_slot = false, slot_name = 'models')}, $primary->connstr('postgres')));
+$primary->poll_query_until('subscriber', q{SELECT count(*) = 2 FROM pg_subscription_rel WHERE srsubstate = 'r'}) or die 'no initial copy';
+my $features = $primary->safe_psql('postgres', 'SELECT image FROM pair WHERE id = 1');
+my $encode = qq{SELECT length(xmhash_encode_image('copied', '$features'))};
+# One session, which remembers the model; it waits for the row to change by itself.
+sub encode_until
+{
+	my ($change, $condition) = @_;
+	my ($out, $err) = ('', '');
+	my $run = IPC::Run::start([ 'psql', '-XAtq', '-d', $primary->connstr('subscriber') . ' application_name=reader', '-c', $encode,
+		'-c', qq{DO 'BEGIN WHILE NOT ($condition) LOOP PERFORM pg_sleep(0.05); END LOOP; END'}, '-c', $encode ], '<', \undef, '>', \$out, '2>', \$err);
+	$primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'reader' AND wait_event = 'PgSleep'})
+	  or die "the reader does not wait: $err";
+	$primary->safe_psql('postgres', $change);
+	$run->finish;
+	return $out . $err;
+}
+like(encode_until(q{SELECT xmhash_drop_model('copied'); CALL xmhash_train('copied', 'pair', 'image', 'words', 40, options => '{"epochs": 1}')},
+	q{EXISTS (SELECT FROM xmhash_model WHERE bits = 40 AND status = ''trained'')}), qr/^24\n40$/, 'replaced on the publisher');
+like(encode_until(q{SELECT xmhash_drop_model('copied')}, q{NOT EXISTS (SELECT FROM xmhash_model)}),
+	qr/^40\n.*model "copied" does not exist/, 'dropped on the publisher');
+$primary->safe_psql('subscriber', 'ALTER SUBSCRIPTION models DISABLE; ALTER SUBSCRIPTION models SET (slot_name = NONE); DROP SUBSCRIPTION models');
 
 $standby->stop;
 $primary->stop;
