@@ -169,100 +169,175 @@ exact_output(const Layer *layer, const Row *row, int k)
 	return sum;
 }
 
-/* Hidden units computed at a time, and outputs recomputed at a time: on the stack. */
-#define UNITS 1024
-#define OUTPUTS 64
+/*
+ * Recomputing takes a row through all of the weights, at the speed of memory
+ * if it is alone.  So rows are settled in groups, by parts of the weights that
+ * stay in cache while each row of the group goes through them.  What is kept
+ * of a group lies on the stack.
+ */
+#define GROUP 8					/* rows of a group */
+#define OUTPUTS 64				/* outputs of a row that are recomputed at a time */
+#define UNITS 4096				/* hidden units kept, of all rows of a group together */
+#define PART_INPUTS 32			/* inputs of a part of the weights */
 
 /* Outputs of one row to be recomputed. */
 typedef struct Wanted
 {
+	Row			row;
+	float	   *h;
 	int			count;
 	int			output[OUTPUTS];
 	double		sum[OUTPUTS];
 } Wanted;
 
+typedef struct Group
+{
+	int			count;
+	Wanted		wanted[GROUP];
+} Group;
+
+/* hidden [rows of the group × count]: units from …, in double, before the ReLU. */
+static void
+fill_exact_units(const Surroundings *surroundings, const Layer *layer, const Group *group,
+				 int from, int count, double *hidden)
+{
+	const VectorLoops *loops = vector_loops();
+	int			next[GROUP] = {0};	/* the rows' first value not yet used */
+	size_t		work = 0;
+	int			to;
+	int			i;
+	int			j;
+
+	for (i = 0; i < group->count; i++)
+		for (j = 0; j < count; j++)
+			hidden[i * count + j] = layer->bias[from + j];
+	for (to = PART_INPUTS; to - PART_INPUTS < layer->inputs; to += PART_INPUTS)
+	{
+		for (i = 0; i < group->count; i++)
+		{
+			const Row  *row = &group->wanted[i].row;
+
+			for (; next[i] < row->count; next[i]++)
+			{
+				int			input = row->column != NULL ? row->column[next[i]] : next[i];
+
+				if (input >= to)
+					break;
+				if (row->value[next[i]] == 0)
+					continue;
+				loops->add_scaled_exact(hidden + i * count, row->value[next[i]],
+										layer->weight + (size_t) input * layer->outputs + from, count);
+				work += count;
+			}
+		}
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+}
+
 /*
  * Compute hidden units from … in double and add their share to the wanted
  * sums.  Inputs, blocks and units come in ascending order, so the order of
- * terms is fixed here too.
+ * terms is fixed here too, whatever rows make up a group.
  */
 static void
-add_exact_units(const Network *network, const Row *row, int from, Wanted *wanted)
+add_exact_units(const Surroundings *surroundings, const Network *network, int from, int count,
+				Group *group)
 {
-	const Layer *first = &network->layer[0];
 	const Layer *last = &network->layer[1];
-	int			count = network->hidden - from < UNITS ? network->hidden - from : UNITS;
-	const VectorLoops *loops = vector_loops();
 	double		hidden[UNITS];
 	int			i;
 	int			j;
 	int			k;
 
-	for (j = 0; j < count; j++)
-		hidden[j] = first->bias[from + j];
-	for (i = 0; i < row->count; i++)
+	fill_exact_units(surroundings, &network->layer[0], group, from, count, hidden);
+	for (i = 0; i < group->count; i++)
 	{
-		size_t		input = row->column != NULL ? row->column[i] : i;
+		Wanted	   *wanted = &group->wanted[i];
 
-		if (row->value[i] != 0)
-			loops->add_scaled_exact(hidden, row->value[i], first->weight + input * first->outputs + from, count);
-	}
-	for (j = 0; j < count; j++)
-	{
-		const float *weight = last->weight + (size_t) (from + j) * last->outputs;
+		for (j = 0; j < count; j++)
+		{
+			const float *weight = last->weight + (size_t) (from + j) * last->outputs;
 
-		if (hidden[j] > 0)
-			for (k = 0; k < wanted->count; k++)
-				wanted->sum[k] += hidden[j] * weight[wanted->output[k]];
+			double		unit = hidden[i * count + j];
+
+			if (unit > 0)
+				for (k = 0; k < wanted->count; k++)
+					wanted->sum[k] += unit * weight[wanted->output[k]];
+		}
 	}
 }
 
-/* Settle the wanted outputs: by one dot product each, or through the hidden layer. */
+/* Replace the wanted outputs of a group by ±1: by one dot product each, or through the hidden layer. */
 static void
-settle(const Surroundings *surroundings, const Network *network, const Row *row, Wanted *wanted, float *h)
+settle(const Surroundings *surroundings, const Network *network, Group *group)
 {
+	int			units = UNITS / group->count;
 	int			from;
+	int			i;
 	int			k;
 
-	for (k = 0; k < wanted->count; k++)
-		wanted->sum[k] = network->layers == 1 ?
-			exact_output(&network->layer[0], row, wanted->output[k]) :
-			network->layer[1].bias[wanted->output[k]];
-	for (from = 0; from < network->hidden; from += UNITS)
+	for (i = 0; i < group->count; i++)
 	{
-		add_exact_units(network, row, from, wanted);
+		Wanted	   *wanted = &group->wanted[i];
+
+		for (k = 0; k < wanted->count; k++)
+			wanted->sum[k] = network->layers == 1 ?
+				exact_output(&network->layer[0], &wanted->row, wanted->output[k]) :
+				network->layer[1].bias[wanted->output[k]];
+	}
+	for (from = 0; from < network->hidden; from += units)
+	{
+		int			rest = network->hidden - from;
+
+		add_exact_units(surroundings, network, from, rest < units ? rest : units, group);
 		surroundings->interrupt();
 	}
-	for (k = 0; k < wanted->count; k++)
-		h[wanted->output[k]] = wanted->sum[k] > 0 ? 1 : -1;
-	wanted->count = 0;
+	for (i = 0; i < group->count; i++)
+	{
+		Wanted	   *wanted = &group->wanted[i];
+
+		for (k = 0; k < wanted->count; k++)
+			wanted->h[wanted->output[k]] = wanted->sum[k] > 0 ? 1 : -1;
+	}
+	group->count = 0;
 }
 
-/* Replace the outputs of a row that rounding could have moved across zero by ±1. */
+/*
+ * Put the outputs of a row that rounding could have moved across zero into the
+ * group, and settle it when it is full.
+ */
 static void
-settle_row(const Surroundings *surroundings, const Network *network, const Row *row,
-		   const float *hidden, const float *doubt, float *h)
+doubt_row(const Surroundings *surroundings, const Network *network, const Row *row,
+		  const float *hidden, const float *doubt, float *h, Group *group)
 {
 	const VectorLoops *loops = vector_loops();
 	int			outputs = network->outputs;
 	float		length = sqrtf(loops->dot(row->value, row->value, row->count) + 1);
 	float		hidden_length = 0;
-	Wanted		wanted;
+	Wanted	   *wanted = NULL;
 	int			k;
 
 	if (network->layers == 2)
 		hidden_length = sqrtf(loops->dot(hidden, hidden, network->hidden) + 1);
-	wanted.count = 0;
 	for (k = 0; k < outputs; k++)
 	{
 		if (!(fabsf(h[k]) < doubt[k] * length + doubt[outputs + k] * hidden_length))
 			continue;
-		wanted.output[wanted.count++] = k;
-		if (wanted.count == OUTPUTS)
-			settle(surroundings, network, row, &wanted, h);
+		if (wanted == NULL || wanted->count == OUTPUTS)
+		{
+			if (group->count == GROUP)
+				settle(surroundings, network, group);
+			wanted = &group->wanted[group->count++];
+			wanted->row = *row;
+			wanted->h = h;
+			wanted->count = 0;
+		}
+		wanted->output[wanted->count++] = k;
 	}
-	if (wanted.count > 0)
-		settle(surroundings, network, row, &wanted, h);
 }
 
 /* The bits of one row, the first output in the highest bit of the first byte. */
@@ -284,6 +359,7 @@ network_encode(const Surroundings *surroundings, const Network *network,
 	const float *doubt = network->doubt;
 	size_t		bytes = (network->outputs + 7) / 8;
 	size_t		work = 0;
+	Group		group;
 	int			i;
 
 	if (doubt == NULL)
@@ -295,14 +371,14 @@ network_encode(const Surroundings *surroundings, const Network *network,
 		doubt = filled;
 	}
 	network_forward(surroundings, network, features, scratch, outputs);
+	group.count = 0;
 	for (i = 0; i < features->rows; i++)
 	{
-		float	   *h = outputs + (size_t) i * network->outputs;
 		Row			row = features_row(features, i);
 
-		settle_row(surroundings, network, &row,
-				   network->layers == 2 ? scratch + (size_t) i * network->hidden : NULL, doubt, h);
-		pack_row(h, network->outputs, codes + i * bytes);
+		doubt_row(surroundings, network, &row,
+				  network->layers == 2 ? scratch + (size_t) i * network->hidden : NULL, doubt,
+				  outputs + (size_t) i * network->outputs, &group);
 		work += row.count + network->hidden + network->outputs;
 		if (work >= PATIENCE)
 		{
@@ -310,4 +386,8 @@ network_encode(const Surroundings *surroundings, const Network *network,
 			work = 0;
 		}
 	}
+	if (group.count > 0)
+		settle(surroundings, network, &group);
+	for (i = 0; i < features->rows; i++)
+		pack_row(outputs + (size_t) i * network->outputs, network->outputs, codes + i * bytes);
 }

@@ -1,13 +1,14 @@
 /*
- * bench_encode.c: microseconds to encode one row of 1280 features to 64 bits,
- * against one cblas_sgemv of that size; and rows a second in batches, linear
- * and with a hidden layer of 4096, against rows alone and against the products
- * only (the rest is the bits that are settled in double, and packing).
+ * bench_encode.c [THREADS]: microseconds to encode one row of 1280 features to
+ * 64 bits, against one cblas_sgemv of that size; and with a hidden layer of
+ * 4096, rows in batches against rows alone, beside what bounds the two: the
+ * products' speed, and the speed at which the weights can be read.
  *
  *	cc -O3 -Iinclude test/bench/bench_encode.c src/numeric_*.c src/network_*.c -ldl -lm -lpthread
  */
 #define _GNU_SOURCE
 #include "network.h"
+#include "vector.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -68,12 +69,12 @@ fill(float *to, size_t count, double bound, int stream)
 }
 
 static Network
-make_network(int hidden)
+make_network(int inputs, int hidden, int bits)
 {
 	Network		network;
 
-	network_layout(&network, INPUTS, hidden, BITS, NULL, &surroundings);
-	fill(network.layer[0].weight, network_parameters(INPUTS, hidden, BITS), 0.03, hidden);
+	network_layout(&network, inputs, hidden, bits, NULL, &surroundings);
+	fill(network.layer[0].weight, network_parameters(inputs, hidden, bits), 0.03, hidden);
 	network_prepare(&surroundings, &network);
 	return network;
 }
@@ -81,7 +82,7 @@ make_network(int hidden)
 static void
 one_row(Sgemv sgemv, const float *rows)
 {
-	Network		network = make_network(0);
+	Network		network = make_network(INPUTS, 0, BITS);
 	float	   *outputs = allocate(NULL, BITS * sizeof(float));
 	uint8_t		code[BITS / 8];
 	double		encode[101];
@@ -111,62 +112,161 @@ one_row(Sgemv sgemv, const float *rows)
 		   product[50] * 1e6, encode[50] / product[50]);
 }
 
-static void
-batch(int hidden, const float *rows)
+/* Wall-clock and processor seconds of one measurement. */
+typedef struct Cost
 {
-	Network		network = make_network(hidden);
-	Features	features = {ROWS, INPUTS, rows, NULL, NULL, NULL};
-	float	   *scratch = allocate(NULL, (size_t) ROWS * (hidden + 1) * sizeof(float));
-	float	   *outputs = allocate(NULL, (size_t) ROWS * BITS * sizeof(float));
-	uint8_t    *codes = allocate(NULL, ROWS * BITS / 8);
-	double		seconds[9];
-	double		forward[9];
-	double		alone[9];
+	double		wall;
+	double		processor;
+} Cost;
+
+static Cost
+cost_now(void)
+{
+	struct timespec time;
+	Cost		cost = {now(), 0};
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	cost.processor = time.tv_sec + 1e-9 * time.tv_nsec;
+	return cost;
+}
+
+#define ROUNDS 9
+
+/* The kinds of work that are compared, interleaved within each round. */
+enum
+{
+	ALONE,						/* rows one by one */
+	BATCH,						/* the same rows at once */
+	FORWARD,					/* without the bits that are settled in double, and packing */
+	PRODUCT,					/* nothing but the two products, by sgemm as it is */
+	STREAM,						/* reading the weights once: what a row alone cannot be faster than */
+	KINDS
+};
+
+static float sink;
+
+static void
+run(int kind, const Network *network, const Features *features, float *scratch, float *outputs,
+	uint8_t *codes)
+{
+	const Layer *first = &network->layer[0];
+	const Layer *last = &network->layer[network->layers - 1];
 	int			i;
-	int			j;
 
-	for (i = 0; i < 9; i++)
+	switch (kind)
 	{
-		double		start = now();
+		case ALONE:
+			for (i = 0; i < features->rows; i++)
+			{
+				Features	row = {1, features->columns, features->dense + (size_t) i * features->columns, NULL, NULL, NULL};
 
-		for (j = 0; j < 20; j++)
-		{
-			Features	row = {1, INPUTS, rows + (size_t) (20 * i + j) * INPUTS, NULL, NULL, NULL};
-
-			network_encode(&surroundings, &network, &row, scratch, outputs, codes);
-		}
-		alone[i] = (now() - start) / 20;
-		start = now();
-
-		network_encode(&surroundings, &network, &features, scratch, outputs, codes);
-		seconds[i] = now() - start;
-		start = now();
-		network_forward(&surroundings, &network, &features, scratch, outputs);
-		forward[i] = now() - start;
+				network_encode(&surroundings, network, &row, scratch, outputs, codes);
+			}
+			break;
+		case BATCH:
+			network_encode(&surroundings, network, features, scratch, outputs, codes);
+			break;
+		case FORWARD:
+			network_forward(&surroundings, network, features, scratch, outputs);
+			break;
+		case PRODUCT:
+			blas_product(&surroundings, false, false, features->rows, first->outputs, first->inputs, 1,
+						 features->dense, first->inputs, first->weight, first->outputs, 0, scratch, first->outputs);
+			blas_product(&surroundings, false, false, features->rows, last->outputs, last->inputs, 1,
+						 scratch, last->inputs, last->weight, last->outputs, 0, outputs, last->outputs);
+			break;
+		case STREAM:
+			for (i = 0; i < features->rows; i++)
+				sink += vector_loops()->dot(first->weight, first->weight, (size_t) first->inputs * first->outputs);
+			break;
 	}
-	qsort(seconds, 9, sizeof(double), compare);
-	qsort(forward, 9, sizeof(double), compare);
-	qsort(alone, 9, sizeof(double), compare);
-	printf("batch of %d, hidden %d: %.0f rows a second, %.1f x as many as alone, in %.2f x the products' time\n",
-		   ROWS, hidden, ROWS / seconds[4], ROWS * alone[4] / seconds[4], seconds[4] / forward[4]);
+}
+
+/*
+ * A batch against rows alone.  A row alone takes 2 operations for each weight
+ * of 4 bytes, so at bandwidth b it runs at b/2 operations a second; a batch
+ * runs at most at the products' speed p: p / (b/2) bounds what batches gain.
+ */
+static void
+batch(int inputs, int hidden, int bits, int threads)
+{
+	Network		network = make_network(inputs, hidden, bits);
+	float	   *rows = allocate(NULL, (size_t) ROWS * inputs * sizeof(float));
+	float	   *scratch = allocate(NULL, (size_t) ROWS * hidden * sizeof(float));
+	float	   *outputs = allocate(NULL, (size_t) ROWS * bits * sizeof(float));
+	uint8_t    *codes = allocate(NULL, ROWS * (size_t) bits);
+	double		weights = (double) inputs * hidden + (double) hidden * bits;
+	double		wall[KINDS][ROUNDS];
+	double		processor[KINDS][ROUNDS];
+	double		ratio[ROUNDS];
+	int			kind;
+	int			round;
+
+	blas_set_threads(threads);
+	fill(rows, (size_t) ROWS * inputs, 1, 1);
+	for (round = 0; round < ROUNDS; round++)
+	{
+		for (kind = 0; kind < KINDS; kind++)
+		{
+			Features	features = {ROWS, inputs, rows, NULL, NULL, NULL};
+			Cost		start;
+			Cost		end;
+
+			if (kind == ALONE || kind == STREAM)
+				features.rows = 20;
+			start = cost_now();
+			run(kind, &network, &features, scratch, outputs, codes);
+			end = cost_now();
+			wall[kind][round] = (end.wall - start.wall) / features.rows;
+			processor[kind][round] = (end.processor - start.processor) / features.rows;
+		}
+		ratio[round] = wall[ALONE][round] / wall[BATCH][round];
+	}
+	for (kind = 0; kind < KINDS; kind++)
+	{
+		qsort(wall[kind], ROUNDS, sizeof(double), compare);
+		qsort(processor[kind], ROUNDS, sizeof(double), compare);
+	}
+	qsort(ratio, ROUNDS, sizeof(double), compare);
+#define MIDDLE(kind) wall[kind][ROUNDS / 2]
+#define LEAST(kind) wall[kind][0]
+	printf("%d -> %d -> %d (%.0f MB), %d threads, microseconds a row, median (best; processor):\n"
+		   "  alone %.0f (%.0f; %.0f), in a batch %.1f (%.1f; %.1f), forward pass %.1f, products %.1f, reading the weights %.0f\n"
+		   "  batch against alone: %.1f x (rounds %.1f to %.1f; best against best %.1f; processor %.1f)\n"
+		   "  alone %.1f GB/s of %.1f, batch %.0f GFLOP/s of %.0f: bound %.1f x (best against best %.1f)\n",
+		   inputs, hidden, bits, 4e-6 * weights, threads,
+		   1e6 * MIDDLE(ALONE), 1e6 * LEAST(ALONE), 1e6 * processor[ALONE][ROUNDS / 2],
+		   1e6 * MIDDLE(BATCH), 1e6 * LEAST(BATCH), 1e6 * processor[BATCH][ROUNDS / 2],
+		   1e6 * MIDDLE(FORWARD), 1e6 * MIDDLE(PRODUCT), 1e6 * MIDDLE(STREAM),
+		   ratio[ROUNDS / 2], ratio[0], ratio[ROUNDS - 1], LEAST(ALONE) / LEAST(BATCH),
+		   processor[ALONE][ROUNDS / 2] / processor[BATCH][ROUNDS / 2],
+		   4e-9 * weights / LEAST(ALONE), 4e-9 * inputs * hidden / LEAST(STREAM),
+		   2e-9 * weights / LEAST(BATCH), 2e-9 * weights / LEAST(PRODUCT),
+		   MIDDLE(ALONE) / MIDDLE(PRODUCT), LEAST(ALONE) / LEAST(PRODUCT));
+	fflush(stdout);
 }
 
 int
-main(void)
+main(int count, char **argument)
 {
 	char		message[200];
 	float	   *rows = allocate(NULL, (size_t) ROWS * INPUTS * sizeof(float));
 	Sgemv		sgemv;
+	int			threads;
 
 	if (!blas_load(message, sizeof(message)))
 	{
 		printf("%s\n", message);
 		return 1;
 	}
+	printf("%s\n", blas_version());
 	sgemv = (Sgemv) dlsym(dlopen("libopenblas.so.0", RTLD_NOW), "cblas_sgemv");
 	fill(rows, (size_t) ROWS * INPUTS, 1, 1);
 	one_row(sgemv, rows);
-	batch(0, rows);
-	batch(4096, rows);
+	for (threads = 1; threads <= (count > 1 ? atoi(argument[1]) : 2); threads *= 2)
+	{
+		batch(INPUTS, 4096, BITS, threads);
+		batch(4096, 4096, 1024, threads);
+	}
 	return 0;
 }
