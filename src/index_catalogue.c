@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "index_storage.h"
 
 #include "miscadmin.h"
@@ -560,6 +561,9 @@ write_catalogue(Relation index, Buffer meta_buffer, const XmhashMeta *meta, cons
 /*
  * The stamp is read under the meta page's lock: whoever may still look at the
  * freed blocks has a snapshot taken before, so its xmin does not exceed it.
+ * Nor does it exceed our own number, if we have one: it was running then, or
+ * not even assigned.  With that stamp, blocks freed by a bulk load are free as
+ * soon as it has committed, without another transaction in between.
  */
 void
 xmhash_commit(Relation index, const XmhashChange *change)
@@ -572,7 +576,9 @@ xmhash_commit(Relation index, const XmhashChange *change)
 	ExtentList	used = {0};
 	ExtentList	known = {0};
 	Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
-	uint64		stamp = U64FromFullTransactionId(ReadNextFullTransactionId());
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
+	FullTransactionId freed = FullTransactionIdIsValid(own) ? own : ReadNextFullTransactionId();
+	uint64		stamp = U64FromFullTransactionId(freed);
 	int			set;
 	char	   *data;
 
