@@ -80,27 +80,33 @@ work_give_back(ScanWork *work)
 		MemoryContextDelete(work->context);
 }
 
+/* Another array; should there be no memory for it, the old one is kept. */
 static void *
 enlarge(MemoryContext context, void *old, Size bytes)
 {
+	void	   *new = MemoryContextAllocHuge(context, bytes);
+
 	if (old)
 		pfree(old);
-	return MemoryContextAllocHuge(context, bytes);
+	return new;
 }
 
 static void
 work_fit(ScanWork *work, const Layout *layout)
 {
-	if (layout->pages > work->pages || work->bound == NULL)
+	if (layout->pages > work->pages || work->bound == NULL || work->others == NULL)
 	{
-		work->pages = layout->pages + layout->pages / 4;
-		work->bound = enlarge(work->context, work->bound, (work->pages + 1) * sizeof(int16));
-		work->others = enlarge(work->context, work->others, (work->pages + 1) * sizeof(int16));
+		size_t		pages = layout->pages + layout->pages / 4;
+
+		work->bound = enlarge(work->context, work->bound, (pages + 1) * sizeof(int16));
+		work->others = enlarge(work->context, work->others, (pages + 1) * sizeof(int16));
+		work->pages = pages;
 	}
 	if (layout->most_centres > work->centres || work->distances == NULL)
 	{
+		work->distances = enlarge(work->context, work->distances,
+								  (layout->most_centres + 1) * sizeof(uint16));
 		work->centres = layout->most_centres;
-		work->distances = enlarge(work->context, work->distances, (work->centres + 1) * sizeof(uint16));
 	}
 }
 
