@@ -464,16 +464,19 @@ add_old_free(ExtentList *known, const XmhashView *view)
 		BlockNumber start = view->free_extent[i].extent.start;
 		BlockNumber end = start + view->free_extent[i].extent.count;
 
-		/* Cut out what is known afresh; those pieces come in ascending order. */
+		/*
+		 * Cut out what is known afresh; those pieces come in ascending order.
+		 * A copy of each, since the list may move when it grows.
+		 */
 		for (int j = 0; j < fresh; j++)
 		{
-			XmhashExtent *other = &known->item[j].extent;
+			XmhashExtent other = known->item[j].extent;
 
-			if (other->start + other->count <= start || other->start >= end)
+			if (other.start + other.count <= start || other.start >= end)
 				continue;
-			if (other->start > start)
-				add_extent(known, start, other->start - start, view->free_extent[i].stamp);
-			start = Min(end, other->start + other->count);
+			if (other.start > start)
+				add_extent(known, start, other.start - start, view->free_extent[i].stamp);
+			start = Min(end, other.start + other.count);
 		}
 		add_extent(known, start, end - start, view->free_extent[i].stamp);
 	}
