@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "index_scan.h"
+#include "index_storage.h"
 
 /* Scratch above this size is not kept for the next scan. */
 #define KEEP_SCRATCH_BYTES (16 * 1024 * 1024)
@@ -278,6 +279,21 @@ find_bounds(XmhashScan *state)
 	}
 }
 
+/* Where a whole segment was removed, the meta page alone tells of it. */
+static void
+test_meta_page(const XmhashScan *state)
+{
+#if PG_VERSION_NUM < 170000
+	Buffer		buffer;
+
+	if (old_snapshot_threshold < 0)
+		return;
+	buffer = xmhash_meta_buffer(state->index, BUFFER_LOCK_SHARE);
+	scan_test_snapshot(state, buffer);
+	UnlockReleaseBuffer(buffer);
+#endif
+}
+
 /*
  * Rescans go on with the index as they found it first: with an MVCC snapshot
  * whatever came later is invisible to them.
@@ -293,7 +309,10 @@ acquire(IndexScanDesc scan, bool anew)
 		state->layout = NULL;
 	}
 	if (!state->layout)
+	{
 		state->layout = layout_acquire(state->index, &state->view);
+		test_meta_page(state);
+	}
 	if (state->layout->bits == 0 || (state->work && state->work->bits == state->layout->bits))
 		return;
 	if (state->work)
@@ -333,6 +352,7 @@ start(IndexScanDesc scan, bool anew)
 			scan->instrument->nsearches++;
 #endif
 	}
+	state->snapshot = scan->xs_snapshot;
 	acquire(scan, anew);
 	scan_take_keys(scan);
 	note_scan(scan);
