@@ -111,6 +111,22 @@ cmp_ok(time() - $start, '<', 2, 'so does a termination');
 $doomed->{run}->finish;
 like($doomed->{err}, qr/terminating connection due to administrator command/, 'which ends the session');
 
+# The same for encoding, with a network of that size.
+query(q{SET xmhash.progress = off; ALTER TABLE large ADD code bitcode;
+	CALL xmhash_train('wide', 'labelled', 'features', 'features', 1024, options =>
+	  '{"epochs": 1, "batch_size": 1024, "image_hidden": 4096, "text_hidden": 4096}')});
+for my $statement (q{CALL xmhash_encode_table('wide', 'large', 'features', 'code', NULL, NULL)},
+	q{DO 'BEGIN LOOP PERFORM xmhash_encode_image(''wide'', features) FROM large; END LOOP; END'})
+{
+	my $begin = time();
+	my (undef, undef, $said) = $node->psql('postgres', "SET statement_timeout = 300; $statement");
+	my $late = time() - $begin - 0.3;
+	like($said, qr/canceling statement due to statement timeout/, "stopped after 300 ms: $statement");
+	note sprintf('%.2f s late', $late);
+	cmp_ok($late, '<', 1.5, 'within a second, and a psql\'s start');
+}
+query(q{SELECT xmhash_drop_model('wide')});
+
 # In a transaction block, or a block with an exception handler, nothing stays.
 $node->psql('postgres', q{BEGIN; SET LOCAL statement_timeout = 1000; CALL xmhash_train('block', 'small', 'image', 'words', 64, options => '{"epochs": 1000000}')});
 is(query(q{SELECT count(*) FROM xmhash_models WHERE name = 'block'}), 0, 'a stopped training in a transaction block leaves nothing');
