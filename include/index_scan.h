@@ -41,6 +41,7 @@ typedef struct ScanWork
 typedef struct XmhashScan
 {
 	Relation	index;
+	Snapshot	snapshot;
 	MemoryContext context;
 	MemoryContextCallback callback;
 	Layout	   *layout;			/* NULL: not acquired, or given back */
@@ -81,6 +82,18 @@ extern void scan_take_keys(IndexScanDesc scan);
 /* index_scan_pages.c: pages for the search, whose context is a ScanWork; NULLs. */
 extern const PageReader scan_page_reader;
 extern SearchResult scan_next_null(XmhashScan *state, Candidate *answer);
+
+/*
+ * Up to PostgreSQL 16, old_snapshot_threshold lets VACUUM remove rows that an
+ * old snapshot still sees: then whoever searches by it has to be told.
+ */
+static inline void
+scan_test_snapshot(const XmhashScan *state, Buffer buffer)
+{
+#if PG_VERSION_NUM < 170000
+	TestForOldSnapshot(state->snapshot, state->index, BufferGetPage(buffer));
+#endif
+}
 
 /* Counters of the last scan of this backend, over its rescans. */
 typedef struct LastScan

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "index_storage.h"
 
 #include "miscadmin.h"
@@ -463,16 +464,19 @@ add_old_free(ExtentList *known, const XmhashView *view)
 		BlockNumber start = view->free_extent[i].extent.start;
 		BlockNumber end = start + view->free_extent[i].extent.count;
 
-		/* Cut out what is known afresh; those pieces come in ascending order. */
+		/*
+		 * Cut out what is known afresh; those pieces come in ascending order.
+		 * A copy of each, since the list may move when it grows.
+		 */
 		for (int j = 0; j < fresh; j++)
 		{
-			XmhashExtent *other = &known->item[j].extent;
+			XmhashExtent other = known->item[j].extent;
 
-			if (other->start + other->count <= start || other->start >= end)
+			if (other.start + other.count <= start || other.start >= end)
 				continue;
-			if (other->start > start)
-				add_extent(known, start, other->start - start, view->free_extent[i].stamp);
-			start = Min(end, other->start + other->count);
+			if (other.start > start)
+				add_extent(known, start, other.start - start, view->free_extent[i].stamp);
+			start = Min(end, other.start + other.count);
 		}
 		add_extent(known, start, end - start, view->free_extent[i].stamp);
 	}
@@ -560,6 +564,9 @@ write_catalogue(Relation index, Buffer meta_buffer, const XmhashMeta *meta, cons
 /*
  * The stamp is read under the meta page's lock: whoever may still look at the
  * freed blocks has a snapshot taken before, so its xmin does not exceed it.
+ * Nor does it exceed our own number, if we have one: it was running then, or
+ * not even assigned.  With that stamp, blocks freed by a bulk load are free as
+ * soon as it has committed, without another transaction in between.
  */
 void
 xmhash_commit(Relation index, const XmhashChange *change)
@@ -572,7 +579,9 @@ xmhash_commit(Relation index, const XmhashChange *change)
 	ExtentList	used = {0};
 	ExtentList	known = {0};
 	Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
-	uint64		stamp = U64FromFullTransactionId(ReadNextFullTransactionId());
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
+	FullTransactionId freed = FullTransactionIdIsValid(own) ? own : ReadNextFullTransactionId();
+	uint64		stamp = U64FromFullTransactionId(freed);
 	int			set;
 	char	   *data;
 

@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "index_scan.h"
+#include "index_storage.h"
 
 /* Scratch above this size is not kept for the next scan. */
 #define KEEP_SCRATCH_BYTES (16 * 1024 * 1024)
@@ -80,27 +81,33 @@ work_give_back(ScanWork *work)
 		MemoryContextDelete(work->context);
 }
 
+/* Another array; should there be no memory for it, the old one is kept. */
 static void *
 enlarge(MemoryContext context, void *old, Size bytes)
 {
+	void	   *new = MemoryContextAllocHuge(context, bytes);
+
 	if (old)
 		pfree(old);
-	return MemoryContextAllocHuge(context, bytes);
+	return new;
 }
 
 static void
 work_fit(ScanWork *work, const Layout *layout)
 {
-	if (layout->pages > work->pages || work->bound == NULL)
+	if (layout->pages > work->pages || work->bound == NULL || work->others == NULL)
 	{
-		work->pages = layout->pages + layout->pages / 4;
-		work->bound = enlarge(work->context, work->bound, (work->pages + 1) * sizeof(int16));
-		work->others = enlarge(work->context, work->others, (work->pages + 1) * sizeof(int16));
+		size_t		pages = layout->pages + layout->pages / 4;
+
+		work->bound = enlarge(work->context, work->bound, (pages + 1) * sizeof(int16));
+		work->others = enlarge(work->context, work->others, (pages + 1) * sizeof(int16));
+		work->pages = pages;
 	}
 	if (layout->most_centres > work->centres || work->distances == NULL)
 	{
+		work->distances = enlarge(work->context, work->distances,
+								  (layout->most_centres + 1) * sizeof(uint16));
 		work->centres = layout->most_centres;
-		work->distances = enlarge(work->context, work->distances, (work->centres + 1) * sizeof(uint16));
 	}
 }
 
@@ -272,6 +279,21 @@ find_bounds(XmhashScan *state)
 	}
 }
 
+/* Where a whole segment was removed, the meta page alone tells of it. */
+static void
+test_meta_page(const XmhashScan *state)
+{
+#if PG_VERSION_NUM < 170000
+	Buffer		buffer;
+
+	if (old_snapshot_threshold < 0)
+		return;
+	buffer = xmhash_meta_buffer(state->index, BUFFER_LOCK_SHARE);
+	scan_test_snapshot(state, buffer);
+	UnlockReleaseBuffer(buffer);
+#endif
+}
+
 /*
  * Rescans go on with the index as they found it first: with an MVCC snapshot
  * whatever came later is invisible to them.
@@ -287,7 +309,10 @@ acquire(IndexScanDesc scan, bool anew)
 		state->layout = NULL;
 	}
 	if (!state->layout)
+	{
 		state->layout = layout_acquire(state->index, &state->view);
+		test_meta_page(state);
+	}
 	if (state->layout->bits == 0 || (state->work && state->work->bits == state->layout->bits))
 		return;
 	if (state->work)
@@ -327,6 +352,7 @@ start(IndexScanDesc scan, bool anew)
 			scan->instrument->nsearches++;
 #endif
 	}
+	state->snapshot = scan->xs_snapshot;
 	acquire(scan, anew);
 	scan_take_keys(scan);
 	note_scan(scan);

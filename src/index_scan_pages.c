@@ -111,6 +111,7 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	if (!xmhash_page_usable(state->index, &state->view, buffer,
 							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))
 		return false;
+	scan_test_snapshot(state, buffer);
 	content = BufferGetPage(buffer);
 	view->count = XmhashPageOpaque(content)->count;
 	view->codes = XmhashPageCodes(content);
@@ -143,6 +144,7 @@ lock_pending(XmhashScan *state, uint32 i)
 	if (!xmhash_page_usable(state->index, &state->view, buffer, XMHASH_PAGE_PENDING,
 							state->view.pending_first + i, 0))
 		return false;
+	scan_test_snapshot(state, buffer);
 	state->buffer = buffer;
 	return true;
 }
@@ -228,6 +230,7 @@ read_nulls(XmhashScan *state)
 		if (!xmhash_page_usable(state->index, &state->view, state->buffer, XMHASH_PAGE_NULLS,
 								segment->id, segment->first_null + (i - first)))
 			return false;
+		scan_test_snapshot(state, state->buffer);
 		page = BufferGetPage(state->buffer);
 		count = XmhashPageOpaque(page)->count;
 		for (int n = 0; n < count; n++)

@@ -241,8 +241,9 @@ grow(Search *search, Candidate **array, size_t count, size_t *room)
 
 	if (wanted <= *room)
 		return;
-	*room = wanted + wanted / 2;
-	*array = reallocate(search, *array, *room * sizeof(Candidate));
+	wanted += wanted / 2;
+	*array = reallocate(search, *array, wanted * sizeof(Candidate));
+	*room = wanted;				/* not before: there may be no memory for it */
 }
 
 /* Sweep out the candidates beyond cut. */
@@ -406,9 +407,8 @@ answer_until(Search *search, int distance)
 	search->answer_next = search->answer_count = 0;
 	if (search->count > search->answer_room)
 	{
+		search->answers = reallocate(search, search->answers, search->room * sizeof(Candidate));
 		search->answer_room = search->room;
-		search->answers = reallocate(search, search->answers,
-									 search->answer_room * sizeof(Candidate));
 	}
 	if (search->least <= distance)
 		memset(search->start + search->least, 0,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# run.sh TARGET: what stands behind make test, demo, demo-stop, bench and fuzz.
+# run.sh TARGET: what stands behind make test, fuzz, demo and demo-stop.
 #
 # Does everything from a bare Debian machine: installs the packages that are
 # missing (as root; otherwise it says which), builds, installs into a staging

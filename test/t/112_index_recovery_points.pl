@@ -65,8 +65,8 @@ VACUUM t_long;
 SELECT xmhash_index_merge('xm_t');
 \elif :what <= 8
 CREATE INDEX xm_new ON t USING xmhash (code) WITH (bands = :bands);
-DROP INDEX xm_t;
-ALTER INDEX xm_new RENAME TO xm_t;
+-- in one transaction, so that recovery ends with one of that name
+DROP INDEX xm_t \; ALTER INDEX xm_new RENAME TO xm_t;
 \else
 TRUNCATE t_long;
 \endif

@@ -8,6 +8,7 @@
 #include "index_core.h"
 
 #include <assert.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -538,6 +539,62 @@ test_masses(void)
 	free_world(world);
 }
 
+/* Memory that gives out once, as the server's does: by an error, not by NULL. */
+static jmp_buf no_memory;
+static int	allocations_left;
+
+static void *
+reallocate_until(void *arena, void *old, size_t bytes)
+{
+	if (allocations_left-- == 0)
+		longjmp(no_memory, 1);
+	return reallocate(arena, old, bytes);
+}
+
+/*
+ * A search that failed for want of memory is used for the next query: it must
+ * not believe in room that it never got.
+ */
+static void
+test_no_memory(void)
+{
+	World	   *world = make_world(64, 3000, 0, 580, 10, CLUSTERED);
+	PageReader	reader = {world, read_page, read_pending, release_page};
+	SearchMemory memory = {reallocate_until, NULL};
+	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
+	uint16_t	distances[200];
+	uint64_t	query = random64();
+	Ball		ball = {&query, 64};
+	Candidate	answer;
+	volatile int failures = 0;
+	volatile bool failed_now = true;
+
+	directory_bounds(&world->directory, &query, distances, bound);
+	for (volatile int left = 0; failed_now; left++)
+	{
+		Search	   *search;
+
+		allocations_left = 1000;
+		search = search_create(64, 580, &reader, &memory);
+		allocations_left = left;
+		failed_now = setjmp(no_memory) != 0;
+		if (!failed_now)
+		{
+			search_begin(search, true, &ball, NULL, 0, bound, world->pages, 1 << 20);
+			while (search_next(search, &answer) == SEARCH_FOUND)
+				;
+		}
+		failures += failed_now;
+		world->held = 0;		/* the server unlocks pages on errors */
+		allocations_left = 1000;
+		compare(world, search, true, &ball, NULL, 0, bound, 1 << 30, 0);
+	}
+	printf("searches go on after each of %d allocations failed\n", failures);
+	CHECK(failures > 2, "%d allocations failed", failures);
+	free(bound);
+	free_world(world);
+}
+
 /*
  * Pages that the search for 10 must read: in the order of (bound, page), until
  * the next page's bound is no less than the 10th distance found.
@@ -624,6 +681,7 @@ main(int argc, char **argv)
 	printf("searches of %d lengths, 4 distributions compared with brute force\n",
 		   (int) (sizeof(lengths) / sizeof(lengths[0])));
 	test_masses();
+	test_no_memory();
 	test_pages_read();
 	printf("index_search: %ld passed, %ld failed\n", passed, failed);
 	return failed > 0;
