@@ -27,7 +27,7 @@ SHLIB_LINK = -ldl -lm
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=xmhash
 ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --load-extension=xmhash
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=xmhash
 EXTRA_CLEAN = build results output_iso tmp_check tmp_check_iso log regression.diffs regression.out
 
 PG_CONFIG ?= pg_config
