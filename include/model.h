@@ -100,6 +100,7 @@ extern void model_check_parts(const ModelTables *tables, const char *table, cons
 							  const pg_uuid_t *id, size_t count);
 extern void model_read_parts(const ModelTables *tables, const char *table, const char *name,
 							 const pg_uuid_t *id, float *floats, size_t count);
+extern Oid	model_column_type(Oid relation, const char *relation_name, const char *name);
 
 /* model_memory.c: the numeric core's surroundings in the server. */
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);

@@ -582,3 +582,16 @@ model_read_parts(const ModelTables *tables, const char *table, const char *name,
 	}
 	pfree(query);
 }
+
+/* The type of a user's column, or an error that names it. */
+Oid
+model_column_type(Oid relation, const char *relation_name, const char *name)
+{
+	AttrNumber	number = get_attnum(relation, name);
+
+	if (number == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist", name, relation_name)));
+	return get_atttype(relation, number);
+}

@@ -113,18 +113,6 @@ model_code_type(Oid schema)
 	return type;
 }
 
-static Oid
-column_type(const TableEncoder *encoder, const char *name)
-{
-	AttrNumber	number = get_attnum(encoder->relation, name);
-
-	if (number == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist", name, encoder->relation_name)));
-	return get_atttype(encoder->relation, number);
-}
-
 static void
 check_columns(const TableEncoder *encoder, Oid code_type)
 {
@@ -137,14 +125,14 @@ check_columns(const TableEncoder *encoder, Oid code_type)
 
 		if (!encoder->used[side])
 			continue;
-		type = column_type(encoder, encoder->features_column[side]);
+		type = model_column_type(encoder->relation, encoder->relation_name, encoder->features_column[side]);
 		if (getBaseType(type) != FLOAT4ARRAYOID &&
 			find_coercion_pathway(FLOAT4ARRAYOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_NONE)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" of relation %s is of type %s, which cannot be cast to real[]",
 							encoder->features_column[side], encoder->relation_name, format_type_be(type))));
-		type = column_type(encoder, encoder->code_column[side]);
+		type = model_column_type(encoder->relation, encoder->relation_name, encoder->code_column[side]);
 		if (getBaseType(type) != code_type)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),

@@ -133,20 +133,6 @@ describe_row(const Reader *reader)
 	return text.data;
 }
 
-/* The type of a column, or an error that names it. */
-static Oid
-column_type(const TrainSource *source, const char *name)
-{
-	AttrNumber	number = get_attnum(source->relation, name);
-
-	if (number == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist",
-						name, source->relation_name)));
-	return get_atttype(source->relation, number);
-}
-
 /* The expression that reads a feature column as real[] or double precision[]. */
 static char *
 feature_expression(const TrainSource *source, Modality modality, FeatureColumn *column)
@@ -155,7 +141,7 @@ feature_expression(const TrainSource *source, Modality modality, FeatureColumn *
 	Oid			function;
 
 	column->name = NameStr(source->feature_column[modality]);
-	type = column_type(source, column->name);
+	type = model_column_type(source->relation, source->relation_name, column->name);
 	column->is_double = getBaseType(type) == FLOAT8ARRAYOID;
 	if (column->is_double)
 		return psprintf("t.%s::pg_catalog.float8[]", quote_identifier(column->name));
@@ -484,7 +470,7 @@ train_data_read(TrainData *data, const TrainSource *source, const TrainSettings 
 	{
 		data->labels = labels_create();
 		labels_source(data->labels, get_rel_name(source->relation), NameStr(source->label_column),
-					  column_type(source, NameStr(source->label_column)));
+					  model_column_type(source->relation, source->relation_name, NameStr(source->label_column)));
 	}
 	read_rows(&reader, query, needs_label);
 	if (data->labels != NULL)
