@@ -1,13 +1,13 @@
 /*
  * index_sort.c: sorting rows into centre order, for builds, flushes and merges.
  *
- * Centre order is that of (nearest centre, distance to it, code, tid): it puts
- * codes that are near each other on the same page, within distances that a
- * directory entry can state tightly.  Codes equal in the first two come in an
- * arbitrary but fixed order, equal codes together.
+ * Centre order is that of (nearest centre, place by the distance to it, code,
+ * tid): it puts codes that are near each other on the same page, within distances
+ * that a directory entry can state tightly.  Codes equal in the first two come in
+ * an arbitrary but fixed order, equal codes together.
  *
  * Rows are taken into one array until the memory is used up, put in order by
- * two counting sorts (distances, then centres, both small numbers) and a
+ * two counting sorts (places, then centres, both small numbers) and a
  * comparison sort of what is left equal, and written as a run to a temporary
  * file.  At the end the runs are merged.  In a parallel build each participant
  * makes its runs, in files that the leader opens.
@@ -48,7 +48,7 @@
 typedef struct SortRow
 {
 	uint32		centre;			/* in a band's run its value */
-	uint16		distance;
+	uint16		place;			/* centre_place(); in a band's run 0 */
 	ItemPointerData tid;
 	uint32		run;			/* 0: base, 1 + band */
 } SortRow;
@@ -298,8 +298,8 @@ compare_rows(const SortRow *a, const SortRow *b, int words)
 		return a->run < b->run ? -1 : 1;
 	if (a->centre != b->centre)
 		return a->centre < b->centre ? -1 : 1;
-	if (a->distance != b->distance)
-		return a->distance < b->distance ? -1 : 1;
+	if (a->place != b->place)
+		return a->place < b->place ? -1 : 1;
 	result = compare_codes(SORT_ROW_CODE(a), SORT_ROW_CODE(b), words);
 	if (result != 0)
 		return result;
@@ -321,7 +321,7 @@ compare_keys(const void *a, const void *b, void *context)
 
 typedef enum RowNumber
 {
-	BY_DISTANCE,
+	BY_PLACE,
 	BY_CENTRE,
 	BY_RUN
 } RowNumber;
@@ -335,7 +335,7 @@ counting_sort(const XmhashSorter *sorter, RowNumber by, int values,
 
 #define VALUE(position) \
 	(by == BY_CENTRE ? row_at(sorter, position)->centre : \
-	 by == BY_DISTANCE ? row_at(sorter, position)->distance : row_at(sorter, position)->run)
+	 by == BY_PLACE ? row_at(sorter, position)->place : row_at(sorter, position)->run)
 	for (uint32 i = 0; i < sorter->count; i++)
 		start[VALUE(i) + 1]++;
 	for (int v = 0; v < values; v++)
@@ -346,7 +346,7 @@ counting_sort(const XmhashSorter *sorter, RowNumber by, int values,
 	pfree(start);
 }
 
-/* Put in order the rows order[first … end - 1], equal in centre and distance. */
+/* Put in order the rows order[first … end - 1], equal in centre and place. */
 static void
 sort_group(XmhashSorter *sorter, uint32 *order, uint32 first, uint32 end,
 		   SortKey **keys, uint32 *key_room)
@@ -383,7 +383,7 @@ sort_rows(XmhashSorter *sorter)
 
 	for (uint32 i = 0; i < sorter->count; i++)
 		other[i] = i;
-	counting_sort(sorter, BY_DISTANCE, sorter->bits + 1, other, order);
+	counting_sort(sorter, BY_PLACE, sorter->bits + 1, other, order);
 	counting_sort(sorter, BY_CENTRE, sorter->bands > 0 ? Max(sorter->centres, 65536) : Max(sorter->centres, 1),
 				  order, other);
 	if (sorter->bands > 0)
@@ -399,7 +399,7 @@ sort_rows(XmhashSorter *sorter)
 		const SortRow *head = row_at(sorter, other[first]);
 		const SortRow *row = i < sorter->count ? row_at(sorter, other[i]) : NULL;
 
-		if (row && row->run == head->run && row->centre == head->centre && row->distance == head->distance)
+		if (row && row->run == head->run && row->centre == head->centre && row->place == head->place)
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		if (i - first > 1)
@@ -488,7 +488,7 @@ xmhash_sorter_set_bands(XmhashSorter *sorter, int bands)
 }
 
 static void
-add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 distance, const uint64 *code,
+add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 place, const uint64 *code,
 		const ItemPointerData *tid)
 {
 	SortRow    *row;
@@ -496,7 +496,7 @@ add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 distance, const 
 	make_room(sorter);
 	row = row_at(sorter, sorter->count++);
 	row->centre = centre;
-	row->distance = distance;
+	row->place = place;
 	row->tid = *tid;
 	row->run = run;
 	memcpy(SORT_ROW_CODE(row), code, sorter->words * sizeof(uint64));
@@ -512,7 +512,7 @@ xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerDa
 		uint32		centre = sorter->centres == 0 ? 0 :
 		hamming_kernels->nearest(code, sorter->centre, sorter->words, sorter->centres, &distance);
 
-		add_row(sorter, 0, centre, distance, code, &tids[i]);
+		add_row(sorter, 0, centre, centre_place(centre, distance, sorter->bits), code, &tids[i]);
 		for (int band = 0; band < sorter->bands; band++)
 			add_row(sorter, 1 + band, band_value(code, sorter->bits, sorter->bands, band), 0, code, &tids[i]);
 	}
@@ -673,7 +673,7 @@ static void
 write_row(const XmhashSorter *sorter, XmhashWriter *writer, SortRow *row, uint64 number)
 {
 	if (row->run == 0)
-		xmhash_writer_add(writer, row->centre, row->distance, SORT_ROW_CODE(row), &row->tid);
+		xmhash_writer_add(writer, row->centre, centre_place(row->centre, row->place, sorter->bits), SORT_ROW_CODE(row), &row->tid);
 	else
 		xmhash_writer_add_to_band(writer, row->run - 1, row->centre, SORT_ROW_CODE(row), &row->tid);
 	if (sorter->reports && number % 4096 == 0)

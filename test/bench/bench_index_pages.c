@@ -6,7 +6,7 @@
  *   bench_index_pages CODES QUERIES BITS [PER_SQRT…]
  *
  * The files hold packed codes, BITS / 8 bytes each.  PER_SQRT are the numbers
- * of centres to try, in units of √pages (default 1.5 3 6 12 24).
+ * of centres to try, in units of √pages; 0 is the index's own choice (default 0 1.5 3 6 12 24).
  */
 #include "index_core.h"
 
@@ -21,7 +21,7 @@
 
 typedef struct Row
 {
-	uint32_t	key;			/* centre, distance */
+	uint32_t	key;			/* centre, place in its cell */
 	uint32_t	row;
 } Row;
 
@@ -91,9 +91,18 @@ compare_rows(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
+static void
+widen(int16_t *least, int16_t *greatest, int16_t distance)
+{
+	if (distance < *least)
+		*least = distance;
+	if (distance > *greatest)
+		*greatest = distance;
+}
+
 /* Spans as the index's writer makes them. */
 static void
-make_directory(Table *table, const Row *row, int centres, const uint64_t *centre)
+make_directory(Table *table, int bits, const Row *row, int centres, const uint64_t *centre)
 {
 	Directory  *directory = &table->directory;
 	uint32_t   *first = calloc(centres + 2, sizeof(uint32_t));
@@ -110,7 +119,7 @@ make_directory(Table *table, const Row *row, int centres, const uint64_t *centre
 	{
 		uint32_t	page = (uint32_t) (i / table->page_codes);
 		uint32_t	owner = row[i].key >> 16;
-		int16_t		distance = (int16_t) (row[i].key & 0xFFFF);
+		int16_t		distance = (int16_t) centre_place(owner, row[i].key & 0xFFFF, bits);
 
 		if (i % table->page_codes == 0)
 		{
@@ -126,9 +135,9 @@ make_directory(Table *table, const Row *row, int centres, const uint64_t *centre
 			span->least = span->greatest = distance;
 		}
 		else if (directory->extras > 0 && extra[directory->extras - 1].page == page)
-			extra[directory->extras - 1].greatest = distance;
+			widen(&extra[directory->extras - 1].least, &extra[directory->extras - 1].greatest, distance);
 		else
-			greatest[page] = distance;
+			widen(&least[page], &greatest[page], distance);
 	}
 	for (int c = 0; c < centres; c++)
 		first[c + 1] += first[c];
@@ -160,10 +169,11 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 	for (size_t i = 0; i < rows; i++)
 	{
 		uint16_t	distance;
+		uint32_t	owner;
 
 		row[i].row = (uint32_t) i;
-		row[i].key = hamming_kernels->nearest(codes + i * words, centre, words, centres, &distance) << 16;
-		row[i].key |= distance;
+		owner = hamming_kernels->nearest(codes + i * words, centre, words, centres, &distance);
+		row[i].key = owner << 16 | centre_place(owner, distance, bits);
 	}
 	printf(" %8.2f", seconds() - start);
 	qsort(row, rows, sizeof(Row), compare_rows);
@@ -176,7 +186,7 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 	table->pointer = calloc(rows, sizeof(RowPointer));
 	for (size_t i = 0; i < rows; i++)
 		memcpy(table->column + i * words, codes + (size_t) row[i].row * words, words * sizeof(uint64_t));
-	make_directory(table, row, centres, centre);
+	make_directory(table, bits, row, centres, centre);
 	free(row);
 	free(sample);
 }
@@ -256,9 +266,9 @@ run_queries(Table *table, int bits, const uint64_t *queries, size_t count)
 int
 main(int argc, char **argv)
 {
-	static char *usual[] = {"1.5", "3", "6", "12", "24"};
+	static char *usual[] = {"0", "1.5", "3", "6", "12", "24"};
 	char	  **factors = argc > 4 ? argv + 4 : usual;
-	int			factor_count = argc > 4 ? argc - 4 : 5;
+	int			factor_count = argc > 4 ? argc - 4 : 6;
 	int			bits;
 	size_t		rows;
 	size_t		queries;
@@ -280,9 +290,11 @@ main(int argc, char **argv)
 	for (int f = 0; f < factor_count; f++)
 	{
 		double		pages = (double) rows / (PAGE_ROOM / (HAMMING_WORDS(bits) * 8 + 6));
+		double		factor = atof(factors[f]);
 		Table		table = {0};
 
-		make_table(&table, bits, codes, rows, (int) (atof(factors[f]) * sqrt(pages)) + 1);
+		make_table(&table, bits, codes, rows,
+				   factor == 0 ? centres_wanted(pages) + 1 : (int) (factor * sqrt(pages)) + 1);
 		run_queries(&table, bits, query, queries);
 		free(table.column);
 		free(table.pointer);

@@ -106,6 +106,7 @@ typedef struct Row
 	uint64_t	id;
 	int			centre;
 	int			distance;
+	int			place;			/* in the cell */
 	const uint64_t *code;
 } Row;
 
@@ -158,8 +159,8 @@ compare_rows(const void *a, const void *b)
 
 	if (x->centre != y->centre)
 		return x->centre < y->centre ? -1 : 1;
-	if (x->distance != y->distance)
-		return x->distance < y->distance ? -1 : 1;
+	if (x->place != y->place)
+		return x->place < y->place ? -1 : 1;
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
@@ -217,6 +218,15 @@ fill_codes(World *world, int distribution)
 }
 
 static void
+widen(int16_t *least, int16_t *greatest, int distance)
+{
+	if (distance < *least)
+		*least = (int16_t) distance;
+	if (distance > *greatest)
+		*greatest = (int16_t) distance;
+}
+
+static void
 build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 {
 	Directory  *directory = &world->directory;
@@ -244,7 +254,7 @@ build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 				if (is_first)
 				{
 					first[last + 1]++;
-					least[p] = (int16_t) row[i].distance;
+					least[p] = greatest[p] = (int16_t) row[i].distance;
 				}
 				else
 				{
@@ -252,13 +262,14 @@ build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 
 					span->page = p;
 					span->centre = last;
-					span->least = (int16_t) row[i].distance;
+					span->least = span->greatest = (int16_t) row[i].distance;
 				}
 			}
 			if (is_first)
-				greatest[p] = (int16_t) row[i].distance;
+				widen(&least[p], &greatest[p], row[i].distance);
 			else
-				extra[directory->extras - 1].greatest = (int16_t) row[i].distance;
+				widen(&extra[directory->extras - 1].least, &extra[directory->extras - 1].greatest,
+					  row[i].distance);
 		}
 	}
 	for (int c = 0; c < centres; c++)
@@ -299,6 +310,7 @@ make_world(int bits, int rows, int pending, int page_codes, int wanted, int dist
 		row[i].centre = centres == 0 ? 0 :
 			hamming_kernels->nearest(row[i].code, centre, world->words, centres, &distance);
 		row[i].distance = distance;
+		row[i].place = centre_place(row[i].centre, distance, bits);
 	}
 	qsort(row, rows, sizeof(Row), compare_rows);
 	world->column = malloc(((size_t) rows + 1) * world->words * 8);
