@@ -45,8 +45,12 @@ announce(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool misse
 	Layout	   *layout = state->layout;
 
 	if (count > 0 && layout->recent[upcoming[0]] > 0)
-		hamming_prefetch(PageGetContents(BufferGetPage(layout->recent[upcoming[0]])),
-						 XMHASH_DATA_CAPACITY(layout->words) * layout->words * sizeof(uint64));
+	{
+		Page		next = BufferGetPage(layout->recent[upcoming[0]]);
+
+		hamming_prefetch(PageGetContents(next), XMHASH_DATA_CAPACITY(layout->words) * layout->words * sizeof(uint64));
+		hamming_prefetch(next + BLCKSZ - sizeof(XmhashOpaque), sizeof(XmhashOpaque));
+	}
 	if (state->announced > 0)
 		state->announced--;
 	if (!missed)
