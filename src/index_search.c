@@ -35,7 +35,7 @@
  * Candidates cost little to keep but a batch to have forgotten: enough for the
  * usual LIMIT and the rows that a filter or visibility takes away.
  */
-#define FIRST_BATCH 256
+#define FIRST_BATCH 128
 #define BATCH_GROWTH 8
 
 struct Search
