@@ -26,6 +26,11 @@
  * Candidates are in an array in the order of their ranks, with a histogram of
  * distances beside it: taking one in costs no comparison, and the array is
  * swept of those beyond cut when it is full.
+ *
+ * Without an order, all hits within the radius are answers.  They are gathered
+ * from several pages, more each time, and given in the order of their rows: who
+ * fetches the rows from a table then goes through it from its beginning to its
+ * end.  The first page's are given at once, to whoever wants only one.
  */
 #include "index_core.h"
 
@@ -88,6 +93,7 @@ struct Search
 	size_t		answer_next;
 	size_t		answer_count;
 	size_t		answer_room;
+	size_t		gather;			/* unordered: so many before any is given */
 	uint32_t   *start;			/* [bits + 2]: counting sort's */
 
 	uint32_t   *positions;		/* a page's hits */
@@ -176,6 +182,7 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	search->floor = -1;
 	search->floor_rank = 0;
 	search->keep = FIRST_BATCH;
+	search->gather = 1;
 	/* Up to 2·keep candidates and as many answers, arrays growing by half. */
 	search->most_kept = memory / (8 * sizeof(Candidate));
 	if (search->most_kept < FIRST_BATCH)
@@ -298,12 +305,13 @@ take_candidates(Search *search, const PageView *view, int hits, uint64_t rank)
 	}
 }
 
-/* Without an order, the hits of a page are answers right away. */
+/* Without an order, all hits of a page are answers. */
 static void
 take_answers(Search *search, const PageView *view, int hits)
 {
-	grow(search, &search->answers, 0, &search->answer_room);
-	search->answer_next = search->answer_count = 0;
+	size_t		before = search->answer_count;
+
+	grow(search, &search->answers, search->answer_count, &search->answer_room);
 	for (int i = 0; i < hits; i++)
 	{
 		uint32_t	position = search->positions[i];
@@ -315,7 +323,22 @@ take_answers(Search *search, const PageView *view, int hits)
 		search->answers[search->answer_count].row = view_row(view, position);
 		search->answer_count++;
 	}
-	search->counters.candidates += search->answer_count;
+	search->counters.candidates += search->answer_count - before;
+}
+
+/* Put what was gathered in the order of its rows; the next time gather more. */
+static void
+give_gathered(Search *search)
+{
+	if (search->answer_count > search->room)
+	{
+		search->candidates = reallocate(search, search->candidates, search->answer_room * sizeof(Candidate));
+		search->room = search->answer_room;
+	}
+	candidates_by_row(search->answers, search->answer_count, search->candidates);
+	search->gather = search->gather < FIRST_BATCH ? FIRST_BATCH : search->gather * BATCH_GROWTH;
+	if (search->gather > search->most_kept)
+		search->gather = search->most_kept;
 }
 
 /* Remember the pages of which nothing is left when their hits are answered. */
@@ -447,6 +470,7 @@ advance(Search *search)
 {
 	for (;;)
 	{
+		bool		exhausted = false;
 		uint32_t	page;
 		int			bound;
 
@@ -469,6 +493,7 @@ advance(Search *search)
 		else
 		{
 			/* No page left can add to what is within cut. */
+			exhausted = true;
 			if (search->count > 0)
 				answer_until(search, search->cut);
 			if (search->answer_count == 0)
@@ -478,8 +503,12 @@ advance(Search *search)
 				next_batch(search);
 			}
 		}
-		if (search->answer_next < search->answer_count)
+		if (search->answer_count >= search->gather || (exhausted && search->answer_count > 0))
+		{
+			if (!search->ordered)
+				give_gathered(search);
 			return SEARCH_FOUND;
+		}
 	}
 }
 

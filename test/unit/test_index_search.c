@@ -668,6 +668,51 @@ test_pages_read(void)
 	free_world(world);
 }
 
+/* The order of rows: blocks ascend, rows of a block stay as they were, none is lost. */
+static void
+test_row_order(void)
+{
+	for (int round = 0; round < 400; round++)
+	{
+		int			count = random_below(3000);
+		int			bits = random_below(33);	/* of the block numbers */
+		Candidate  *candidates = calloc(count + 1, sizeof(Candidate));
+		Candidate  *scratch = calloc(count + 1, sizeof(Candidate));
+		bool	   *seen = calloc(count + 1, sizeof(bool));
+		bool		ordered = true;
+
+		for (int i = 0; i < count; i++)
+		{
+			uint32_t	block = bits == 0 ? 7 : (uint32_t) (random64() >> (64 - bits));
+
+			candidates[i].row.part[0] = block >> 16;
+			candidates[i].row.part[1] = block & 0xFFFF;
+			candidates[i].row.part[2] = (uint16_t) i;
+			candidates[i].distance = (uint16_t) (block % 1000);
+		}
+		candidates_by_row(candidates, count, scratch);
+		for (int i = 0; i < count; i++)
+		{
+			const uint16_t *now = candidates[i].row.part;
+			uint32_t	block = (uint32_t) now[0] << 16 | now[1];
+
+			if (i > 0)
+			{
+				const uint16_t *before = candidates[i - 1].row.part;
+				uint32_t	last = (uint32_t) before[0] << 16 | before[1];
+
+				ordered = ordered && (last < block || (last == block && before[2] < now[2]));
+			}
+			ordered = ordered && !seen[now[2]] && candidates[i].distance == block % 1000;
+			seen[now[2]] = true;
+		}
+		CHECK(ordered, "%d rows in blocks of %d bits are out of order", count, bits);
+		free(candidates);
+		free(scratch);
+		free(seen);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -692,6 +737,7 @@ main(int argc, char **argv)
 			}
 	printf("searches of %d lengths, 4 distributions compared with brute force\n",
 		   (int) (sizeof(lengths) / sizeof(lengths[0])));
+	test_row_order();
 	test_masses();
 	test_no_memory();
 	test_pages_read();
