@@ -146,6 +146,36 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 }
 
 /*
+ * Without a length of the column, the first code decides for all, even if its
+ * insertion was rolled back.  Once nothing is left of it, the next one may.
+ * The caller holds the merge lock; a flush that comes in between would show in
+ * the version of the catalogue.
+ */
+static void
+forget_length(Relation index)
+{
+	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
+	int			declared = xmhash_declared_bits(index);
+	Buffer		buffer;
+	XmhashMeta *meta;
+
+	xmhash_view_read(index, view);
+	if (view->segments > 0 || view->pending_pages > 0 || view->bits == declared)
+		return;
+	buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
+	meta = XmhashPageMeta(BufferGetPage(buffer));
+	if (meta->catalogue_version == view->version && meta->pending_pages == 0)
+	{
+		GenericXLogState *state = GenericXLogStart(index);
+		Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
+
+		XmhashPageMeta(page)->bits = declared;
+		xmhash_meta_change(state, page);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/*
  * Comes without a bulk deletion too, where there was nothing to delete: then
  * the flush and the merges are all there is to do.
  */
@@ -164,6 +194,7 @@ xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	xmhash_flush_all(index, NULL);
 	xmhash_merge_all(index);
 	xmhash_forget_reservation(index, XMHASH_WRITER_MERGE);
+	forget_length(index);
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 
 	view = xmhash_view_create(CurrentMemoryContext);

@@ -86,3 +86,21 @@ RESET search_path;
 SELECT xmhash_index_check('t_code', true);
 DROP TABLE t;
 DROP FUNCTION code;
+
+-- The first code decides on the length, even one that was rolled back, until VACUUM finds nothing left.
+CREATE TABLE index_length (code bitcode);
+CREATE INDEX index_length_code ON index_length USING xmhash (code);
+BEGIN;
+INSERT INTO index_length VALUES ('0101');
+ROLLBACK;
+INSERT INTO index_length VALUES ('01010101');
+VACUUM index_length;
+INSERT INTO index_length VALUES ('01010101'), ('11110000');
+INSERT INTO index_length VALUES ('0101');
+VACUUM index_length;
+INSERT INTO index_length VALUES ('0101');
+SET enable_seqscan = off;
+SELECT code FROM index_length ORDER BY code <~> '11110001' LIMIT 1;
+RESET enable_seqscan;
+SELECT xmhash_index_check('index_length_code', true);
+DROP TABLE index_length;
