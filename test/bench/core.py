@@ -46,6 +46,7 @@ def load(path=None):
     core.harness_permutation.restype = ctypes.POINTER(ctypes.c_int32)
     core.profile_end.restype = ctypes.c_double
     core.profile_bandwidth.restype = ctypes.c_double
+    core.harness_load()
     return core
 
 

@@ -173,11 +173,9 @@ fetch(void *context, const int32_t *rows, int count, Features *image, Features *
 	profile_fetch_ends();
 }
 
-/* method 0: jdsh, 1: dmsh_ln; options by defaults, then harness_option(). */
-EXPORT Session *
-harness_open(int method, int threads)
+EXPORT void
+harness_load(void)
 {
-	Session    *session = calloc(1, sizeof(Session));
 	char		message[200];
 
 	if (!blas_load(message, sizeof(message)))
@@ -185,6 +183,15 @@ harness_open(int method, int threads)
 		fprintf(stderr, "%s\n", message);
 		exit(1);
 	}
+}
+
+/* method 0: jdsh, 1: dmsh_ln; options by defaults, then harness_option(). */
+EXPORT Session *
+harness_open(int method, int threads)
+{
+	Session    *session = calloc(1, sizeof(Session));
+
+	harness_load();
 	blas_set_threads(threads);
 	session->surroundings.allocate = allocate;
 	session->surroundings.arena = session;
