@@ -72,6 +72,7 @@ def main():
         for part in parts:
             start = time.time()
             importlib.import_module(part).run(report, settings)
+            report.common()
             report.note(f'{part}: {time.time() - start:.0f} s')
 
 
