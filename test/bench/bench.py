@@ -16,7 +16,7 @@ import types
 import report as reporting
 import server
 
-PARTS = ('kernels', 'retrieval', 'growth', 'training', 'accuracy')
+PARTS = ('kernels', 'pages', 'retrieval', 'growth', 'training', 'accuracy')
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -187,7 +187,7 @@ def self_join(limits, xmhash, flat, plan):
     part = min(100000, len(case.codes))
     found = float(server.psql(xmhash.session(()) + 'SELECT count(*) FROM codes t, (SELECT code FROM codes LIMIT 50) q '
                               f'WHERE hamming_within(t.code, q.code, {JOIN_RADIUS})')) / 50
-    while part * part / len(case.codes) * found > 2e7:
+    while part * part / len(case.codes) * found > 1e8:
         part //= 2
     server.psql(f'DROP TABLE IF EXISTS part; CREATE TABLE part AS SELECT * FROM codes WHERE id < {part};'
                 'CREATE INDEX ON part USING xmhash (code); VACUUM ANALYZE part;')
