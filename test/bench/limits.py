@@ -58,6 +58,11 @@ def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
+def transactions(plan, seconds):
+    """How many there is time for through a connection, which takes some time of its own."""
+    return max(5, int(plan['connection'] / (seconds + .0001)))
+
+
 def loop(table, k=10, times=3):
     """One statement of several times as many searches as there are queries, none of them shared."""
     queries = ' UNION ALL '.join(['SELECT * FROM queries'] * times)
@@ -88,7 +93,8 @@ def nearest(limits, xmhash, flat, plan):
         times = xmhash.times((), 10, arguments)
         figures['inside'].append(statistics.median(times))
         figures['percentile'].append(percentile(times, .99))
-        times, _ = xmhash.through_connection((), 10, arguments[:plan['queries']], plan['connection'], 1)
+        times, _ = xmhash.through_connection((), 10, arguments[:plan['queries']],
+                                             transactions(plan, figures['inside'][-1] / 1e6), 1)
         figures['connection'].append(statistics.median(times))
     figures = {name: Measured(values) for name, values in figures.items() if values}
     base = figures.get('base')

@@ -58,10 +58,10 @@ class Table:
         prepare = f'PREPARE q({self.type}) AS {self.nearest("$1", k)}'
         return server.explained(prepare, [self.literal(code) for code in arguments], self.session(variant), 120)
 
-    def through_connection(self, variant, k, arguments, seconds, clients):
+    def through_connection(self, variant, k, arguments, transactions, clients):
         """Microseconds through a connection, and queries a second."""
         options = ' '.join(f'-c {name}={value}' for name, value in (*self.settings, *variant))
-        return server.pgbench([self.nearest(self.literal(code), k) for code in arguments], seconds, clients, options)
+        return server.pgbench([self.nearest(self.literal(code), k) for code in arguments], transactions, clients, options)
 
     def distances(self, variant, k, queries):
         """Lists of the answers' distances, for the first so many queries."""

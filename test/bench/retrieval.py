@@ -28,11 +28,11 @@ import writes
 
 PEERS = {**peers_sql.PEERS, **peers_faiss.PEERS}
 NEIGHBOURS = (10, 1, 100)
-# rounds; seconds of each turn inside, through a connection, looping, inserting; queries of each turn
+# Of each turn: seconds inside, through a connection, looping; rows inserted; different queries.
 FULL = {'bits': (64, 128, 256), 'rows': (100000, 1000000, 10000000), 'sets': sets.SETS, 'neighbours': (10, 1, 100),
-        'variants': 3, 'rounds': 3, 'inside': .5, 'connection': 1, 'loop': 1.5, 'write': 4, 'queries': 100}
+        'variants': 3, 'rounds': 3, 'inside': .5, 'connection': 1, 'loop': 1.5, 'inserts': 30000, 'queries': 100}
 QUICK = {'bits': (64,), 'rows': (10000,), 'sets': ('clustered', 'jdsh'), 'neighbours': (10,),
-         'variants': 1, 'rounds': 2, 'inside': .1, 'connection': 1, 'loop': .2, 'write': 1, 'queries': 50}
+         'variants': 1, 'rounds': 2, 'inside': .1, 'connection': .3, 'loop': .2, 'inserts': 3000, 'queries': 50}
 
 
 class Truth:
@@ -60,6 +60,7 @@ class Search:
         """Once: warm up, see how many queries there is time for, and judge the answers."""
         self.peer.times(self.variant, self.k, case.arguments[:3])
         took = statistics.median(self.peer.times(self.variant, self.k, case.arguments[:3])) / 1e6
+        self.transactions = limits.transactions(plan, took)
         self.count = int(max(3, min(len(case.arguments), plan['inside'] / took)))
         judged = int(max(3, min(len(truth.distances), 5 / took)))
         self.recall = truth.recall(self.peer.distances(self.variant, self.k, judged), self.k)
@@ -75,7 +76,7 @@ class Search:
                 self.figures[f'qps_{clients}'].append(rate)
             return
         for clients in (1, 2) if self.k == plan['neighbours'][0] else (1,):
-            times, rate = self.peer.through_connection(self.variant, self.k, arguments, plan['connection'], clients)
+            times, rate = self.peer.through_connection(self.variant, self.k, arguments, self.transactions, clients)
             self.figures[f'qps_{clients}'].append(rate)
             if clients == 1:
                 for share in (50, 95, 99):

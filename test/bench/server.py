@@ -102,10 +102,10 @@ def explained(prepare, arguments, before='', limit=None):
     return [float(ms) * 1000 for ms in re.findall(r'Execution Time: ([0-9.]+)', psql(script, limit))]
 
 
-def pgbench(statements, seconds_long, clients=1, options='', limit=60):
+def pgbench(statements, transactions, clients=1, options='', limit=60):
     """Latencies in microseconds and transactions a second, through the connection.
 
-    Each statement is a script of its own, with its arguments in it, prepared once by each
+    transactions: of each client.  Each statement is a script of its own, with its arguments in it, prepared once by each
     client; which comes next is drawn by lot.  A client's first of each is not counted
     (it has the planning), unless less than half would be left, as of slow statements.
     """
@@ -117,7 +117,7 @@ def pgbench(statements, seconds_long, clients=1, options='', limit=60):
                 file.write(statement + ';\n')
         environment = dict(os.environ, PGOPTIONS=f'-c search_path={SCHEMA},public -c jit=off -c max_parallel_workers_per_gather=0 '
                            f'{options}')
-        command = ['pgbench', '-n', '-M', 'prepared', '-c', str(clients), '-j', str(clients), '-T', str(seconds_long),
+        command = ['pgbench', '-n', '-M', 'prepared', '-c', str(clients), '-j', str(clients), '-t', str(transactions),
                    '-l', '--log-prefix', os.path.join(folder, 'log'), *scripts]
         try:
             result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit)
