@@ -16,7 +16,7 @@ import types
 import report as reporting
 import server
 
-PARTS = ('kernels', 'retrieval', 'growth', 'training', 'accuracy')
+PARTS = ('kernels', 'pages', 'retrieval', 'growth', 'training', 'accuracy')
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -72,6 +72,7 @@ def main():
         for part in parts:
             start = time.time()
             importlib.import_module(part).run(report, settings)
+            report.common()
             report.note(f'{part}: {time.time() - start:.0f} s')
 
 

@@ -2,8 +2,10 @@
 
 report.row(part, what='…', **columns) prints a row of the part's table and appends one
 line to the results.  A value is a number, a word, None (not measured), or
-Measured(values): several repetitions, of which median, least and greatest are kept.
+Measured(values): several repetitions, of which median, least and greatest are kept; printed
+is the median ± half the range, as a share of it.
 Ratios are columns of their own, named ratio_…, so that a table needs no arithmetic.
+report.common(**columns) says what the rows that follow share (a set, its size …).
 report.skip(what, why) records what was left out.  The first line of the results has the
 machine, the versions, the date and the seed.
 """
@@ -55,8 +57,8 @@ def shown(value):
     if value is None:
         return '-'
     if isinstance(value, Measured):
-        spread = '' if len(value.values) == 1 else f' ({number(value.min)} to {number(value.max)})'
-        return number(value.median) + spread
+        spread = (value.max - value.min) / 2 / value.median if value.median else 0
+        return number(value.median) + (f' ±{spread:.0%}'.rjust(6) if len(value.values) > 1 else '')
     if isinstance(value, (bool, str)):
         return str(value)
     return number(value)
@@ -89,6 +91,7 @@ class Report:
         """file: an open file for the JSON lines; settings, versions: dictionaries to record."""
         self.file = file
         self.heading = None
+        self.shared = {}
         self.write({'kind': 'run', 'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
                     'machine': platform.machine(), 'system': platform.platform(), 'processor': processor(),
                     'cores': len(os.sched_getaffinity(0)), 'memory_gigabytes': memory_gigabytes(),
@@ -99,7 +102,7 @@ class Report:
         self.file.flush()
 
     def row(self, part, what, **columns):
-        self.write({'kind': 'row', 'part': part, 'what': what,
+        self.write({'kind': 'row', 'part': part, 'what': what, **self.shared,
                     **{name: plain(value) for name, value in columns.items()}})
         heading = (part, *columns)
         cells = [shown(value) for value in columns.values()]
@@ -110,8 +113,15 @@ class Report:
             print(f'\n{part:44}  ' + '  '.join(names), flush=True)
         print(f'{what:44}  ' + '  '.join(cell.rjust(width) for cell, width in zip(cells, self.widths)), flush=True)
 
+    def common(self, **columns):
+        """What the next rows have in common: on a line of its own, and in each row's JSON."""
+        self.shared = columns
+        self.heading = None
+        if columns:
+            print('\n' + ', '.join(f'{name} {shown(value)}' for name, value in columns.items()), flush=True)
+
     def skip(self, what, why):
-        self.write({'kind': 'skip', 'what': what, 'why': why})
+        self.write({'kind': 'skip', 'what': what, 'why': why, **self.shared})
         self.heading = None
         print(f'\nskipped: {what}: {why}', flush=True)
 
