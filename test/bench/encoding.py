@@ -108,7 +108,7 @@ def run(report, settings, core, limits, data, wanted):
                 for modality, matrix, sparse in (('image', data[0], False), ('text', data[1], False),
                                                  ('text', data[1], True)):
                     if wanted(settings, 'sparse' if sparse else 'dense', str(threads)):
-                        if not settings.quick or modality == 'image' or sparse:
+                        if not settings.quick or modality == 'image' and (threads == 2 or hidden == 0) or sparse and threads == 1:
                             table(report, core, limits, session, modality, matrix, hidden, sparse, threads, rounds)
         for _, session in networks:
             session.close()

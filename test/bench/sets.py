@@ -10,12 +10,10 @@ jdsh, dmsh_ln   codes of a model trained here: on flickr8k where its folder is g
 
 Packed codes, [rows × bits / 8] bytes, the first bit the highest of the first byte.
 """
-import os
-
 import numpy as np
 
-import anchors
 import core as harness
+import pairs
 import server
 
 MADE_UP = ('uniform', 'clustered')
@@ -28,7 +26,6 @@ EPOCHS = {('jdsh', 'flickr8k'): 10, ('dmsh_ln', 'flickr8k'): 40,
           ('jdsh', 'openclipart'): 30, ('dmsh_ln', 'openclipart'): 60}
 QUICK_EPOCHS = 5
 PIECE = 20000    # rows made at a time
-DRAWINGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'data', 'openclipart.csv')
 
 models = {}      # what has been trained in this run
 
@@ -45,12 +42,8 @@ def flipped(centres, rows, random):
 
 def real_pairs(data):
     """Name; train, query, database parts of (images, texts, labels)."""
-    if data and os.path.exists(os.path.join(data, 'flickr8k', 'flickr8k.npz')):
-        return 'flickr8k', anchors.load(data, 'flickr8k')
-    images, texts, labels, train = anchors.read_csv(DRAWINGS, 'image_features', 'text_features', 'category')
-    said = texts.any(axis=1)
-    parts = [tuple(column[said & where] for column in (images, texts, labels)) for where in (train, ~train)]
-    return 'openclipart', [parts[0], parts[1], parts[1]]
+    name = 'flickr8k' if pairs.path(data, 'flickr8k') else 'openclipart'
+    return name, pairs.load(data, name)
 
 
 def trained(method, bits, settings):
