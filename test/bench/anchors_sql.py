@@ -9,7 +9,6 @@ storage-order mAP (image→text / text→image) and how far the means are from t
 reference values.  The schema and the models are dropped again.
 """
 import io
-import os
 import subprocess
 import sys
 
