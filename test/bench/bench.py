@@ -47,7 +47,9 @@ def python_version(module):
     """Of a module that need not be there; without loading it here."""
     if not importlib.util.find_spec(module):
         return None
-    found = subprocess.run([sys.executable, '-c', f'import {module}; print({module}.__version__)'],
+    # FAISS also tells what it was compiled for, on which its speed depends.
+    found = subprocess.run([sys.executable, '-c', f'import {module} as m; '
+                            'print(m.__version__, getattr(m, "get_compile_options", str)())'],
                            capture_output=True, text=True)
     return found.stdout.strip() or None
 
