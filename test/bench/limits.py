@@ -14,6 +14,7 @@ import os
 import re
 import statistics
 import subprocess
+import time
 
 import peers_array
 import peers_faiss
@@ -83,13 +84,15 @@ def processor_microseconds(before, times):
 def nearest(limits, xmhash, flat, array, plan):
     """Returns the yardstick and a single search inside the server, in microseconds."""
     case, Measured = limits.case, limits.report.Measured
-    figures = {name: [] for name in ('base', 'array', 'widest', 'inside', 'percentile', 'connection')}
+    figures = {name: [] for name in ('base', 'processor', 'array', 'widest', 'inside', 'percentile', 'connection')}
     part = len(case.arguments) // plan['rounds']
     for turn in range(plan['rounds']):
         arguments = case.arguments[turn * part:(turn + 1) * part]
         few = arguments[:max(5, min(part, int(40e6 / len(case.codes))))]
         if flat:
+            before = time.process_time()
             figures['base'].append(statistics.median(flat.times(None, 10, few)))
+            figures['processor'].append((time.process_time() - before) / len(few) * 1e6)
         for name, variant in zip(('array', 'widest'), (array.variants[0], array.variants[-1]) if array else ()):
             figures[name].append(statistics.median(array.times(variant[1], 10, few)))
         times = xmhash.times((), 10, arguments)
@@ -112,7 +115,8 @@ def nearest(limits, xmhash, flat, array, plan):
     limits.row('percentile', '  99th percentile', over('percentile'), 'Flat', value=figures['percentile'], unit='us')
     limits.row('connection', '  through a connection', over('connection'), 'Flat', value=figures['connection'], unit='us')
     used = processor_microseconds(xmhash.session(()), 3 if float(figures['inside']) < 1000 else 1)
-    limits.row(None, '  processor time in a loop', used / base.median if base else None, 'Flat', value=used, unit='us')
+    limits.row(None, '  processor time in a loop', used / figures['processor'].median if base else None, "Flat's",
+               value=used, unit='us')
     pages, all_pages = xmhash.pages((), 10, len(case.queries))
     limits.row('pages', f'  pages read, of {all_pages}', pages, 'pages')
     return base, figures['inside']

@@ -141,8 +141,12 @@ def compare(report, case, built, plan):
                 except server.Failed as failure:
                     report.skip(f'{search.what}, k = {k}', str(failure))
         for _ in range(plan['rounds']):
-            for search in searches:
-                search.turn(case, plan)
+            for search in list(searches):
+                try:
+                    search.turn(case, plan)
+                except server.Failed as failure:
+                    searches.remove(search)
+                    report.skip(f'{search.what}, k = {k}', str(failure))
         flat = next((search for search in searches if isinstance(search.peer, peers_faiss.Flat)), None)
         array = next((search for search in searches if isinstance(search.peer, peers_array.Array)), None)
         for search in searches:
