@@ -31,7 +31,8 @@ def compiled(name, sources, folder, flags=()):
 def run(report, settings):
     with tempfile.TemporaryDirectory() as folder:
         program = compiled('bench_hamming', ['hamming*.c'], folder)
-        output = subprocess.run([program, '3' if settings.quick else '21'], capture_output=True, text=True, check=True, timeout=300).stdout
+        output = subprocess.run([program, '3' if settings.quick else '21'], capture_output=True, text=True,
+                                check=True, timeout=300).stdout
     for found in ARRAY.finditer(output):
         bits, kernel, *numbers = found.groups()
         within, speed, within_ratio, distances, distances_ratio, reading = map(float, numbers)
