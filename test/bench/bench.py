@@ -23,7 +23,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def words(name, convert=str):
     """A list from a variable, None if it is not set."""
     found = re.split(r'[\s,]+', os.environ.get(name, '').strip())
-    return [convert(word) for word in found] if found != [''] else None
+    try:
+        return [convert(word) for word in found] if found != [''] else None
+    except ValueError:
+        sys.exit(f'{name} is "{" ".join(found)}"; expected numbers, as 64 or 1M')
 
 
 def count(word):
