@@ -153,13 +153,13 @@ def compare(report, case, built, plan):
             search.row(report, flat, array)
 
 
-def absent(report, settings, plan_bits):
-    """What can't take part, said once."""
-    wanted = set(settings.peers or PEERS)
+def present(report, wanted, lengths):
+    """Those of the contestants that can take part; the others are skipped with a word."""
+    wanted = set(wanted)
     unknown = wanted - set(PEERS)
     if unknown:
         raise SystemExit(f'there is no contestant {", ".join(sorted(unknown))}; there are {", ".join(PEERS)}')
-    if 'array' in wanted and any(length % 64 for length in plan_bits):
+    if 'array' in wanted and any(length % 64 for length in lengths):
         report.skip('one array', 'for codes of whole 64 bits')
         wanted -= {'array'}
     if wanted & set(peers_faiss.PEERS) and peers_faiss.faiss is None:
@@ -180,7 +180,7 @@ def run(report, settings):
     plan = dict(QUICK if settings.quick else FULL)
     for name in ('bits', 'rows', 'sets', 'rounds'):
         plan[name] = getattr(settings, name) or plan[name]
-    peers = absent(report, settings, plan['bits'])
+    peers = present(report, settings.peers or PEERS, plan['bits'])
     for bits in plan['bits']:
         for rows in plan['rows']:
             for name in plan['sets']:
