@@ -23,7 +23,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def words(name, convert=str):
     """A list from a variable, None if it is not set."""
     found = re.split(r'[\s,]+', os.environ.get(name, '').strip())
-    return [convert(word) for word in found] if found != [''] else None
+    try:
+        return [convert(word) for word in found] if found != [''] else None
+    except ValueError:
+        sys.exit(f'{name} is "{" ".join(found)}"; expected numbers, as 64 or 1M')
 
 
 def count(word):
@@ -47,7 +50,9 @@ def python_version(module):
     """Of a module that need not be there; without loading it here."""
     if not importlib.util.find_spec(module):
         return None
-    found = subprocess.run([sys.executable, '-c', f'import {module}; print({module}.__version__)'],
+    # FAISS also tells what it was compiled for, on which its speed depends.
+    found = subprocess.run([sys.executable, '-c', f'import {module} as m; '
+                            'print(m.__version__, getattr(m, "get_compile_options", str)())'],
                            capture_output=True, text=True)
     return found.stdout.strip() or None
 

@@ -17,13 +17,13 @@ ARRAY = re.compile(r'(\d+) bits +(\w+) +within +(\S+) ns/code +(\S+) GB/s +(\S+)
 PAGE = re.compile(r'(\d+) bits +(\w+) +page of +(\d+) codes: no hit +(\S+) ns +the nearest +(\S+) ns +all hits +(\S+) ns')
 
 
-def compiled(name, sources, folder):
-    """A C program of this folder, compiled with the sources of the module that it measures."""
+def compiled(name, sources, folder, flags=()):
+    """A C program (or library) of this folder, compiled with the sources of the module that it measures."""
     program = os.path.join(folder, name)
     paths = [os.path.join(TOP, 'test', 'bench', name + '.c')]
     for source in sources:
         paths += sorted(glob.glob(os.path.join(TOP, 'src', source)))
-    subprocess.run([os.environ.get('CC', 'cc'), '-std=gnu11', '-O3', '-I' + os.path.join(TOP, 'include'),
+    subprocess.run([os.environ.get('CC', 'cc'), '-std=gnu11', '-O3', *flags, '-I' + os.path.join(TOP, 'include'),
                     *paths, '-ldl', '-lm', '-o', program], check=True)
     return program
 
@@ -31,7 +31,8 @@ def compiled(name, sources, folder):
 def run(report, settings):
     with tempfile.TemporaryDirectory() as folder:
         program = compiled('bench_hamming', ['hamming*.c'], folder)
-        output = subprocess.run([program, '3' if settings.quick else '21'], capture_output=True, text=True, check=True, timeout=300).stdout
+        output = subprocess.run([program, '3' if settings.quick else '21'], capture_output=True, text=True,
+                                check=True, timeout=300).stdout
     for found in ARRAY.finditer(output):
         bits, kernel, *numbers = found.groups()
         within, speed, within_ratio, distances, distances_ratio, reading = map(float, numbers)

@@ -14,7 +14,9 @@ import os
 import re
 import statistics
 import subprocess
+import time
 
+import peers_array
 import peers_faiss
 import peers_sql
 import server
@@ -43,15 +45,14 @@ class Limits:
     def __init__(self, report, case):
         self.report, self.case = report, case
 
-    def row(self, key, what, ratio, of, limit=None, least=False, **columns):
+    def row(self, key, what, ratio, of, limit=None, least=False, value=None, unit=None):
         """ratio: a Measured or a number; of: of what; least: the limit is a lower one."""
         if limit is None and self.case.bits == 64:
             limit = LIMITS.get((key, self.case.name, len(self.case.codes)))
         holds = None
         if limit is not None and ratio is not None:
             holds = 'yes' if (float(ratio) >= limit if least else float(ratio) <= limit) else 'NO'
-        columns = {'value': columns.get('value'), 'unit': columns.get('unit')}
-        self.report.row('retrieval: limits', what, **columns, ratio=ratio, of=of, limit=limit, holds=holds)
+        self.report.row('retrieval: limits', what, value=value, unit=unit, ratio=ratio, of=of, limit=limit, holds=holds)
 
 
 def percentile(values, share):
@@ -80,16 +81,20 @@ def processor_microseconds(before, times):
     return (last - first) / os.sysconf('SC_CLK_TCK') * 1e6 / scans
 
 
-def nearest(limits, xmhash, flat, plan):
+def nearest(limits, xmhash, flat, array, plan):
     """Returns the yardstick and a single search inside the server, in microseconds."""
     case, Measured = limits.case, limits.report.Measured
-    figures = {name: [] for name in ('base', 'inside', 'percentile', 'connection')}
+    figures = {name: [] for name in ('base', 'processor', 'array', 'widest', 'inside', 'percentile', 'connection')}
     part = len(case.arguments) // plan['rounds']
     for turn in range(plan['rounds']):
         arguments = case.arguments[turn * part:(turn + 1) * part]
+        few = arguments[:max(5, min(part, int(40e6 / len(case.codes))))]
         if flat:
-            few = arguments[:max(5, min(part, int(40e6 / len(case.codes))))]
+            before = time.process_time()
             figures['base'].append(statistics.median(flat.times(None, 10, few)))
+            figures['processor'].append((time.process_time() - before) / len(few) * 1e6)
+        for name, variant in zip(('array', 'widest'), (array.variants[0], array.variants[-1]) if array else ()):
+            figures[name].append(statistics.median(array.times(variant[1], 10, few)))
         times = xmhash.times((), 10, arguments)
         figures['inside'].append(statistics.median(times))
         figures['percentile'].append(percentile(times, .99))
@@ -101,11 +106,17 @@ def nearest(limits, xmhash, flat, plan):
     over = (lambda name: figures[name].over(base)) if base else (lambda name: None)
     if base:
         limits.row(None, 'FAISS IndexBinaryFlat, 10 nearest', None, None, value=base, unit='us')
+    for name, variant in zip(('array', 'widest'), (array.variants[0], array.variants[-1]) if array else ()):
+        limits.row(None, f'{array.name}, {variant[0]}', over(name), 'Flat', value=figures[name], unit='us')
     limits.row('inside', '10 nearest inside the server', over('inside'), 'Flat', value=figures['inside'], unit='us')
+    if array:
+        limits.row(None, '  beside one array with POPCNT', figures['inside'].over(figures['array']), array.variants[0][0])
+        limits.row(None, '  beside one array, widest kernel', figures['inside'].over(figures['widest']), array.variants[-1][0])
     limits.row('percentile', '  99th percentile', over('percentile'), 'Flat', value=figures['percentile'], unit='us')
     limits.row('connection', '  through a connection', over('connection'), 'Flat', value=figures['connection'], unit='us')
     used = processor_microseconds(xmhash.session(()), 3 if float(figures['inside']) < 1000 else 1)
-    limits.row(None, '  processor time in a loop', used / base.median if base else None, 'Flat', value=used, unit='us')
+    limits.row(None, '  processor time in a loop', used / figures['processor'].median if base else None, "Flat's",
+               value=used, unit='us')
     pages, all_pages = xmhash.pages((), 10, len(case.queries))
     limits.row('pages', f'  pages read, of {all_pages}', pages, 'pages')
     return base, figures['inside']
@@ -219,8 +230,9 @@ def run(report, case, built, plan, only):
     flat = next((peer for peer in built if isinstance(peer, peers_faiss.Flat)), None)
     if xmhash is None or not only & set(WORDS):
         return
+    array = next((peer for peer in built if isinstance(peer, peers_array.Array)), None)
     limits = Limits(report, case)
-    base, single = nearest(limits, xmhash, flat, plan)
+    base, single = nearest(limits, xmhash, flat, array, plan)
     measures = {'two': lambda: two(limits, xmhash, plan, single), 'radius': lambda: radius(limits, xmhash, base, plan)}
     if case.name != 'uniform':    # there a join is as many scans of everything
         measures['joins'] = lambda: (lateral(limits, xmhash, single, plan), self_join(limits, xmhash, flat, plan))

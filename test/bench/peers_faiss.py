@@ -20,6 +20,7 @@ PIECE = 10000    # codes added between two looks at the clock
 class Library:
     extension = None
     exact = False
+    library = True
     variants = (('', None),)
     index = None
 

@@ -12,6 +12,7 @@ class Table:
     """A contestant in a table: search by `ORDER BY distance LIMIT k`."""
     extension, method, type = None, None, 'bitcode'
     exact = True
+    library = False
     variants = (('', ()),)
     settings = ()
     build_settings = ()

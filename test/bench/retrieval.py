@@ -7,6 +7,7 @@ build_seconds, ratio_btree   CREATE INDEX, one process, alone and over a btree's
 inside_us        microseconds of a search, median of the queries: inside the server by
                  EXPLAIN ANALYZE of a prepared statement, in FAISS around the call
 ratio_flat       the same over FAISS IndexBinaryFlat's in the same round
+ratio_array      the same over reading one array with POPCNT, see peers_array.py
 p50_us … p99_us  through a local connection, by pgbench's log
 ratio_p50_flat   the median of these over the same yardstick
 qps_1, qps_2     queries a second of one and two clients (of FAISS: threads)
@@ -20,13 +21,14 @@ import collections
 import statistics
 
 import limits
+import peers_array
 import peers_faiss
 import peers_sql
 import server
 import sets
 import writes
 
-PEERS = {**peers_sql.PEERS, **peers_faiss.PEERS}
+PEERS = {**peers_sql.PEERS, **peers_array.PEERS, **peers_faiss.PEERS}
 NEIGHBOURS = (10, 1, 100)
 # Of each turn: seconds inside, through a connection, looping; rows inserted; different queries.
 FULL = {'bits': (64, 128, 256), 'rows': (100000, 1000000, 10000000), 'sets': sets.SETS, 'neighbours': (10, 1, 100),
@@ -70,8 +72,8 @@ class Search:
         inside = self.peer.times(self.variant, self.k, case.arguments[:self.count])
         self.figures['inside_us'].append(statistics.median(inside))
         arguments = case.arguments[:plan['queries']]
-        if hasattr(self.peer, 'rate'):
-            for clients in (1, 2) if self.k == plan['neighbours'][0] else ():
+        if self.peer.library:
+            for clients in (1, 2) if self.k == plan['neighbours'][0] and hasattr(self.peer, 'rate') else ():
                 rate = self.peer.rate(self.variant, self.k, arguments, plan['inside'], clients)
                 self.figures[f'qps_{clients}'].append(rate)
             return
@@ -82,14 +84,14 @@ class Search:
                 for share in (50, 95, 99):
                     self.figures[f'p{share}_us'].append(limits.percentile(times, share / 100))
 
-    def row(self, report, flat):
+    def row(self, report, flat, array):
         figures = {name: report.Measured(values) for name, values in self.figures.items()}
-        base = flat and report.Measured(flat.figures['inside_us'])
-        library = hasattr(self.peer, 'rate')
+        base, read = [other and report.Measured(other.figures['inside_us']) for other in (flat, array)]
         report.row('retrieval: searches', self.what, k=self.k, inside_us=figures['inside_us'],
                    ratio_flat=base and figures['inside_us'].over(base),
+                   ratio_array=read and figures['inside_us'].over(read),
                    p50_us=figures.get('p50_us'), p95_us=figures.get('p95_us'), p99_us=figures.get('p99_us'),
-                   ratio_p50_flat=None if library or not base else figures['p50_us'].over(base),
+                   ratio_p50_flat=None if self.peer.library or not base else figures['p50_us'].over(base),
                    qps_1=figures.get('qps_1'), qps_2=figures.get('qps_2'), recall=round(self.recall, 4),
                    pages=self.pages, of_pages=self.all_pages)
 
@@ -139,19 +141,27 @@ def compare(report, case, built, plan):
                 except server.Failed as failure:
                     report.skip(f'{search.what}, k = {k}', str(failure))
         for _ in range(plan['rounds']):
-            for search in searches:
-                search.turn(case, plan)
+            for search in list(searches):
+                try:
+                    search.turn(case, plan)
+                except server.Failed as failure:
+                    searches.remove(search)
+                    report.skip(f'{search.what}, k = {k}', str(failure))
         flat = next((search for search in searches if isinstance(search.peer, peers_faiss.Flat)), None)
+        array = next((search for search in searches if isinstance(search.peer, peers_array.Array)), None)
         for search in searches:
-            search.row(report, flat)
+            search.row(report, flat, array)
 
 
-def absent(report, settings):
-    """What can't take part, said once."""
-    wanted = set(settings.peers or PEERS)
+def present(report, wanted, lengths):
+    """Those of the contestants that can take part; the others are skipped with a word."""
+    wanted = set(wanted)
     unknown = wanted - set(PEERS)
     if unknown:
         raise SystemExit(f'there is no contestant {", ".join(sorted(unknown))}; there are {", ".join(PEERS)}')
+    if 'array' in wanted and any(length % 64 for length in lengths):
+        report.skip('one array', 'for codes of whole 64 bits')
+        wanted -= {'array'}
     if wanted & set(peers_faiss.PEERS) and peers_faiss.faiss is None:
         report.skip('FAISS, and with it all ratios to it', 'not installed here; apt-get install python3-faiss')
         wanted -= set(peers_faiss.PEERS)
@@ -170,7 +180,7 @@ def run(report, settings):
     plan = dict(QUICK if settings.quick else FULL)
     for name in ('bits', 'rows', 'sets', 'rounds'):
         plan[name] = getattr(settings, name) or plan[name]
-    peers = absent(report, settings)
+    peers = present(report, settings.peers or PEERS, plan['bits'])
     for bits in plan['bits']:
         for rows in plan['rows']:
             for name in plan['sets']:

@@ -11,7 +11,7 @@ import numpy as np
 
 PSQL = ['psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1']
 # One core a session, no compilation, and no answers kept for equal queries.
-SCHEMA = 'bench'
+SCHEMA = 'xmhash_bench'    # dropped and made as needed
 HEAD = f'''SET search_path = {SCHEMA}, public;
 SET jit = off; SET max_parallel_workers_per_gather = 0; SET max_parallel_maintenance_workers = 0;
 SET client_min_messages = warning;
