@@ -25,7 +25,7 @@ from chosen import chosen
 
 BITS = (16, 32, 64, 128)
 METHODS = ('jdsh', 'dmsh_ln', 'cca_itq')
-RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1, 10)
+RIDGES = (1e-3, 1e-2, 1e-1, 1, 10, 100)
 GROUPS = (METHODS, ('codes', 'parts'))
 
 # What is taken away: name → (scale, options)
@@ -39,6 +39,7 @@ PARTS = {
         'continuation of tanh': ('rms', {'continuation': False}),
         'scale (none)': ('none', {}),
         'scale (standard instead)': ('standard', {}),
+        'a linear text network (4,096 hidden instead)': ('rms', {'text_hidden': 4096}),
     },
     'dmsh_ln': {
         'label network': ('rms', {'weight_iy': 0, 'weight_ty': 0, 'weight_yy': 0}),
@@ -47,6 +48,7 @@ PARTS = {
         'warm-up': ('rms', {'warmup': 0}),
         'scale (none)': ('none', {}),
         'scale (standard instead)': ('standard', {}),
+        'linear networks (512 hidden instead)': ('rms', {'image_hidden': 512, 'text_hidden': 512}),
     },
 }
 
