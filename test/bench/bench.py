@@ -41,7 +41,7 @@ def read_settings():
         data=os.environ.get('DATA') or None,        # a folder with the real sets
         seed=int(os.environ.get('SEED') or 1),
         only=words('ONLY'),                         # what of a part: each part says what its words are
-        rows=words('ROWS', count), bits=words('BITS', int), sets=words('SETS'), peers=words('PEERS'),
+        rows=words('ROWS', count), bits=words('BITS', int), neighbours=words('K', int), sets=words('SETS'), peers=words('PEERS'),
         rounds=int(os.environ.get('ROUNDS') or 0) or None,
         limit=float(os.environ.get('LIMIT') or 1200))   # seconds a peer's build may take
 

@@ -178,7 +178,7 @@ def chosen(settings, first):
 
 def run(report, settings):
     plan = dict(QUICK if settings.quick else FULL)
-    for name in ('bits', 'rows', 'sets', 'rounds'):
+    for name in ('bits', 'rows', 'sets', 'rounds', 'neighbours'):
         plan[name] = getattr(settings, name) or plan[name]
     peers = present(report, settings.peers or PEERS, plan['bits'])
     for bits in plan['bits']:
