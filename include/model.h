@@ -144,6 +144,7 @@ extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, text *name);
 extern Oid	model_code_type(Oid schema);
 
 /* model_encode.c */
+extern int	model_count_nonzeros(const float *values, int count, bool *finite);
 extern Bitcode *model_encode(CachedModel *model, Modality modality, ArrayType *array);
 
 #endif							/* MODEL_H */

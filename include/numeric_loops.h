@@ -268,17 +268,36 @@ loop_sgd(float *restrict w, float *restrict v, const float *restrict g, const Sg
 }
 
 LOOPS_STATIC void
-loop_rotate(float *restrict w, float *restrict v, float a, float b, float c, float d, size_t n)
+loop_combine(float *restrict to, float a, const float *restrict x, float b, const float *restrict y, size_t n)
 {
 	size_t		i;
 
 	for (i = 0; i < n; i++)
-	{
-		float		weight = a * w[i] + b * v[i];
+		to[i] = a * x[i] + b * y[i];
+}
 
-		v[i] = c * w[i] + d * v[i];
-		w[i] = weight;
-	}
+LOOPS_STATIC void
+loop_rotate(float *restrict w, float *restrict v, float a, float b, float c, float d,
+			const float *restrict g, float rate, size_t n)
+{
+	size_t		i;
+
+	if (g == NULL)
+		for (i = 0; i < n; i++)
+		{
+			float		weight = a * w[i] + b * v[i];
+
+			v[i] = c * w[i] + d * v[i];
+			w[i] = weight;
+		}
+	else
+		for (i = 0; i < n; i++)
+		{
+			float		weight = a * w[i] + b * v[i] - rate * g[i];
+
+			v[i] = c * w[i] + d * v[i] + g[i];
+			w[i] = weight;
+		}
 }
 
 /* One vector of an Adam step. */
@@ -414,6 +433,7 @@ const VectorLoops LOOPS_STRUCT = {
 	.bias_relu = loop_bias_relu,
 	.mask_relu = loop_mask_relu,
 	.sgd = loop_sgd,
+	.combine = loop_combine,
 	.rotate = loop_rotate,
 	.adam = loop_adam,
 	.extremes = loop_extremes,

@@ -63,8 +63,12 @@ typedef struct VectorLoops
 	/* A step of SGD with this gradient; NULL: of nought. */
 	void		(*sgd) (float *w, float *v, const float *g, const SgdStep *step, size_t n);
 
-	/* (w, v) ← (a·w + b·v, c·w + d·v) */
-	void		(*rotate) (float *w, float *v, float a, float b, float c, float d, size_t n);
+	/* to = a·x + b·y */
+	void		(*combine) (float *to, float a, const float *x, float b, const float *y, size_t n);
+
+	/* (w, v) ← (a·w + b·v − rate·g, c·w + d·v + g); g may be NULL: nought. */
+	void		(*rotate) (float *w, float *v, float a, float b, float c, float d,
+						   const float *g, float rate, size_t n);
 
 	/* A step of Adam with decoupled decay; g may be NULL as in sgd. */
 	void		(*adam) (float *w, float *m, float *v, const float *g, const AdamStep *step, size_t n);

@@ -63,8 +63,8 @@ fail_not_finite(const CachedModel *model, Modality modality, const float *values
  * instructions: how many are not zero, and whether an exponent is all ones,
  * which NaN and the infinities have alone.
  */
-static int
-count_nonzeros(const float *values, int count, bool *finite)
+int
+model_count_nonzeros(const float *values, int count, bool *finite)
 {
 	const uint32 *words = (const uint32 *) values;
 	int			nonzeros = 0;
@@ -96,7 +96,7 @@ model_encode(CachedModel *model, Modality modality, ArrayType *array)
 
 	features.rows = 1;
 	features.columns = model->network[modality].inputs;
-	nonzeros = count_nonzeros(values, features.columns, &finite);
+	nonzeros = model_count_nonzeros(values, features.columns, &finite);
 	if (!finite)
 		fail_not_finite(model, modality, values, features.columns);
 	if (nonzeros < features.columns / SPARSE_BELOW)

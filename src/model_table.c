@@ -233,16 +233,41 @@ reserve_row(TableEncoder *encoder)
 	}
 }
 
-/* Copy a row's features into the chunk, checked. */
+/* The detail of errors about a row. */
+static int
+detail_place(ItemPointer place)
+{
+	return errdetail("The row is at ctid (%u,%u).",
+					 ItemPointerGetBlockNumber(place), ItemPointerGetOffsetNumber(place));
+}
+
+static void
+fail_not_finite(const TableEncoder *encoder, int side, const float *values, ItemPointer place)
+{
+	int			i = 0;
+
+	while (isfinite(values[i]))
+		i++;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("column \"%s\" of relation %s has %s as element %d, expected a finite number",
+					encoder->features_column[side], encoder->relation_name,
+					isnan(values[i]) ? "NaN" : values[i] > 0 ? "Infinity" : "-Infinity", i + 1),
+			 detail_place(place)));
+}
+
+/*
+ * Copy a row's features into the chunk, checked.  What was out of line is
+ * freed at once: kept until the range is done, it would cost more to map
+ * memory for it than to read it.
+ */
 static void
 read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, float *to)
 {
 	ArrayType  *array = DatumGetArrayTypeP(value);
 	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	int			expected = encoder->network[side].inputs;
-	char	   *row = psprintf("The row is at ctid (%u,%u).", ItemPointerGetBlockNumber(place),
-							   ItemPointerGetOffsetNumber(place));
-	int			i;
+	bool		finite;
 
 	if (ARR_NDIM(array) > 1 || length != expected)
 		ereport(ERROR,
@@ -250,26 +275,19 @@ read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, f
 				 errmsg("column \"%s\" of relation %s has an array of %d dimensions and %d elements, but model \"%s\" expects 1 and %d",
 						encoder->features_column[side], encoder->relation_name, ARR_NDIM(array), length,
 						encoder->model, expected),
-				 errdetail_internal("%s", row)));
+				 detail_place(place)));
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("column \"%s\" of relation %s has an array with a NULL element",
 						encoder->features_column[side], encoder->relation_name),
-				 errdetail_internal("%s", row)));
+				 detail_place(place)));
 	memcpy(to, ARR_DATA_PTR(array), length * sizeof(float));
-	for (i = 0; i < length; i++)
-	{
-		encoder->nonzeros[side] += to[i] != 0;
-		if (!isfinite(to[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("column \"%s\" of relation %s has %s as element %d, expected a finite number",
-							encoder->features_column[side], encoder->relation_name,
-							isnan(to[i]) ? "NaN" : to[i] > 0 ? "Infinity" : "-Infinity", i + 1),
-					 errdetail_internal("%s", row)));
-	}
-	pfree(row);
+	encoder->nonzeros[side] += model_count_nonzeros(to, length, &finite);
+	if (!finite)
+		fail_not_finite(encoder, side, to, place);
+	if ((Pointer) array != DatumGetPointer(value))
+		pfree(array);
 }
 
 /* The chunk's rows of one side, as they are or without their zeros. */

@@ -8,16 +8,17 @@
  * terms in the order of the inputs, and that sign counts.
  *
  * Why that is enough.  Let E bound the error of any float result h' against
- * the true value t.  A result with |h'| >= 2E has |t| >= E > 0 and t's sign;
- * one with |h'| < 2E gives the sign of the double result, which is t's own
- * whenever |t| >= E, double's error being far below E.  So any two results
- * agree, both trusted, both recomputed, or one of each.
+ * the true value t, and e the double result's.  We trust |h'| >= E + e: then
+ * |t| >= e, and h' has t's sign.  Below that the double result's sign counts,
+ * which is t's own if |t| > e.  So any two results agree: both trusted, they
+ * have t's sign; one of each, |t| >= e, so the double result has it too; both
+ * recomputed, they are the same number.
  *
  * The bound.  A dot product of n terms, in whatever order, with or without
  * fused operations, errs by at most n·u·Σ|w_i x_i| <= n·u·‖w‖·‖x‖ (u = 2^-24,
  * the second step is Cauchy–Schwarz); the bias counts as a term whose x is 1.
- * For a linear network we take exactly this: about one bit in a thousand is
- * recomputed, by one dot product.
+ * For a linear network we take exactly this: about two bits in a thousand are
+ * recomputed, by one dot product each.
  *
  * With a hidden layer that worst case is thousands of times what rounding does,
  * and would recompute most rows, each as dear as encoding it.  Roundings are as
@@ -82,15 +83,15 @@ add_column_squares(const Surroundings *surroundings, const Layer *layer, const f
 
 /*
  * doubt[0..outputs) times the length of the layer's input (x, 1), plus, with a
- * hidden layer, doubt[outputs..) times that of (hidden, 1), is 2E; a little
- * more than that, since these sums are rounded too.
+ * hidden layer, doubt[outputs..) times that of (hidden, 1), is E + e; a little
+ * more than that, since these sums are rounded too.  (e is E/2^29.)
  */
 static void
 fill_doubt(const Surroundings *surroundings, const Network *network, float *doubt)
 {
 	const Layer *first = &network->layer[0];
 	const Layer *last = &network->layer[network->layers - 1];
-	double		unit = 2.1 * UNIT_ROUNDOFF;
+	double		unit = 1.05 * UNIT_ROUNDOFF;
 	int			k;
 
 	memset(doubt, 0, 2 * (size_t) network->outputs * sizeof(float));
@@ -149,23 +150,35 @@ features_row(const Features *features, int i)
 	return row;
 }
 
+/* Sums that a row's terms are dealt out to, so that one need not wait for another. */
+#define LANES 8
+
 /*
- * Output k of a layer in double, its terms in the order of the inputs.  A zero
- * adds nothing, so dense and sparse rows give the same sum.
+ * Output k of a layer in double: input i's term is added to lane i % LANES, in
+ * the order of the inputs, then the lanes in theirs.  A zero adds nothing, so
+ * dense and sparse rows give the same sum.
  */
 static double
 exact_output(const Layer *layer, const Row *row, int k)
 {
+	const float *weight = layer->weight + k;
+	double		lane[LANES] = {0};
 	double		sum = layer->bias[k];
-	int			i;
+	int			i = 0;
+	int			j;
 
-	for (i = 0; i < row->count; i++)
+	if (row->column == NULL)
+		for (; i + LANES <= row->count; i += LANES)
+			for (j = 0; j < LANES; j++)
+				lane[j] += (double) row->value[i + j] * weight[(size_t) (i + j) * layer->outputs];
+	for (; i < row->count; i++)
 	{
 		size_t		input = row->column != NULL ? row->column[i] : i;
 
-		if (row->value[i] != 0)
-			sum += (double) row->value[i] * layer->weight[input * layer->outputs + k];
+		lane[input % LANES] += (double) row->value[i] * weight[input * layer->outputs];
 	}
+	for (j = 0; j < LANES; j++)
+		sum += lane[j];
 	return sum;
 }
 

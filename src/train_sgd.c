@@ -15,16 +15,13 @@
  *                              | decay             momentum      |
  *
  * so n such steps are one multiplication with Aⁿ.  A row is brought up to date
- * when a batch uses it, and every row at the epoch's end; a batch of 32 captions
+ * when a batch moves it, and every row at the epoch's end; a batch of 32 captions
  * then moves some 200 of 1,000 rows.  Between epochs nothing is outstanding, so
  * what a checkpoint holds does not depend on when it is taken.
  */
 #include "trainer.h"
 
 #include <string.h>
-
-/* Outputs of a sparse layer that are handled together. */
-#define SPARSE_TILE 512
 
 /* Outputs of a dense layer that are handled together. */
 #define TILE_SIDE 256
@@ -79,57 +76,63 @@ sgd_prepare(Learner *learner, const SgdStep *step, int steps)
 	fill_powers(learner->lazy.multiple, steps / LAZY_TABLE + 1, large);
 }
 
-/* Bring columns from … of a row of the first layer from the steps it has seen to step. */
+/* What n untouched steps do to a row. */
 static void
-catch_up(Learner *learner, int row, int step, int from, int count)
+untouched_steps(const LazySteps *lazy, int n, double power[4])
 {
-	const LazySteps *lazy = &learner->lazy;
-	int			n = step - lazy->done[row];
-	size_t		at = (size_t) row * learner->network.layer[0].outputs + from;
-	double		power[4];
-
-	if (n == 0)
-		return;
 	multiply(power, lazy->multiple[n / LAZY_TABLE], lazy->single[n % LAZY_TABLE]);
-	vector_loops()->rotate(learner->parameters + at, learner->velocity + at,
-						   power[0], power[1], power[2], power[3], count);
 }
 
 /*
- * first [m × outputs] = X·W for sparse X, catching up the rows that it uses.
- * A tile of the outputs at a time: its weights stay in the cache from being
- * caught up to being added, by as many rows of the batch as want them.
+ * A row of the first layer's weights [outputs] as it is after `step` steps,
+ * with what is outstanding worked out beside it: sgd_step() will write the row
+ * anyway, and writing large layers twice costs more than computing twice.
+ */
+static const float *
+current_row(const Learner *learner, int row, int step)
+{
+	int			outputs = learner->network.layer[0].outputs;
+	const float *weight = learner->network.layer[0].weight + (size_t) row * outputs;
+	int			n = step - learner->lazy.done[row];
+	double		power[4];
+
+	if (n == 0)
+		return weight;
+	untouched_steps(&learner->lazy, n, power);
+	vector_loops()->combine(learner->tile, power[0], weight, power[1],
+							learner->velocity + (weight - learner->parameters), outputs);
+	return learner->tile;
+}
+
+/*
+ * first [m × outputs] = X·W for sparse X.  Word by word, each added to the rows
+ * of the batch that have it: a row of W is read once, from end to end, and
+ * stays in the cache meanwhile.
  */
 static void
 forward_sparse(Learner *learner, const Features *features, int step)
 {
-	const Layer *layer = &learner->network.layer[0];
 	const ColumnIndex *index = &learner->index;
 	float	   *first = learner_first_output(learner);
-	int			from;
+	int			outputs = learner->network.layer[0].outputs;
+	size_t		work = 0;
 	int			i;
+	int			j;
 
-	memset(first, 0, (size_t) features->rows * layer->outputs * sizeof(float));
-	for (from = 0; from < layer->outputs; from += SPARSE_TILE)
-	{
-		int			count = layer->outputs - from < SPARSE_TILE ? layer->outputs - from : SPARSE_TILE;
-
-		for (i = 0; i < index->columns; i++)
-			catch_up(learner, index->column[i], step, from, count);
-		for (i = 0; i < features->rows; i++)
-		{
-			int32_t		start = features->row_start[i];
-
-			vector_loops()->add_rows(first + (size_t) i * layer->outputs + from, layer->weight + from,
-									 layer->outputs, count, features->value + start,
-									 features->column + start, features->row_start[i + 1] - start);
-			if (i % 32 == 31)
-				learner->surroundings->interrupt();
-		}
-		learner->surroundings->interrupt();
-	}
+	memset(first, 0, (size_t) features->rows * outputs * sizeof(float));
 	for (i = 0; i < index->columns; i++)
-		learner->lazy.done[index->column[i]] = step;
+	{
+		const float *weight = current_row(learner, index->column[i], step);
+
+		for (j = index->start[i]; j < index->start[i + 1]; j++)
+			vector_loops()->add_scaled(first + (size_t) index->row[j] * outputs, index->value[j], weight, outputs);
+		work += (size_t) (index->start[i + 1] - index->start[i] + 1) * outputs;
+		if (work >= TRAIN_PATIENCE)
+		{
+			learner->surroundings->interrupt();
+			work = 0;
+		}
+	}
 }
 
 /* H of a batch; sparse rows of weights as they are after `step` steps of this epoch. */
@@ -181,37 +184,48 @@ step_dense(Learner *learner, const Layer *layer, const float *inputs, const floa
 		}
 }
 
-/* Step of the sparse first layer's rows that the batch uses; dY [m × outputs]. */
+/*
+ * Step of the sparse first layer's rows that the batch uses; dY [m × outputs].
+ * Steps that are outstanding and this one are one pass over row and velocity:
+ * with Aⁿ·(w, v) = (w', v'), this step gives A·(w', v') + (−rate·g, g).
+ */
 static void
 step_sparse(Learner *learner, const float *gradient, const SgdStep *sgd, int step)
 {
+	const VectorLoops *loops = vector_loops();
 	const Layer *layer = &learner->network.layer[0];
 	const ColumnIndex *index = &learner->index;
-	float		sum[SPARSE_TILE];
-	int			from;
+	size_t		work = 0;
 	int			i;
 
-	for (from = 0; from < layer->outputs; from += SPARSE_TILE)
-	{
-		int			count = layer->outputs - from < SPARSE_TILE ? layer->outputs - from : SPARSE_TILE;
-
-		for (i = 0; i < index->columns; i++)
-		{
-			size_t		at = (size_t) index->column[i] * layer->outputs + from;
-			int32_t		start = index->start[i];
-
-			memset(sum, 0, count * sizeof(float));
-			vector_loops()->add_rows(sum, gradient + from, layer->outputs, count,
-									 index->value + start, index->row + start,
-									 index->start[i + 1] - start);
-			vector_loops()->sgd(learner->parameters + at, learner->velocity + at, sum, sgd, count);
-			if (i % 64 == 63)
-				learner->surroundings->interrupt();
-		}
-		learner->surroundings->interrupt();
-	}
 	for (i = 0; i < index->columns; i++)
-		learner->lazy.done[index->column[i]] = step + 1;
+	{
+		int			row = index->column[i];
+		int			n = step - learner->lazy.done[row];
+		int			count = index->start[i + 1] - index->start[i];
+		float	   *weight = layer->weight + (size_t) row * layer->outputs;
+		float	   *velocity = learner->velocity + (weight - learner->parameters);
+		double		power[4];
+
+		memset(learner->tile, 0, layer->outputs * sizeof(float));
+		loops->add_rows(learner->tile, gradient, layer->outputs, layer->outputs,
+						index->value + index->start[i], index->row + index->start[i], count);
+		if (n == 0)
+			loops->sgd(weight, velocity, learner->tile, sgd, layer->outputs);
+		else
+		{
+			untouched_steps(&learner->lazy, n + 1, power);
+			loops->rotate(weight, velocity, power[0], power[1], power[2], power[3],
+						  learner->tile, sgd->rate, layer->outputs);
+		}
+		learner->lazy.done[row] = step + 1;
+		work += (size_t) (count + 2) * layer->outputs;
+		if (work >= TRAIN_PATIENCE)
+		{
+			learner->surroundings->interrupt();
+			work = 0;
+		}
+	}
 }
 
 static void
@@ -256,8 +270,16 @@ sgd_finish_epoch(Learner *learner, int steps)
 		return;
 	for (i = 0; i < layer->inputs; i++)
 	{
-		catch_up(learner, i, steps, 0, layer->outputs);
+		int			n = steps - learner->lazy.done[i];
+		float	   *weight = layer->weight + (size_t) i * layer->outputs;
+		double		power[4];
+
 		learner->lazy.done[i] = 0;
+		if (n == 0)
+			continue;
+		untouched_steps(&learner->lazy, n, power);
+		vector_loops()->rotate(weight, learner->velocity + (weight - learner->parameters),
+							   power[0], power[1], power[2], power[3], NULL, 0, layer->outputs);
 		work += layer->outputs;
 		if (work >= TRAIN_PATIENCE)
 		{

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# run.sh TARGET: what stands behind make test, fuzz, demo and demo-stop.
+# run.sh TARGET: what stands behind make test, fuzz, bench, demo and demo-stop.
 #
 # Does everything from a bare Debian machine: installs the packages that are
 # missing (as root; otherwise it says which), builds, installs into a staging
@@ -65,6 +65,7 @@ need_commands() {
 }
 
 packages_build() { echo "make gcc libc6-dev postgresql-$version postgresql-server-dev-$version libopenblas0-pthread"; }
+packages_bench() { echo "python3-numpy"; }
 packages_test() { echo "perl libipc-run-perl python3-numpy librsvg2-bin"; }
 
 # ------------------------------------------------------- temporary folder
@@ -76,6 +77,7 @@ make_workplace() {
   chmod 755 "$work"
   cd "$work"
   keep=
+  group=
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
@@ -85,6 +87,8 @@ clean_up() {
   local status=$?
   trap - EXIT INT TERM HUP
   [ -z "$keep" ] || exit "$status"
+  # shellcheck disable=SC2015
+  [ -z "$group" ] || { kill -- "-$group" && wait "$group"; } 2>/dev/null || true
   stop_servers "$work"
   rm -rf "$work"
   exit "$status"
@@ -240,6 +244,68 @@ run_tests() { # KIND...
   [ "$failed" -eq 0 ]
 }
 
+# --------------------------------------------------------------- benchmark
+
+# Everything cached, one checkpoint at the most, nothing in the background.
+bench_settings() {
+  local kilobytes
+  kilobytes=$(awk '/^MemTotal/ {print $2}' /proc/meminfo 2>/dev/null || true)
+  echo "shared_buffers = '$((${kilobytes:-4194304} / 4096))MB'"
+  echo "max_wal_size = '16GB'"
+  echo "checkpoint_timeout = '1d'"
+  echo "autovacuum = off"
+}
+
+# What the server's user reads, in a folder it may enter: the scripts, the sources
+# that some of them compile, the sets.
+copy_bench() {
+  local set
+  mkdir -p "$work/bench/test" "$work/bench/data" "$work/bench/build"
+  cp -r "$here/bench" "$here/data" "$work/bench/test/"
+  cp -r "$top/src" "$top/include" "$work/bench/"
+  if [ -n "${DATA:-}" ]; then
+    [ -d "$DATA" ] || die "$DATA is not a folder; say make bench DATA=folder"
+    for set in wikipedia/pairs.csv openclipart/pairs.csv flickr8k/flickr8k.npz; do
+      [ ! -f "$DATA/$set" ] || { mkdir -p "$work/bench/data/${set%/*}"; cp "$DATA/$set" "$work/bench/data/$set"; }
+    done
+  fi
+  hand_over "$work/bench"
+}
+
+# A process group of its own, so that whatever it started ends with it.
+run_bench() {
+  local python status=0
+  make_workplace
+  [ -z "${DATA:-}" ] || case $DATA in /*) ;; *) DATA=$top/$DATA ;; esac
+  find_version
+  # shellcheck disable=SC2046
+  need_packages $(packages_build) $(packages_bench)
+  python=${PYTHON:-$(command -v /usr/bin/python3 || command -v python3)}
+  build
+  if [ -n "${PGVECTOR:-}" ]; then
+    [ -d "$PGVECTOR" ] || die "PGVECTOR is to be a folder that pgvector was installed to by make install DESTDIR=…; there is no $PGVECTOR"
+    cp -r "$PGVECTOR/." "$work/stage/"
+    chmod -R a+rX "$work/stage"
+  fi
+  bench_settings >>"$work/server.conf"
+  start_server server
+  copy_bench
+  mkdir -p "$top/build/bench"
+  exec 3>>"$top/build/bench/results.jsonl"
+  set -m
+  as_server_user env PATH="$bindir:$PATH" PG_CONFIG="$pg_config" PGHOST="$work/server" PGUSER=postgres PGDATABASE=postgres \
+    TMPDIR="$work/bench/build" DATA="${DATA:+$work/bench/data}" RESULTS=3 PYTHONDONTWRITEBYTECODE=1 \
+    XMHASH_COMMIT="$(git -C "$top" describe --always --dirty 2>/dev/null || true)" \
+    "$python" "$work/bench/test/bench/bench.py" </dev/null &
+  group=$!
+  set +m
+  wait "$group" || status=$?
+  group=
+  say ""
+  say "As JSON lines, beside those of earlier runs: $top/build/bench/results.jsonl"
+  return "$status"
+}
+
 # -------------------------------------------------------------------- demo
 
 # The server of the demonstration stays up for exploring, until demo-stop; the
@@ -317,6 +383,7 @@ case $target in
   fuzz) # each of the two for that many seconds, with a seed of its own
     export FUZZ_SECONDS=${FUZZ_SECONDS:-300} PROVE_TESTS=${PROVE_TESTS:-test/t/110_index_fuzz.pl test/t/114_index_crowd.pl}
     run_tests tap ;;
+  bench) run_bench ;;
   demo) run_demo ;;
   demo-stop) demo_stop ;;
   *) die "unknown target $target" ;;

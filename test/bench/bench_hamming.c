@@ -1,7 +1,7 @@
 /*
  * bench_hamming.c: how close the Hamming kernels come to the speed of memory.
  *
- *	cc -O3 -Iinclude test/bench/bench_hamming.c src/hamming*.c -o /tmp/bench_hamming && /tmp/bench_hamming
+ *	cc -O3 -Iinclude test/bench/bench_hamming.c src/hamming*.c -o bench_hamming && ./bench_hamming [ROUNDS]
  *
  * A query that looks at every code cannot take less time than reading the
  * codes, so the yardstick is a loop that ORs all words of the same array, as
@@ -23,7 +23,7 @@
 #define CODES 1000000
 #define MAX_WORDS 16
 #define CENTRES 1000
-#define ROUNDS 21
+#define MOST_ROUNDS 21
 #define PAGE_SIZE 8192
 #define PAGE_HEADER 24
 #define PAGES 32768				/* 256 MB: far more than the caches hold */
@@ -36,6 +36,8 @@ static uint64_t query[MAX_WORDS];
 static uint64_t *codes;
 static uint32_t *positions;
 static uint16_t *distances;
+
+static int	rounds = MOST_ROUNDS;
 
 static double
 now(void)
@@ -58,8 +60,8 @@ compare_doubles(const void *a, const void *b)
 static double
 median(double *times)
 {
-	qsort(times, ROUNDS, sizeof(double), compare_doubles);
-	return times[ROUNDS / 2];
+	qsort(times, rounds, sizeof(double), compare_doubles);
+	return times[rounds / 2];
 }
 
 static uint64_t
@@ -224,15 +226,15 @@ bench_array(const HammingKernels *const *kernels, int kernel_count, int bits)
 	int			words = bits / 64;
 	int			bound = bound_of(words, CODES, 100);
 	double		bytes = (double) CODES * words * 8;
-	double		within[MAX_KERNELS][ROUNDS];
-	double		all[MAX_KERNELS][ROUNDS];
-	double		read[MAX_KERNELS][ROUNDS];
+	double		within[MAX_KERNELS][MOST_ROUNDS];
+	double		all[MAX_KERNELS][MOST_ROUNDS];
+	double		read[MAX_KERNELS][MOST_ROUNDS];
 	int			r;
 	int			k;
 	int			turn;
 
 	/* who comes first changes, so that nobody always finds the caches alike */
-	for (r = 0; r < ROUNDS; r++)
+	for (r = 0; r < rounds; r++)
 		for (k = 0; k < kernel_count; k++)
 			for (turn = r; turn < r + 3; turn++)
 			{
@@ -261,14 +263,14 @@ bench_page(const HammingKernels *const *kernels, int kernel_count, int bits)
 	const int	repeat = 2000;
 	int			words = bits / 64;
 	int			count = 8128 / (bits / 8 + 6);
-	double		rare[MAX_KERNELS][ROUNDS];
-	double		one[MAX_KERNELS][ROUNDS];
-	double		every[MAX_KERNELS][ROUNDS];
+	double		rare[MAX_KERNELS][MOST_ROUNDS];
+	double		one[MAX_KERNELS][MOST_ROUNDS];
+	double		every[MAX_KERNELS][MOST_ROUNDS];
 	int			bound = bound_of(words, count, 1);
 	int			r;
 	int			k;
 
-	for (r = 0; r < ROUNDS; r++)
+	for (r = 0; r < rounds; r++)
 		for (k = 0; k < kernel_count; k++)
 		{
 			rare[k][r] = time_within(kernels[k], words, count, bound - 1, repeat);
@@ -292,7 +294,7 @@ bench_cold_pages(const HammingKernels *const *kernels, int kernel_count, int bit
 	int			count = 8128 / (bits / 8 + 6);
 	size_t		bytes = (size_t) count * words * 8;
 	char	   *pages = aligned_alloc(4096, (size_t) PAGES * PAGE_SIZE);
-	double		times[2][MAX_KERNELS][ROUNDS];
+	double		times[2][MAX_KERNELS][MOST_ROUNDS];
 	uint32_t	page = 0;
 	int			ahead;
 	int			r;
@@ -305,7 +307,7 @@ bench_cold_pages(const HammingKernels *const *kernels, int kernel_count, int bit
 		return;
 	}
 	memset(pages, 0x55, (size_t) PAGES * PAGE_SIZE);
-	for (r = 0; r < ROUNDS; r++)
+	for (r = 0; r < rounds; r++)
 		for (k = 0; k < kernel_count; k++)
 			for (ahead = 0; ahead < 2; ahead++)
 			{
@@ -339,14 +341,14 @@ bench_nearest(const HammingKernels *const *kernels, int kernel_count, int bits)
 {
 	const int	repeat = 500;
 	int			words = bits / 64;
-	double		times[MAX_KERNELS][ROUNDS];
+	double		times[MAX_KERNELS][MOST_ROUNDS];
 	uint16_t	distance;
 	int			r;
 	int			k;
 	int			i;
 
 	/* as in k-majority, each code is compared with the centres */
-	for (r = 0; r < ROUNDS; r++)
+	for (r = 0; r < rounds; r++)
 		for (k = 0; k < kernel_count; k++)
 		{
 			double		start = now();
@@ -363,13 +365,13 @@ static void
 bench_strings(const HammingKernels *const *kernels, int kernel_count, int bits)
 {
 	const int	repeat = 5000;
-	double		times[MAX_KERNELS][ROUNDS];
+	double		times[MAX_KERNELS][MOST_ROUNDS];
 	const uint8_t *bytes = (const uint8_t *) codes + 5;
 	int			r;
 	int			k;
 	int			i;
 
-	for (r = 0; r < ROUNDS; r++)
+	for (r = 0; r < rounds; r++)
 		for (k = 0; k < kernel_count; k++)
 		{
 			double		start = now();
@@ -383,7 +385,7 @@ bench_strings(const HammingKernels *const *kernels, int kernel_count, int bits)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	static const int lengths[] = {64, 128, 256, 1024};
 	const HammingKernels *kernels[MAX_KERNELS];
@@ -391,6 +393,13 @@ main(void)
 	size_t		words = (size_t) CODES * MAX_WORDS;
 	size_t		i;
 
+	if (argc > 1)
+		rounds = atoi(argv[1]);
+	if (rounds < 1 || rounds > MOST_ROUNDS)
+	{
+		fprintf(stderr, "usage: %s [ROUNDS, 1 to %d]\n", argv[0], MOST_ROUNDS);
+		return 2;
+	}
 	codes = aligned_alloc(4096, words * sizeof(uint64_t));
 	positions = malloc((CODES + HAMMING_SLACK) * sizeof(uint32_t));
 	distances = malloc((CODES + HAMMING_SLACK) * sizeof(uint16_t));
@@ -404,7 +413,7 @@ main(void)
 	for (i = 0; i < MAX_WORDS; i++)
 		query[i] = random_word();
 
-	printf("%d codes in one array, medians of %d rounds\n", CODES, ROUNDS);
+	printf("%d codes in one array, medians of %d rounds\n", CODES, rounds);
 	for (i = 0; i < 4; i++)
 		bench_array(kernels, kernel_count, lengths[i]);
 	for (i = 0; i < 4; i++)

@@ -1,7 +1,8 @@
-"""The numeric core through its harness (test/unit/harness.c), for NumPy."""
+"""The numeric core through its harness (harness.c) and with its profile (profile.c), for NumPy."""
 import ctypes
 import glob
 import os
+import re
 import subprocess
 
 import numpy as np
@@ -13,6 +14,13 @@ BYTES = ctypes.POINTER(ctypes.c_uint8)
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 TRAINERS = ('adam', 'dmsh_ln', 'jdsh', 'learner', 'multisimilarity', 'sgd', 'similarity', 'sparse', 'trainer')
 FLAGS = '-std=gnu99 -O3 -fPIC -shared -fvisibility=hidden -w'.split()
+OWN = ('harness.c', 'profile.c')
+
+
+def wrapped_functions(path):
+    """The functions that profile.c has wrappers for."""
+    with open(path) as file:
+        return sorted(set(re.findall(r'WRAP(?:_VALUE)?\(\w+, (?:\w+, )?(\w+),\s*\(', file.read())) | {'blas_product'})
 
 
 def build():
@@ -20,12 +28,13 @@ def build():
     target = os.path.join(TOP, 'build', 'bench', 'core.so')
     names = ['numeric_*', 'network_*'] + ['train_' + name for name in TRAINERS]
     sources = [path for name in names for path in sorted(glob.glob(os.path.join(TOP, 'src', name + '.c')))]
-    sources.append(os.path.join(TOP, 'test', 'bench', 'harness.c'))
+    sources += [os.path.join(TOP, 'test', 'bench', name) for name in OWN]
+    wrapped = ['-Wl,--wrap=' + name for name in wrapped_functions(sources[-1])]
     headers = glob.glob(os.path.join(TOP, 'include', '*.h'))
     newest = max(map(os.path.getmtime, sources + headers))
     if not os.path.exists(target) or os.path.getmtime(target) < newest:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        subprocess.run([os.environ.get('CC', 'cc'), *FLAGS, '-I' + os.path.join(TOP, 'include'), '-o', target,
+        subprocess.run([os.environ.get('CC', 'cc'), *FLAGS, *wrapped, '-I' + os.path.join(TOP, 'include'), '-o', target,
                         *sources, '-ldl', '-lm', '-lpthread'], check=True)
     return target
 
@@ -35,11 +44,54 @@ def load(path=None):
     core.harness_open.restype = ctypes.c_void_p
     core.harness_version.restype = ctypes.c_char_p
     core.harness_permutation.restype = ctypes.POINTER(ctypes.c_int32)
+    core.profile_end.restype = ctypes.c_double
+    core.profile_bandwidth.restype = ctypes.c_double
+    core.harness_load()
     return core
 
 
 def floats(matrix):
     return matrix.ctypes.data_as(FLOATS)
+
+
+def doubles(count):
+    return (ctypes.c_double * count)()
+
+
+class Profile:
+    """Within `with`: seconds by phase, and the products' operations."""
+
+    def __init__(self, core, timed=True):
+        self.core, self.timed = core, timed
+        names = (ctypes.c_char_p * 64)()
+        self.names = [names[i].decode() for i in range(core.profile_phases(names))]
+
+    def __enter__(self):
+        self.core.profile_begin(int(self.timed))
+        return self
+
+    def __exit__(self, *_):
+        seconds = doubles(len(self.names))
+        self.operations = self.core.profile_end(seconds)
+        self.seconds = dict(zip(self.names, seconds))
+
+
+def product_seconds(core, m, n, k, repetitions=7):
+    """Of a product [m × k] · [k × n], with the threads set last."""
+    seconds = doubles(repetitions)
+    core.profile_product(m, n, k, repetitions, seconds)
+    return list(seconds)
+
+
+def vector_product_seconds(core, inputs, outputs, repetitions=101):
+    """Of a matrix and a vector; None if there is no such library."""
+    seconds = doubles(repetitions)
+    return list(seconds) if core.profile_vector_product(inputs, outputs, repetitions, seconds) else None
+
+
+def bandwidth(core, floats, writing=True):
+    """Bytes a second over arrays of so many floats: y += a·x, or only read."""
+    return core.profile_bandwidth(ctypes.c_size_t(int(floats)), int(writing))
 
 
 class Session:
@@ -101,6 +153,18 @@ class Session:
         self.core.harness_encode(self.pointer, int(modality == 'text'), floats(matrix),
                                  len(matrix), codes.ctypes.data_as(BYTES))
         return np.unpackbits(codes, axis=1)[:, :self.bits]
+
+    def encode_seconds(self, modality, matrix, batch, sparse=False, repetitions=5):
+        """To encode all rows, so many at a time; each repetition."""
+        matrix = np.ascontiguousarray(matrix, np.float32)
+        seconds = doubles(repetitions)
+        self.core.harness_encode_seconds(self.pointer, int(modality == 'text'), floats(matrix), len(matrix),
+                                         int(sparse), batch, repetitions, seconds)
+        return list(seconds)
+
+    def reorder(self, seed):
+        """Hand the rows out in another order from now on."""
+        self.core.harness_reorder(self.pointer, ctypes.c_int64(seed))
 
     def close(self):
         self.core.harness_close(self.pointer)

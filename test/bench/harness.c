@@ -9,8 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
+
+/* profile.c */
+extern void profile_fetch_begins(void);
+extern void profile_fetch_ends(void);
 
 /* One modality of the training set: dense, or compressed sparse rows. */
 typedef struct Table
@@ -45,6 +50,8 @@ typedef struct Session
 	Table		text;
 	uint8_t    *labels;
 	uint8_t    *batch_labels;
+	int32_t    *order;			/* [rows], or NULL: as they are */
+	int32_t    *ordered;		/* [m] rows of the batch, by it */
 	Trainer    *trainer;
 	size_t		allocated;
 } Session;
@@ -147,21 +154,28 @@ fetch(void *context, const int32_t *rows, int count, Features *image, Features *
 	int			classes = session->source.classes;
 	int			i;
 
+	profile_fetch_begins();
+	if (session->order != NULL)
+	{
+		for (i = 0; i < count; i++)
+			session->ordered[i] = session->order[rows[i]];
+		rows = session->ordered;
+	}
 	table_fetch(&session->image, rows, count, image);
 	table_fetch(&session->text, rows, count, text);
-	if (labels == NULL)
-		return;
-	for (i = 0; i < count; i++)
-		memcpy(session->batch_labels + (size_t) i * classes,
-			   session->labels + (size_t) rows[i] * classes, classes);
-	*labels = session->batch_labels;
+	if (labels != NULL)
+	{
+		for (i = 0; i < count; i++)
+			memcpy(session->batch_labels + (size_t) i * classes,
+				   session->labels + (size_t) rows[i] * classes, classes);
+		*labels = session->batch_labels;
+	}
+	profile_fetch_ends();
 }
 
-/* method 0: jdsh, 1: dmsh_ln; options by defaults, then harness_option(). */
-EXPORT Session *
-harness_open(int method, int threads)
+EXPORT void
+harness_load(void)
 {
-	Session    *session = calloc(1, sizeof(Session));
 	char		message[200];
 
 	if (!blas_load(message, sizeof(message)))
@@ -169,6 +183,15 @@ harness_open(int method, int threads)
 		fprintf(stderr, "%s\n", message);
 		exit(1);
 	}
+}
+
+/* method 0: jdsh, 1: dmsh_ln; options by defaults, then harness_option(). */
+EXPORT Session *
+harness_open(int method, int threads)
+{
+	Session    *session = calloc(1, sizeof(Session));
+
+	harness_load();
 	blas_set_threads(threads);
 	session->surroundings.allocate = allocate;
 	session->surroundings.arena = session;
@@ -297,6 +320,64 @@ harness_encode(Session *session, int text, const float *matrix, int rows, uint8_
 		network_encode(&session->surroundings, &network, &features, scratch, outputs,
 					   codes + (size_t) i * ((network.outputs + 7) / 8));
 	}
+}
+
+/*
+ * Seconds that it takes to encode a table's rows in batches of so many (1: each
+ * alone), some repetitions after one that warms up; as xmhash_encode_table does,
+ * but for reading and writing the table.
+ */
+EXPORT void
+harness_encode_seconds(Session *session, int text, const float *matrix, int rows, int sparse, int batch,
+					   int repetitions, double *seconds)
+{
+	Network		network = text ? *trainer_text_network(session->trainer) : *trainer_image_network(session->trainer);
+	float	   *scratch = allocate(session, (size_t) batch * (network.hidden + 1) * sizeof(float));
+	float	   *outputs = allocate(session, (size_t) batch * network.outputs * sizeof(float));
+	uint8_t    *codes = allocate(session, (size_t) batch * network.outputs);
+	Table		table = {0};
+	int			round;
+	int			i;
+
+	network_prepare(&session->surroundings, &network);
+	table_fill(session, &table, matrix, rows, network.inputs, sparse, 1);
+	for (round = -1; round < repetitions; round++)
+	{
+		struct timespec start;
+		struct timespec end;
+
+		clock_gettime(CLOCK_MONOTONIC, &start);
+		for (i = 0; i < rows; i += batch)
+		{
+			Features	features = {0};
+
+			features.rows = rows - i < batch ? rows - i : batch;
+			features.columns = network.inputs;
+			features.dense = sparse ? NULL : table.dense + (size_t) i * network.inputs;
+			features.row_start = sparse ? table.row_start + i : NULL;
+			features.column = table.column;
+			features.value = table.value;
+			network_encode(&session->surroundings, &network, &features, scratch, outputs, codes);
+		}
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		if (round >= 0)
+			seconds[round] = end.tv_sec - start.tv_sec + 1e-9 * (end.tv_nsec - start.tv_nsec);
+	}
+}
+
+/*
+ * Put the rows into another order.  To train epoch 0 again and again, that is
+ * without continuation, needs this: an epoch's order is a function of its number.
+ */
+EXPORT void
+harness_reorder(Session *session, int64_t seed)
+{
+	if (session->order == NULL)
+	{
+		session->order = allocate(session, session->source.rows * sizeof(int32_t));
+		session->ordered = allocate(session, session->options.batch_size * sizeof(int32_t));
+	}
+	random_permutation(random_key(seed, 0, 0, RANDOM_VALIDATION), session->order, session->source.rows);
 }
 
 /* Bound BLAS's threads, also for another user of the same library in this process. */

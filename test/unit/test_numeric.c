@@ -126,12 +126,17 @@ try_optimizers(const VectorLoops *loops, Arrays *a, int n)
 	loops->adam(a->x, a->y, a->z, gradient, &adam, n);
 	for (i = 0; i < n; i++)
 		error = fmax(error, fmax(fabs(a->x[i] - w[i]), fabs(a->z[i] - v[i])));
+	loops->combine(a->z, 0.5f, a->x, -0.25f, a->y, n);
 	for (i = 0; i < n; i++)
 	{
+		double		g = gradient != NULL ? gradient[i] : 0;
+
 		w[i] = 0.5f * (double) a->x[i] - 0.25f * (double) a->y[i];
-		v[i] = 2.0f * (double) a->x[i] + 0.1f * (double) a->y[i];
+		error = fmax(error, fabs(a->z[i] - w[i]));
+		w[i] -= 0.1f * g;
+		v[i] = 2.0f * (double) a->x[i] + 0.1f * (double) a->y[i] + g;
 	}
-	loops->rotate(a->x, a->y, 0.5f, -0.25f, 2.0f, 0.1f, n);
+	loops->rotate(a->x, a->y, 0.5f, -0.25f, 2.0f, 0.1f, gradient, 0.1f, n);
 	for (i = 0; i < n; i++)
 		error = fmax(error, fmax(fabs(a->x[i] - w[i]), fabs(a->y[i] - v[i])));
 	return error;
@@ -223,7 +228,7 @@ check_loops(const VectorLoops *loops)
 		double		(*try) (const VectorLoops *loops, Arrays *arrays, int n);
 	}			tries[] = {
 		{"dot", try_dot}, {"add_scaled, bias_relu, mask_relu", try_simple},
-		{"sgd, adam, rotate", try_optimizers}, {"add_rows", try_rows}, {"extremes, pair_weights", try_pairs}
+		{"sgd, adam, combine, rotate", try_optimizers}, {"add_rows", try_rows}, {"extremes, pair_weights", try_pairs}
 	};
 	size_t		i;
 	int			n;

@@ -1,0 +1,47 @@
+"""How many pages an exact search reads, by the number of centres (bench_index_pages.c).
+
+The index's own search on codes in centre order, without a server: centres in units of
+√pages, seconds to find them and to assign every row, pages that the 10 nearest of a query
+take.  Counts, so the same in every run; what the index itself uses is in index_centre.c.
+"""
+import os
+import re
+import subprocess
+import tempfile
+
+import kernels
+import sets
+
+SOURCES = ['hamming*.c', 'index_centre.c', 'index_bound.c', 'index_search.c', 'index_visit.c', 'index_band.c']
+FULL = {'sets': sets.SETS, 'bits': (64, 128, 256), 'rows': (1000000,), 'factors': ('1.5', '3', '6', '12', '24')}
+QUICK = {'sets': ('clustered',), 'bits': (64,), 'rows': (20000,), 'factors': ('3', '6')}
+HEAD = re.compile(r'on (\d+) pages')
+LINE = re.compile(r'^ *(\d+) +(\S+) +(\S+) +(\S+) +(\d+) +(\d+) +(\S+) +(\S+)$', re.M)
+
+
+def measure(report, program, case, factors):
+    with tempfile.TemporaryDirectory() as folder:
+        files = [os.path.join(folder, name) for name in ('codes', 'queries')]
+        case.codes.tofile(files[0])
+        case.queries.tofile(files[1])
+        output = subprocess.run([program, *files, str(case.bits), *factors], capture_output=True, text=True,
+                                check=True, timeout=900).stdout
+    all_pages = int(HEAD.search(output).group(1))
+    for factor, found in zip(factors, LINE.findall(output)):
+        centres, find, assign, mean, median, percentile, microseconds, distance = map(float, found)
+        report.row('pages', f'{centres:.0f} centres, {factor} √pages', find_seconds=find, assign_seconds=assign,
+                   pages_mean=mean, pages_median=int(median), pages_p99=int(percentile), of_pages=all_pages,
+                   search_us=microseconds, tenth_distance=distance)
+
+
+def run(report, settings):
+    plan = dict(QUICK if settings.quick else FULL)
+    for name in ('sets', 'bits', 'rows'):
+        plan[name] = getattr(settings, name) or plan[name]
+    with tempfile.TemporaryDirectory() as folder:
+        program = kernels.compiled('bench_index_pages', SOURCES, folder)
+        for bits in plan['bits']:
+            for rows in plan['rows']:
+                for name in plan['sets']:
+                    report.common(set=name, bits=bits, rows=rows, **sets.source(name, settings))
+                    measure(report, program, sets.make(name, bits, rows, settings), plan['factors'])
