@@ -122,12 +122,12 @@ class Case:
         return found
 
     def measure(self, rounds, patience):
-        """Name → seconds an epoch; at least two rounds count, the first one warms up."""
+        """Name → seconds an epoch; the first round warms up, at least one counts."""
         sides = self.contestants()
         seconds = {name: [] for name in sides}
         begun = time.perf_counter()
         for number in range(rounds + 1):
-            if number > 2 and time.perf_counter() - begun > patience:
+            if number > 1 and time.perf_counter() - begun > patience:
                 break
             for name, epoch in sides.items():
                 self.core.harness_threads(self.threads)    # the contestants may share one OpenBLAS
