@@ -68,6 +68,9 @@ extern RandomKey random_key(uint64_t seed, uint32_t epoch, uint32_t step, Random
 extern uint64_t random_bits(RandomKey key, uint64_t index);
 extern float random_uniform(RandomKey key, uint64_t index); /* in [0, 1) */
 
+/* to[i] = random_uniform(key, from + i): many at once cost half as much. */
+extern void random_fill(RandomKey key, uint64_t from, float *to, int count);
+
 /* A permutation of 0…n-1 (Fisher–Yates). */
 extern void random_permutation(RandomKey key, int32_t *permutation, int n);
 

@@ -5,7 +5,8 @@
  *     LOOPS_NAME, LOOPS_STRUCT   the set's name and table,
  *     LOOPS_TARGET               the attribute that lets functions use it,
  *     LOOPS_WIDTH                floats in one of its registers,
- *     LOOPS_ROOT(x)              the square root of a Vector.
+ *     LOOPS_ROOT(x)              the square root of a Vector,
+ *     LOOPS_WIDEN(bytes)         LOOPS_WIDTH bytes as a Mask: compilers take them one by one.
  *
  * What compilers vectorise well is left as a plain loop.  The rest uses their
  * vector types, one register wide: without -ffast-math a compiler may neither
@@ -22,7 +23,6 @@
 typedef float Vector __attribute__((vector_size(LOOPS_WIDTH * 4)));
 typedef int32_t Mask __attribute__((vector_size(LOOPS_WIDTH * 4)));
 typedef uint32_t Bits __attribute__((vector_size(LOOPS_WIDTH * 4)));
-typedef uint8_t Bytes __attribute__((vector_size(LOOPS_WIDTH)));
 
 #define LOOPS_INLINE static inline __attribute__((always_inline)) LOOPS_TARGET
 #define LOOPS_STATIC static LOOPS_TARGET
@@ -347,17 +347,12 @@ LOOPS_INLINE Mask
 load_kinds(const uint8_t *kind, size_t count)
 {
 	uint8_t		padded[LOOPS_WIDTH];
-	Bytes		bytes;
 
 	if (count >= LOOPS_WIDTH)
-		memcpy(&bytes, kind, sizeof(bytes));
-	else
-	{
-		memset(padded, PAIR_SELF, sizeof(padded));
-		memcpy(padded, kind, count);
-		memcpy(&bytes, padded, sizeof(bytes));
-	}
-	return __builtin_convertvector(bytes, Mask);
+		return (Mask) LOOPS_WIDEN(kind);
+	memset(padded, PAIR_SELF, sizeof(padded));
+	memcpy(padded, kind, count);
+	return (Mask) LOOPS_WIDEN(padded);
 }
 
 LOOPS_INLINE Vector
@@ -423,6 +418,24 @@ loop_pair_weights(float *restrict weight, const float *restrict cosine, const ui
 	sums[1] = vector_sum(negative_sum);
 }
 
+LOOPS_STATIC void
+loop_pair_gradient(float *restrict gradient, const float *restrict weight, const uint8_t *restrict kind,
+				   int n, float positive, float negative)
+{
+	int			i;
+
+	for (i = 0; i < n; i += LOOPS_WIDTH)
+	{
+		Vector		factor = choose(load_kinds(kind + i, n - i) == PAIR_POSITIVE, spread(positive), spread(negative));
+		Vector		value = factor * load_some(weight + i, n - i);
+
+		if (n - i >= LOOPS_WIDTH)
+			store(gradient + i, value);
+		else
+			store_rest(gradient + i, n - i, value);
+	}
+}
+
 const VectorLoops LOOPS_STRUCT = {
 	.name = LOOPS_NAME,
 	.dot = loop_dot,
@@ -438,4 +451,5 @@ const VectorLoops LOOPS_STRUCT = {
 	.adam = loop_adam,
 	.extremes = loop_extremes,
 	.pair_weights = loop_pair_weights,
+	.pair_gradient = loop_pair_gradient,
 };

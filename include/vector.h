@@ -86,6 +86,10 @@ typedef struct VectorLoops
 	 */
 	void		(*pair_weights) (float *weight, const float *cosine, const uint8_t *kind, int n,
 								 const float *parameters, float sums[2]);
+
+	/* gradient[j] = weight[j] times the factor of the pair's kind; PAIR_SELF's weight must be 0. */
+	void		(*pair_gradient) (float *gradient, const float *weight, const uint8_t *kind, int n,
+								  float positive, float negative);
 } VectorLoops;
 
 /* Kinds of pairs. */

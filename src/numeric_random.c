@@ -45,6 +45,15 @@ random_uniform(RandomKey key, uint64_t index)
 	return (float) (random_bits(key, index) >> 40) * 0x1p-24f;
 }
 
+void
+random_fill(RandomKey key, uint64_t from, float *to, int count)
+{
+	int			i;
+
+	for (i = 0; i < count; i++)
+		to[i] = random_uniform(key, from + i);
+}
+
 /*
  * 64 random bits times n, divided by 2^64: uniform in 0…n-1, but for a bias
  * below n/2^64, which no data set could show.  In halves, so that no machine

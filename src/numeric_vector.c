@@ -7,10 +7,23 @@
 #define LOOPS_WIDTH 4
 #if defined(__SSE2__)
 #include <emmintrin.h>
+#include <string.h>
 #define LOOPS_ROOT(x) ((Vector) _mm_sqrt_ps((__m128) (x)))
+
+static inline __m128i
+widen(const void *bytes)
+{
+	int			four;
+
+	memcpy(&four, bytes, sizeof(four));
+	return _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(four), _mm_setzero_si128()), _mm_setzero_si128());
+}
+
+#define LOOPS_WIDEN(bytes) widen(bytes)
 #else
 #include <math.h>
 #define LOOPS_ROOT(x) ((Vector) {sqrtf((x)[0]), sqrtf((x)[1]), sqrtf((x)[2]), sqrtf((x)[3])})
+#define LOOPS_WIDEN(bytes) {(bytes)[0], (bytes)[1], (bytes)[2], (bytes)[3]}
 #endif
 #include "numeric_loops.h"
 

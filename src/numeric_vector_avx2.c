@@ -8,6 +8,7 @@
 #define LOOPS_WIDTH 8
 #include <immintrin.h>
 #define LOOPS_ROOT(x) ((Vector) _mm256_sqrt_ps((__m256) (x)))
+#define LOOPS_WIDEN(bytes) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *) (bytes)))
 #include "numeric_loops.h"
 #else
 typedef int numeric_vector_avx2_unused;

@@ -68,6 +68,9 @@ dmsh_ln_schedule(const Trainer *trainer, int epoch, int step)
 	return 0.5 * (1 + cos(3.14159265358979323846 * f));
 }
 
+/* Random numbers drawn at a time. */
+#define DRAWN 1024
+
 /*
  * Inverted dropout of values [count]: 0 with the given probability, else
  * 1/(1 − p) times itself.  What is dropped is a function of the key alone, so
@@ -77,14 +80,21 @@ static void
 drop(const Surroundings *surroundings, float *values, size_t count, double probability, RandomKey key)
 {
 	float		factor = 1 / (1 - probability);
-	size_t		i;
+	float		bound = probability;
+	float		drawn[DRAWN];
+	size_t		start;
+	int			i;
 
 	if (probability <= 0)
 		return;
-	for (i = 0; i < count; i++)
+	for (start = 0; start < count; start += DRAWN)
 	{
-		values[i] *= random_uniform(key, i) < (float) probability ? 0 : factor;
-		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
+		int			length = count - start < DRAWN ? count - start : DRAWN;
+
+		random_fill(key, start, drawn, length);
+		for (i = 0; i < length; i++)
+			values[start + i] *= drawn[i] < bound ? 0 : factor;
+		if (start % TRAIN_PATIENCE == 0)
 			surroundings->interrupt();
 	}
 }

@@ -77,7 +77,6 @@ anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows
 	double		peak_negative;
 	float		positive;
 	float		negative;
-	int			j;
 
 	vector_loops()->extremes(cosine, kind, rows, &least, &greatest);
 	peak_positive = fmax(0, -p * (least - t));
@@ -92,8 +91,7 @@ anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows
 
 	positive = -factor / rows / (exp(-peak_positive) + sums[0]);
 	negative = factor / rows / (exp(-peak_negative) + sums[1]);
-	for (j = 0; j < rows; j++)
-		cosine[j] = weight[j] * (kind[j] == PAIR_POSITIVE ? positive : negative);
+	vector_loops()->pair_gradient(cosine, weight, kind, rows, positive, negative);
 	return log_one_plus(sums[0], peak_positive) / p + log_one_plus(sums[1], peak_negative) / n;
 }
 

@@ -176,7 +176,7 @@ try_rows(const VectorLoops *loops, Arrays *a, int n)
 	return error;
 }
 
-/* Pairs of an anchor: extremes and weights. */
+/* Pairs of an anchor: extremes, weights, gradients. */
 static double
 try_pairs(const VectorLoops *loops, Arrays *a, int n)
 {
@@ -216,6 +216,10 @@ try_pairs(const VectorLoops *loops, Arrays *a, int n)
 			sums[kind[i] == PAIR_POSITIVE ? 0 : 1] += expected;
 		error = fmax(error, fabs(a->y[i] - expected) / 20);
 	}
+	loops->pair_gradient(a->z, a->y, kind, n, -0.5f, 2.0f);
+	for (i = 0; i < n; i++)
+		if (a->z[i] != (kind[i] == PAIR_POSITIVE ? -0.5f : 2.0f) * a->y[i])
+			return INFINITY;
 	return fmax(error, fmax(fabs(found[0] - sums[0]), fabs(found[1] - sums[1])) / (1 + sums[0] + sums[1]));
 }
 
@@ -228,7 +232,7 @@ check_loops(const VectorLoops *loops)
 		double		(*try) (const VectorLoops *loops, Arrays *arrays, int n);
 	}			tries[] = {
 		{"dot", try_dot}, {"add_scaled, bias_relu, mask_relu", try_simple},
-		{"sgd, adam, combine, rotate", try_optimizers}, {"add_rows", try_rows}, {"extremes, pair_weights", try_pairs}
+		{"sgd, adam, combine, rotate", try_optimizers}, {"add_rows", try_rows}, {"pairs", try_pairs}
 	};
 	size_t		i;
 	int			n;
@@ -431,8 +435,10 @@ check_random(void)
 	for (i = 0; i < n; i++)
 	{
 		double		u = random_uniform(key, i);
+		float		filled[3];
 
-		distinct &= u >= 0 && u < 1;
+		random_fill(key, i, filled, 3);
+		distinct &= u >= 0 && u < 1 && filled[0] == u && filled[2] == random_uniform(key, i + 2);
 		sum += u;
 		squares += u * u;
 		parts[i] = i;
