@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 import types
 
 import report as reporting
@@ -74,11 +75,19 @@ def main():
     results = os.environ.get('RESULTS', 'results.jsonl')
     with open(int(results) if results.isdigit() else results, 'a') as file:
         report = reporting.Report(file, {'parts': parts, **vars(settings)}, read_versions())
+        failed = []
         for part in parts:
             start = time.time()
-            importlib.import_module(part).run(report, settings)
+            try:
+                importlib.import_module(part).run(report, settings)
+            except Exception as failure:    # the others are worth having all the same
+                traceback.print_exc()
+                report.skip(part, f'failed: {failure}')
+                failed.append(part)
             report.common()
             report.note(f'{part}: {time.time() - start:.0f} s')
+        if failed:
+            sys.exit(f'failed: {", ".join(failed)}')
 
 
 if __name__ == '__main__':
