@@ -38,6 +38,7 @@ SET xmhash.threads = 1; SET xmhash.progress = off;
 DROP SCHEMA IF EXISTS xmhash_bench_encode CASCADE;
 CREATE SCHEMA xmhash_bench_encode;
 CREATE EXTENSION IF NOT EXISTS xmhash;
+{remove}
 SET search_path = xmhash_bench_encode, public;
 CREATE FUNCTION empty_array(text, real[]) RETURNS bitcode LANGUAGE C IMMUTABLE STRICT AS '{empty}';
 CREATE TABLE item AS
@@ -50,8 +51,7 @@ CALL xmhash_train('xmhash bench linear', 'item', 'image', 'words', {bits}, optio
 CALL xmhash_train('xmhash bench hidden', 'item', 'image', 'words', {bits},
   options => '{{"epochs": 1, "image_hidden": {hidden}, "text_hidden": {hidden}}}');
 """
-REMOVE = """DROP SCHEMA xmhash_bench_encode CASCADE;
-SELECT xmhash_drop_model(name) FROM xmhash_models WHERE name IN ('xmhash bench linear', 'xmhash bench hidden');"""
+REMOVE = "SELECT xmhash_drop_model(name) FROM xmhash_models WHERE name IN ('xmhash bench linear', 'xmhash bench hidden');"
 
 BEFORE = 'SET search_path = xmhash_bench_encode, public; SET xmhash.progress = off; SET xmhash.threads = {};\n'
 SIDES = (('image', 'image', "'image', 'code', NULL, NULL"), ('text', 'words', "NULL, NULL, 'words', 'code'"))
@@ -130,11 +130,11 @@ def table(report, rounds, rows, side, column, arguments):
 
 
 def run(report, settings):
-    rows, rounds = (1000, 2) if settings.quick else (10000, 7)
+    rows, rounds = (1000, 2) if settings.quick else (4000, 5)
     with tempfile.TemporaryDirectory() as folder:
         try:
             server.psql(SETUP.format(empty=build_empty(folder), image=IMAGE, text=TEXT, bits=BITS, hidden=HIDDEN,
-                                     rows=rows))
+                                     rows=rows, remove=REMOVE))
         except (server.Failed, FileNotFoundError) as failed:
             report.skip('encoding in SQL', str(failed))
             return
@@ -142,4 +142,4 @@ def run(report, settings):
         first_use(report, rounds)
         for side, column, arguments in SIDES[:1] if settings.quick else SIDES:
             table(report, rounds, rows, side, column, arguments)
-        server.psql(REMOVE)
+        server.psql('DROP SCHEMA xmhash_bench_encode CASCADE;' + REMOVE)
