@@ -13,14 +13,14 @@
 
 /* ---------- Centres (index_centre.c) ---------- */
 
-/* As many are compared with every row in half a microsecond. */
+/* Never more centres than this. */
 #define CENTRES_MOST 4096
 
 /* A fixed generator: the next of the numbers that follow from the state. */
 extern uint64_t core_random(uint64_t *state);
 
 /* How many centres a segment of so many pages deserves. */
-extern int	centres_wanted(double pages);
+extern int	centres_wanted(double pages, int bits);
 
 /* How many sampled codes it takes to find that many centres. */
 extern int	centres_sample_size(int wanted, int bits);

@@ -25,6 +25,10 @@
 
 /* Rounds after which more were measured to save no page. */
 #define CENTRE_ROUNDS 10
+/* Comparing a row with centres of so many words takes about a microsecond... */
+#define CENTRES_MOST_WORDS 8192
+/* ... of long codes, which take longer to read and write, with so many centres. */
+#define CENTRES_LONG_CODES 256
 #define CENTRE_SAMPLE_PER_CENTRE 256
 #define CENTRE_SAMPLE_BYTES ((size_t) 16 << 20)
 
@@ -35,19 +39,25 @@
  * 166 for the unsupervised one, a thousand for clustered codes; at ten million
  * 2,100 for the last two.  pages^0.9 / 4 reads at most a quarter more pages than
  * the best one (test/bench/bench_index_pages.c).  Every row is compared with
- * all centres when it is sorted, hence a bound.  A handful of pages is read
- * sooner than it is thought about.
+ * all centres when it is sorted, hence a bound on their words.  A handful of
+ * pages is read sooner than it is thought about.
  */
 int
-centres_wanted(double pages)
+centres_wanted(double pages, int bits)
 {
 	double		wanted = .25 * pow(pages, .9);
+	int			words = bits > 0 ? HAMMING_WORDS(bits) : 1;	/* 0: not known yet */
+	int			most = CENTRES_MOST_WORDS / words;
 
 	if (pages < 8)
 		return 0;
+	if (most < CENTRES_LONG_CODES)
+		most = CENTRES_LONG_CODES;
+	if (most > CENTRES_MOST)
+		most = CENTRES_MOST;
 	if (wanted > pages / 2)
 		wanted = pages / 2;
-	return wanted > CENTRES_MOST ? CENTRES_MOST : (int) wanted;
+	return wanted > most ? most : (int) wanted;
 }
 
 int
@@ -236,7 +246,7 @@ drop_idle(const CentreWork *work, uint64_t *centres, int count)
 
 /* Put near centres next to each other: each is followed by the nearest of those left. */
 static void
-chain(uint64_t *centres, int words, int count)
+chain(const Surroundings *surroundings, uint64_t *centres, int words, int count)
 {
 	for (int c = 0; c + 2 < count; c++)
 	{
@@ -244,6 +254,8 @@ chain(uint64_t *centres, int words, int count)
 		uint16_t	distance;
 		int			nearest = hamming_kernels->nearest(next - words, next, words, count - c - 1, &distance);
 
+		if (c % 64 == 0 && surroundings->interrupt)
+			surroundings->interrupt();
 		for (int w = 0; w < words; w++)
 		{
 			uint64_t	word = next[w];
@@ -290,6 +302,6 @@ centres_find(const Surroundings *surroundings, int bits,
 	}
 	assign(&work, centres, count);
 	count = drop_idle(&work, centres, count);
-	chain(centres, work.words, count);
+	chain(surroundings, centres, work.words, count);
 	return count;
 }

@@ -39,7 +39,7 @@ index_shape(IndexOptInfo *info, IndexShape *shape)
 	if (info->hypothetical)
 	{
 		shape->pages = Max(info->pages, 1);
-		shape->centres = centres_wanted(shape->pages);
+		shape->centres = centres_wanted(shape->pages, 64);
 	}
 	else
 	{

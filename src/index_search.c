@@ -326,7 +326,11 @@ take_answers(Search *search, const PageView *view, int hits)
 	search->counters.candidates += search->answer_count - before;
 }
 
-/* Put what was gathered in the order of its rows; the next time gather more. */
+/*
+ * Put what was gathered in the order of its rows.  The next time gather twice
+ * as much: who stops in the middle has at most about three times as many hits
+ * looked for as were wanted.
+ */
 static void
 give_gathered(Search *search)
 {
@@ -336,7 +340,7 @@ give_gathered(Search *search)
 		search->room = search->answer_room;
 	}
 	candidates_by_row(search->answers, search->answer_count, search->candidates);
-	search->gather = search->gather < FIRST_BATCH ? FIRST_BATCH : search->gather * BATCH_GROWTH;
+	search->gather = 2 * search->answer_count;
 	if (search->gather > search->most_kept)
 		search->gather = search->most_kept;
 }

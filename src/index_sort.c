@@ -190,7 +190,7 @@ pages_of(int bits, double rows)
 uint32
 xmhash_sample_rows(int bits, double rows)
 {
-	int			wanted = centres_wanted(pages_of(bits, rows));
+	int			wanted = centres_wanted(pages_of(bits, rows), bits);
 
 	return wanted == 0 ? 0 : centres_sample_size(wanted, bits);
 }
@@ -232,7 +232,7 @@ XmhashSorter *
 xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows, double rows, Size memory)
 {
 	XmhashSorter *sorter = sorter_create(bits, memory);
-	int			wanted = centres_wanted(pages_of(bits, rows));
+	int			wanted = centres_wanted(pages_of(bits, rows), bits);
 
 	if (wanted > 0 && sample_rows > 0)
 	{

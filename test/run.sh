@@ -294,7 +294,7 @@ run_bench() {
   exec 3>>"$top/build/bench/results.jsonl"
   set -m
   as_server_user env PATH="$bindir:$PATH" PG_CONFIG="$pg_config" PGHOST="$work/server" PGUSER=postgres PGDATABASE=postgres \
-    TMPDIR="$work/bench/build" DATA="${DATA:+$work/bench/data}" RESULTS=3 PYTHONDONTWRITEBYTECODE=1 \
+    TMPDIR="$work/bench/build" DATA="${DATA:+$work/bench/data}" RESULTS=3 PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=PASSIVE \
     XMHASH_COMMIT="$(git -C "$top" describe --always --dirty 2>/dev/null || true)" \
     "$python" "$work/bench/test/bench/bench.py" </dev/null &
   group=$!

@@ -4,13 +4,19 @@
 `make bench` starts a private server and this with it; README.md tells the variables.
 Each part is a module here with run(report, settings).
 """
+import os
+
+# Read once, when the first of FAISS and PyTorch is loaded.  Else PyTorch's threads spin
+# while they wait, and on a busy machine take ten times as long.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 import importlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
 import time
+import traceback
 import types
 
 import report as reporting
@@ -33,6 +39,19 @@ def count(word):
     """1000000, 1M or 100k."""
     units = {'k': 1000, 'm': 1000000}
     return int(float(word[:-1]) * units[word[-1].lower()]) if word[-1].lower() in units else int(word)
+
+
+ONLY = ('searches nearest two radius joins builds inserts deletes limits epochs encoding sql jdsh dmsh_ln linear hidden512 '
+        'text4096 dense sparse 1 2 codes parts cca_itq').split()
+
+
+def check(settings):
+    unknown = set(settings.only or ()) - set(ONLY)
+    if unknown:
+        sys.exit(f'ONLY is {", ".join(sorted(unknown))}; expected words of {" ".join(ONLY)}')
+    for bits in settings.bits or ():
+        if bits < 16 or bits % 16:
+            sys.exit(f'BITS is {bits}; expected multiples of 16')
 
 
 def read_settings():
@@ -70,15 +89,24 @@ def main():
     if unknown:
         sys.exit(f'there is no part {", ".join(sorted(unknown))}; there are {", ".join(PARTS)}')
     settings = read_settings()
+    check(settings)
     # The results' file is open already: the server's user may not be allowed to open it.
     results = os.environ.get('RESULTS', 'results.jsonl')
     with open(int(results) if results.isdigit() else results, 'a') as file:
         report = reporting.Report(file, {'parts': parts, **vars(settings)}, read_versions())
+        failed = []
         for part in parts:
             start = time.time()
-            importlib.import_module(part).run(report, settings)
+            try:
+                importlib.import_module(part).run(report, settings)
+            except Exception as failure:    # the others are worth having all the same
+                traceback.print_exc()
+                report.skip(part, f'failed: {failure}')
+                failed.append(part)
             report.common()
             report.note(f'{part}: {time.time() - start:.0f} s')
+        if failed:
+            sys.exit(f'failed: {", ".join(failed)}')
 
 
 if __name__ == '__main__':

@@ -294,7 +294,7 @@ main(int argc, char **argv)
 		Table		table = {0};
 
 		make_table(&table, bits, codes, rows,
-				   factor == 0 ? centres_wanted(pages) + 1 : (int) (factor * sqrt(pages)) + 1);
+				   factor == 0 ? centres_wanted(pages, bits) + 1 : (int) (factor * sqrt(pages)) + 1);
 		run_queries(&table, bits, query, queries);
 		free(table.column);
 		free(table.pointer);

@@ -57,29 +57,27 @@ def shape(inputs, hidden):
     return f'{inputs:,} → {f"{hidden:,} → " if hidden else ""}{BITS}'
 
 
-def torch_seconds(matrix, hidden, sparse, threads, rounds, core):
-    """Of the faster way to give it the rows; None without PyTorch."""
-    if not peer_torch.torch:
-        return None
-    peer_torch.torch.set_num_threads(threads)
-    found = []
-    for bag in (False, True)[:1 + sparse]:
-        encoder = peer_torch.Encoder(matrix, hidden, BITS, bag)
-        seconds = []
-        for _ in range(rounds + 1):
-            core.harness_threads(threads)
+def in_turns(core, session, modality, matrix, hidden, sparse, threads, rounds):
+    """Ours, and PyTorch's with the faster way to give it the rows, None without it; round by round."""
+    encoders = []
+    if peer_torch.torch:
+        peer_torch.torch.set_num_threads(threads)
+        encoders = [peer_torch.Encoder(matrix, hidden, BITS, bag) for bag in (False, True)[:1 + sparse]]
+    seconds = []
+    for _ in range(rounds + 1):
+        core.harness_threads(threads)    # both sides may use the same OpenBLAS
+        seconds.append(session.encode_seconds(modality, matrix, BATCH, sparse, 1))
+        for encoder in encoders:
             start = time.perf_counter()
             encoder.encode(BATCH)
-            seconds.append(time.perf_counter() - start)
-        found.append(Measured(seconds[1:]))
-    return min(found, key=float)
+            seconds[-1].append(time.perf_counter() - start)
+    ours, *theirs = [Measured(column) for column in zip(*seconds[1:])]    # the first round warms up
+    return ours, min(theirs, key=float, default=None)
 
 
 def table(report, core, limits, session, modality, matrix, hidden, sparse, threads, rounds):
-    core.harness_threads(threads)
     count, inputs = matrix.shape
-    ours = Measured(session.encode_seconds(modality, matrix, BATCH, sparse, rounds))
-    theirs = torch_seconds(matrix, hidden, sparse, threads, rounds, core)
+    ours, theirs = in_turns(core, session, modality, matrix, hidden, sparse, threads, rounds)
     core.harness_threads(threads)
     alone = min(session.encode_seconds(modality, matrix[:50], 1, sparse, 3)) / 50
     first = np.count_nonzero(matrix) if sparse else matrix.size
@@ -90,7 +88,7 @@ def table(report, core, limits, session, modality, matrix, hidden, sparse, threa
                            f'{threads} thread{"s"[:threads > 1]}',
                rows_per_second=Measured(count / s for s in ours.values),
                torch_rows_per_second=Measured(count / s for s in theirs.values) if theirs else None,
-               ratio_torch=ours.median / theirs.median if theirs else None,
+               ratio_torch=ours.over(theirs) if theirs else None,
                share_of_peak=operations / ours.median / limits.peak(threads),
                ratio_bound=ours.median / bound, ratio_alone=ours.median / count / alone)
 

@@ -5,12 +5,9 @@ batch size and data.  Sparse texts are given to it twice: dense, through Linear,
 through embedding_bag, its own means for bags of words.  None of it is needed: without
 PyTorch, `torch` here is None.
 """
-import os
 
 import numpy as np
 
-# Else its threads spin while they wait, and on a busy machine take a hundred times as long.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 try:
     import torch
     import torch.nn.functional as F

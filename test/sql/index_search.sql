@@ -265,3 +265,16 @@ SELECT '0101'::hamming_ball;
 SELECT B'01'::bitcode <@ hamming_ball(B'011', 1);
 DROP TABLE many, items, queries, fresh, unique_codes, small, parts, chosen, lengths;
 DROP FUNCTION compare, random_code, compare_lengths;
+
+-- A radius search of which only a few rows are wanted does not look for all of them.
+CREATE TABLE index_few AS SELECT i AS id, ('x' || left(md5(i::text), 16))::bitcode(64) AS code FROM generate_series(1, 20000) i;
+CREATE INDEX index_few_code ON index_few USING xmhash (code);
+ANALYZE index_few;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT count(*) FROM (SELECT 1 FROM index_few WHERE hamming_within(code, 'x0123456789ABCDEF', 20) LIMIT 3) few;
+SELECT pages_read < data_pages / 3 AS few_pages FROM xmhash_last_scan();
+SELECT count(*) > 10 AS more FROM index_few WHERE hamming_within(code, 'x0123456789ABCDEF', 20);
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+DROP TABLE index_few;
