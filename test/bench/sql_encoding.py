@@ -130,7 +130,7 @@ def table(report, rounds, rows, side, column, arguments):
 
 
 def run(report, settings):
-    rows, rounds = (1000, 2) if settings.quick else (10000, 7)
+    rows, rounds = (1000, 2) if settings.quick else (4000, 5)
     with tempfile.TemporaryDirectory() as folder:
         try:
             server.psql(SETUP.format(empty=build_empty(folder), image=IMAGE, text=TEXT, bits=BITS, hidden=HIDDEN,
