@@ -171,7 +171,7 @@ typedef struct Candidate
 	RowPointer	row;
 } Candidate;
 
-/* Put candidates in the order of their rows' blocks; scratch[count]. */
+/* index_row_order.c: put candidates in the order of their rows' blocks; scratch[count]. */
 extern void candidates_by_row(Candidate *candidates, size_t count, Candidate *scratch);
 
 /* The columns of one page; row i is at row_base + i · row_stride bytes. */

@@ -43,6 +43,12 @@
 #define FIRST_BATCH 128
 #define BATCH_GROWTH 8
 
+/*
+ * Without an order, so many times what was given is gathered next: who stops in
+ * the middle has at most about five times as many hits looked for as were wanted.
+ */
+#define GATHER_GROWTH 4
+
 struct Search
 {
 	int			bits;
@@ -326,11 +332,7 @@ take_answers(Search *search, const PageView *view, int hits)
 	search->counters.candidates += search->answer_count - before;
 }
 
-/*
- * Put what was gathered in the order of its rows.  The next time gather four
- * times as much: who stops in the middle has at most about five times as many
- * hits looked for as were wanted.
- */
+/* Put what was gathered in the order of its rows, and gather more the next time. */
 static void
 give_gathered(Search *search)
 {
@@ -340,7 +342,7 @@ give_gathered(Search *search)
 		search->room = search->answer_room;
 	}
 	candidates_by_row(search->answers, search->answer_count, search->candidates);
-	search->gather = 4 * search->answer_count;
+	search->gather = GATHER_GROWTH * search->answer_count;
 	if (search->gather > search->most_kept)
 		search->gather = search->most_kept;
 }

@@ -152,14 +152,12 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
  * the version of the catalogue.
  */
 static void
-forget_length(Relation index)
+forget_length(Relation index, const XmhashView *view)
 {
-	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
 	int			declared = xmhash_declared_bits(index);
 	Buffer		buffer;
 	XmhashMeta *meta;
 
-	xmhash_view_read(index, view);
 	if (view->segments > 0 || view->pending_pages > 0 || view->bits == declared)
 		return;
 	buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
@@ -194,11 +192,11 @@ xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	xmhash_flush_all(index, NULL);
 	xmhash_merge_all(index);
 	xmhash_forget_reservation(index, XMHASH_WRITER_MERGE);
-	forget_length(index);
-	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
-
 	view = xmhash_view_create(CurrentMemoryContext);
 	xmhash_view_read(index, view);
+	forget_length(index, view);
+	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
+
 	for (int i = 0; i < view->free_extents; i++)
 		free += view->free_extent[i].extent.count;
 	stats->num_pages = RelationGetNumberOfBlocks(index);
