@@ -229,14 +229,22 @@ update(CentreWork *work, uint64_t *centres, int count)
 
 /* Drop centres that own no code of the sample, equal ones among them. */
 static int
-drop_idle(const CentreWork *work, uint64_t *centres, int count)
+drop_idle(const CentreWork *work, uint64_t *centres, int count, int *largest)
 {
 	int			kept = 0;
+	int			most = 0;
 
 	for (int c = 0; c < count; c++)
 	{
-		if (work->first[c + 1] == work->first[c])
+		int			members = work->first[c + 1] - work->first[c];
+
+		if (members == 0)
 			continue;
+		if (members > most)
+		{
+			most = members;
+			*largest = kept;
+		}
 		memmove(centres + (size_t) kept * work->words,
 				centres + (size_t) c * work->words, work->words * sizeof(uint64_t));
 		kept++;
@@ -244,10 +252,28 @@ drop_idle(const CentreWork *work, uint64_t *centres, int count)
 	return kept;
 }
 
-/* Put near centres next to each other: each is followed by the nearest of those left. */
 static void
-chain(const Surroundings *surroundings, uint64_t *centres, int words, int count)
+swap_codes(uint64_t *a, uint64_t *b, int words)
 {
+	for (int w = 0; w < words; w++)
+	{
+		uint64_t	word = a[w];
+
+		a[w] = b[w];
+		b[w] = word;
+	}
+}
+
+/*
+ * Put near centres next to each other: each is followed by the nearest of those
+ * left.  The largest cell comes first: pages of equal bounds are read in block
+ * order, and where one code fills most of the index, its pages have to come
+ * before others that cannot be excluded.
+ */
+static void
+chain(const Surroundings *surroundings, uint64_t *centres, int words, int count, int largest)
+{
+	swap_codes(centres, centres + (size_t) largest * words, words);
 	for (int c = 0; c + 2 < count; c++)
 	{
 		uint64_t   *next = centres + (size_t) (c + 1) * words;
@@ -256,13 +282,7 @@ chain(const Surroundings *surroundings, uint64_t *centres, int words, int count)
 
 		if (c % 64 == 0 && surroundings->interrupt)
 			surroundings->interrupt();
-		for (int w = 0; w < words; w++)
-		{
-			uint64_t	word = next[w];
-
-			next[w] = next[(size_t) nearest * words + w];
-			next[(size_t) nearest * words + w] = word;
-		}
+		swap_codes(next, next + (size_t) nearest * words, words);
 	}
 }
 
@@ -274,6 +294,7 @@ centres_find(const Surroundings *surroundings, int bits,
 	CentreWork	work = {.surroundings = surroundings, .sample = sample, .samples = samples,
 		.words = HAMMING_WORDS(bits)};
 	int			count;
+	int			largest = 0;
 	int64_t		total = INT64_MAX;
 
 	if (samples == 0)
@@ -301,7 +322,7 @@ centres_find(const Surroundings *surroundings, int bits,
 		update(&work, centres, count);
 	}
 	assign(&work, centres, count);
-	count = drop_idle(&work, centres, count);
-	chain(surroundings, centres, work.words, count);
+	count = drop_idle(&work, centres, count, &largest);
+	chain(surroundings, centres, work.words, count, largest);
 	return count;
 }
