@@ -21,12 +21,10 @@ import numpy as np
 import cca_itq
 import core as harness
 import pairs
-from chosen import chosen
+from chosen import ACCURACY, chosen
 
 BITS = (16, 32, 64, 128)
-METHODS = ('jdsh', 'dmsh_ln', 'cca_itq')
 RIDGES = (1e-3, 1e-2, 1e-1, 1, 10, 100)
-GROUPS = (METHODS, ('codes', 'parts'))
 
 # What is taken away: name → (scale, options)
 PARTS = {
@@ -53,21 +51,6 @@ PARTS = {
 }
 
 
-def train(core, parts, method, **options):
-    """The trained session, of features scaled already.  continuation=False: tanh as in the first epoch."""
-    image, text, labels = parts[0]
-    continuation = options.pop('continuation', True)
-    sparse = (text != 0).mean() < .25
-    session = harness.Session(core, method, image, text, labels if method == 'dmsh_ln' else None,
-                              text_sparse=sparse, **options)
-    session.fit()
-    for epoch in range(int(options['epochs'])):
-        if not continuation:
-            session.reorder(epoch)
-        session.epoch(epoch if continuation else 0)
-    return session
-
-
 def precision(encode, parts):
     """Protocol → (image→text, text→image); encode(modality, features) gives codes."""
     query = [encode(modality, parts[1][number]) for number, modality in enumerate(('image', 'text'))]
@@ -81,7 +64,8 @@ def precision(encode, parts):
 
 def trained_precision(core, sets, name, method, bits, seed, scale='rms', options=()):
     parts = sets[name, scale]
-    session = train(core, parts, method, bits=bits, seed=seed, epochs=pairs.ANCHORS[name, method][0], **dict(options))
+    session = harness.trained(core, parts[0], method, bits=bits, seed=seed, epochs=pairs.ANCHORS[name, method][0],
+                              **dict(options))
     result = precision(session.encode, parts)
     session.close()
     return result
@@ -141,13 +125,13 @@ def show(report, sets, name, method, bits, runs):
 def codes(report, settings, core, sets, names, seeds):
     worst = 0
     for name in names:
-        if chosen(settings.only, GROUPS, 'cca_itq'):
+        if chosen(settings.only, ACCURACY, 'cca_itq'):
             ridge = best_ridge(sets[name, 'rms'])
             known = cca_itq.correlate(*(part.astype(np.float64) for part in sets[name, 'rms'][0][:2]), ridge)
             report.note(f'{name}: CCA with ridge {ridge:g}, at most {known[0][1].shape[1]} components')
         for bits in settings.bits or ((64,) if settings.quick else BITS):
-            for method in METHODS:
-                if not chosen(settings.only, GROUPS, method):
+            for method in ACCURACY[0]:
+                if not chosen(settings.only, ACCURACY, method):
                     continue
                 if method == 'cca_itq':
                     train_part = sets[name, 'rms'][0]
@@ -186,12 +170,12 @@ def run(report, settings):
     if settings.quick:
         report.note('QUICK: one seed, 64 bits, openclipart only, no hidden layers')
     worst = 0
-    if chosen(settings.only, GROUPS, 'codes'):
+    if chosen(settings.only, ACCURACY, 'codes'):
         worst = codes(report, settings, core, sets, names, seeds)
         report.note(f'largest distance of a mean from the reference: {worst:.3f}')
     for name in names:
         for method in PARTS:
-            if chosen(settings.only, GROUPS, 'parts', method):
+            if chosen(settings.only, ACCURACY, 'parts', method):
                 parts_of(report, core, sets, name, method, seeds, settings.quick)
     if worst > pairs.ANCHOR_LIMIT and not settings.quick:
         raise SystemExit(f'accuracy is {worst:.3f} away from the reference, more than {pairs.ANCHOR_LIMIT}')

@@ -19,6 +19,7 @@ import time
 import traceback
 import types
 
+import chosen
 import report as reporting
 import server
 
@@ -41,14 +42,10 @@ def count(word):
     return int(float(word[:-1]) * units[word[-1].lower()]) if word[-1].lower() in units else int(word)
 
 
-ONLY = ('searches nearest two radius joins builds inserts deletes limits epochs encoding sql jdsh dmsh_ln linear hidden512 '
-        'text4096 dense sparse 1 2 codes parts cca_itq').split()
-
-
 def check(settings):
-    unknown = set(settings.only or ()) - set(ONLY)
+    unknown = set(settings.only or ()) - set(chosen.WORDS)
     if unknown:
-        sys.exit(f'ONLY is {", ".join(sorted(unknown))}; expected words of {" ".join(ONLY)}')
+        sys.exit(f'ONLY is {", ".join(sorted(unknown))}; expected words of {" ".join(chosen.WORDS)}')
     for bits in settings.bits or ():
         if bits < 16 or bits % 16:
             sys.exit(f'BITS is {bits}; expected multiples of 16')

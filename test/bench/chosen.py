@@ -1,4 +1,11 @@
-"""ONLY=: what of a part is asked for."""
+"""ONLY=: what of a part is asked for, and all words that it may have."""
+
+LIMITS = ('nearest', 'two', 'radius', 'joins')
+WRITES = ('builds', 'inserts', 'deletes')
+METHODS = ('jdsh', 'dmsh_ln')
+TRAINING = (METHODS, ('linear', 'hidden512', 'text4096'), ('dense', 'sparse'), ('1', '2'), ('limits', 'epochs', 'encoding', 'sql'))
+ACCURACY = ((*METHODS, 'cca_itq'), ('codes', 'parts'))
+WORDS = tuple(dict.fromkeys(('searches', *LIMITS, *WRITES, *(word for group in TRAINING + ACCURACY for word in group))))
 
 
 def chosen(only, groups, *words):

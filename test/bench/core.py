@@ -168,3 +168,19 @@ class Session:
 
     def close(self):
         self.core.harness_close(self.pointer)
+
+
+def trained(core, part, method, continuation=True, **options):
+    """A session trained to its end on (images, texts, labels), scaled already.
+
+    Sparse texts are trained on as such.  continuation=False: tanh as in the first epoch.
+    """
+    image, text, labels = part
+    session = Session(core, method, image, text, labels if method == 'dmsh_ln' else None,
+                      text_sparse=(text != 0).mean() < .25, **options)
+    session.fit()
+    for epoch in range(int(options['epochs'])):
+        if not continuation:
+            session.reorder(epoch)
+        session.epoch(epoch if continuation else 0)
+    return session

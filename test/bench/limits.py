@@ -16,12 +16,12 @@ import statistics
 import subprocess
 import time
 
+import chosen
 import peers_array
 import peers_faiss
 import peers_sql
 import server
 
-WORDS = ('nearest', 'two', 'radius', 'joins')
 RADIUS = 3
 BANDS = 4
 JOIN_RADIUS = 5
@@ -228,7 +228,7 @@ def self_join(limits, xmhash, flat, plan):
 def run(report, case, built, plan, only):
     xmhash = next((peer for peer in built if isinstance(peer, peers_sql.Xmhash)), None)
     flat = next((peer for peer in built if isinstance(peer, peers_faiss.Flat)), None)
-    if xmhash is None or not only & set(WORDS):
+    if xmhash is None or not only & set(chosen.LIMITS):
         return
     array = next((peer for peer in built if isinstance(peer, peers_array.Array)), None)
     limits = Limits(report, case)

@@ -32,8 +32,6 @@ def pointer(array):
 
 
 class Array:
-    extension = None
-    exact = True
     name = 'one array'
     library = True
 

@@ -18,8 +18,6 @@ PIECE = 10000    # codes added between two looks at the clock
 
 
 class Library:
-    extension = None
-    exact = False
     library = True
     variants = (('', None),)
     index = None
@@ -94,7 +92,6 @@ class Library:
 
 class Flat(Library):
     name = 'FAISS IndexBinaryFlat'
-    exact = True
 
     def make_index(self, rows, bits):
         return faiss.IndexBinaryFlat(bits)

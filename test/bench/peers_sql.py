@@ -10,8 +10,7 @@ import server
 
 class Table:
     """A contestant in a table: search by `ORDER BY distance LIMIT k`."""
-    extension, method, type = None, None, 'bitcode'
-    exact = True
+    method, type = None, 'bitcode'
     library = False
     variants = (('', ()),)
     settings = ()
@@ -127,8 +126,6 @@ class BitCount(Table):
 
 
 class Pgvector(BitCount):
-    extension = 'vector'
-    exact = False
     operator_class = 'bit_hamming_ops'
     settings = (('enable_seqscan', 'off'),)
     build_settings = (('maintenance_work_mem', "'2GB'"),)    # else the graph is built in two phases, the second slow

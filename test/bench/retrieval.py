@@ -20,6 +20,7 @@ ONLY= chooses among: searches, and what limits.py and writes.py measure.
 import collections
 import statistics
 
+import chosen
 import limits
 import peers_array
 import peers_faiss
@@ -29,7 +30,6 @@ import sets
 import writes
 
 PEERS = {**peers_sql.PEERS, **peers_array.PEERS, **peers_faiss.PEERS}
-NEIGHBOURS = (10, 1, 100)
 # Of each turn: seconds inside, through a connection, looping; rows inserted; different queries.
 FULL = {'bits': (64, 128, 256), 'rows': (100000, 1000000, 10000000), 'sets': sets.SETS, 'neighbours': (10, 1, 100),
         'variants': 3, 'rounds': 3, 'inside': .5, 'connection': 1, 'loop': 1.5, 'inserts': 30000, 'queries': 100}
@@ -171,9 +171,9 @@ def present(report, wanted, lengths):
     return [key for key in PEERS if key in wanted]
 
 
-def chosen(settings, first):
+def beside(settings, first):
     """What is measured beside searches: everything; in a quick run of the first set only."""
-    return (*limits.WORDS, *writes.WORDS) if first or not settings.quick else ()
+    return (*chosen.LIMITS, *chosen.WRITES) if first or not settings.quick else ()
 
 
 def run(report, settings):
@@ -190,7 +190,7 @@ def run(report, settings):
                 built = build(report, case, peers, settings.limit)
                 if not settings.only or 'searches' in settings.only:
                     compare(report, case, built, plan)
-                only = set(settings.only or chosen(settings, name == plan['sets'][0]))
+                only = set(settings.only or beside(settings, name == plan['sets'][0]))
                 limits.run(report, case, built, plan, only)
                 writes.run(report, case, built, plan, only, settings.limit)
                 for peer in built:

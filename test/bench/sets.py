@@ -22,8 +22,6 @@ SETS = MADE_UP[::-1] + LEARNED
 QUERIES = 1000
 CENTRES = 1000
 FLIPPED = .06
-EPOCHS = {('jdsh', 'flickr8k'): 10, ('dmsh_ln', 'flickr8k'): 40,
-          ('jdsh', 'openclipart'): 30, ('dmsh_ln', 'openclipart'): 60}
 QUICK_EPOCHS = 5
 PIECE = 20000    # rows made at a time
 
@@ -49,17 +47,12 @@ def real_pairs(data):
 def trained(method, bits, settings):
     """A session with a trained model, its scaled images, the scaled texts to query with."""
     if (method, bits) not in models:
-        name, (train, query, database) = real_pairs(settings.data)
-        epochs = QUICK_EPOCHS if settings.quick else EPOCHS[method, name]
-        scales = [np.float32(1 / np.sqrt((part.astype(np.float64) ** 2).mean())) for part in train[:2]]
-        session = harness.Session(harness.load(), method, train[0] * scales[0], train[1] * scales[1],
-                                  train[2] if method == 'dmsh_ln' else None, text_sparse=True,
-                                  bits=bits, epochs=epochs, seed=settings.seed)
-        session.fit()
-        for epoch in range(epochs):
-            session.epoch(epoch)
+        name, parts = real_pairs(settings.data)
+        train, query, database = pairs.scaled(parts)
+        session = harness.trained(harness.load(), train, method, bits=bits, seed=settings.seed,
+                                  epochs=QUICK_EPOCHS if settings.quick else pairs.ANCHORS[name, method][0])
         images = train[0] if name == 'openclipart' else np.concatenate([train[0], database[0]])
-        models[method, bits] = session, images * scales[0], query[1] * scales[1]
+        models[method, bits] = session, images, query[1]
     return models[method, bits]
 
 

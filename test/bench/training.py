@@ -25,19 +25,18 @@ import core as harness
 import encoding
 import pairs
 import peer_torch
-from chosen import chosen
+from chosen import TRAINING, chosen
 from report import Measured
 
 BITS = 64
 BATCH = {'jdsh': 32, 'dmsh_ln': 128}
 NETWORKS = {'linear': (0, 0), 'hidden512': (512, 512), 'text4096': (0, 4096)}    # hidden units: image, text
-GROUPS = (BATCH, NETWORKS, ('dense', 'sparse'), ('1', '2'), ('limits', 'epochs', 'encoding', 'sql'))
 QUICK_ROWS = 1500
 SIDE = 960    # of the square product whose rate is the peak: one slice of the core's
 
 
 def wanted(settings, *words):
-    return chosen(settings.only, GROUPS, *words)
+    return chosen(settings.only, TRAINING, *words)
 
 
 def made_up(seed, rows=5000, classes=24):

@@ -17,7 +17,6 @@ import limits as limiting
 import peers_sql
 import server
 
-WORDS = ('builds', 'inserts', 'deletes')
 INDEXES = {'no index': None, 'btree': '(code)', 'xmhash': 'USING xmhash (code)'}
 PORTIONS = 100
 
