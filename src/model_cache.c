@@ -228,10 +228,14 @@ look_up(Oid function, const char *name, int length)
 CachedModel *
 model_cache_get(Oid function, const char *name, int length)
 {
-	CachedModel *model = NULL;
+	CachedModel *model;
 
-	if (length <= MODEL_MOST_NAME)
-		model = find_by_name(name, length);
+	/* Nothing stops a user from inserting a row with a longer name. */
+	if (length > MODEL_MOST_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("model name has %d bytes, expected 1 to %d", length, MODEL_MOST_NAME)));
+	model = find_by_name(name, length);
 	if (model == NULL)
 		model = look_up(function, name, length);
 	model->used = ++clock_now;

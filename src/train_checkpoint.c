@@ -10,11 +10,15 @@
  */
 #include "train_run.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#define MOST_THREADS 1024		/* of xmhash.threads */
 
 /* All arrays of the state, and the best weights if they are kept. */
 static int
@@ -101,7 +105,7 @@ drop_later_log(Training *training)
 static void
 restore_blas(const Training *training, int threads, const char *blas)
 {
-	if (threads >= 1 && threads != blas_threads())
+	if (threads != blas_threads())
 		blas_set_threads(threads);
 	if (strcmp(blas, blas_version()) != 0)
 		ereport(WARNING,
@@ -123,6 +127,8 @@ train_checkpoint_load(Training *training)
 	HeapTuple	tuple;
 	TupleDesc	descriptor;
 	bool		isnull;
+	char	   *blas;
+	int			threads;
 	size_t		floats;
 	int			count = collect_states(training, states, &floats);
 	float	   *flat;
@@ -138,17 +144,30 @@ train_checkpoint_load(Training *training)
 	tuple = SPI_tuptable->vals[0];
 	descriptor = SPI_tuptable->tupdesc;
 	training->epochs_done = DatumGetInt32(SPI_getbinval(tuple, descriptor, 1, &isnull));
-	restore_blas(training, DatumGetInt32(SPI_getbinval(tuple, descriptor, 2, &isnull)),
-				 SPI_getvalue(tuple, descriptor, 3));
+	blas = SPI_getvalue(tuple, descriptor, 3);
+	threads = DatumGetInt32(SPI_getbinval(tuple, descriptor, 2, &isnull));
+	training->best_epoch = DatumGetInt32(SPI_getbinval(tuple, descriptor, 5, &isnull));
+	training->best_map = SPI_getvalue(tuple, descriptor, 6) != NULL ?
+		DatumGetFloat8(SPI_getbinval(tuple, descriptor, 6, &isnull)) : 0;
+
+	/* The model's owner can have made the row, whatever it says. */
+	if (training->epochs_done < 1 || training->epochs_done > training->settings.core.epochs ||
+		threads < 1 || threads > MOST_THREADS ||
+		training->best_epoch < 0 || training->best_epoch > training->epochs_done ||
+		isnan(training->best_map))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the checkpoint of model \"%s\" is damaged", training->row.name),
+				 errdetail("It was made after epoch %d of %d with %d threads; the best epoch was %d.",
+						   training->epochs_done, training->settings.core.epochs, threads,
+						   training->best_epoch)));
 	if (DatumGetInt64(SPI_getbinval(tuple, descriptor, 4, &isnull)) != (int64) floats)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("the checkpoint of model \"%s\" has " INT64_FORMAT " values, expected %zu",
 						training->row.name,
 						DatumGetInt64(SPI_getbinval(tuple, descriptor, 4, &isnull)), floats)));
-	training->best_epoch = DatumGetInt32(SPI_getbinval(tuple, descriptor, 5, &isnull));
-	training->best_map = SPI_getvalue(tuple, descriptor, 6) != NULL ?
-		DatumGetFloat8(SPI_getbinval(tuple, descriptor, 6, &isnull)) : 0;
+	restore_blas(training, threads, blas);
 
 	model_check_parts(&training->tables, "xmhash_checkpoint_part", training->row.name,
 					  &training->row.id, floats);

@@ -70,6 +70,25 @@ UPDATE xmhash_model SET options = '{"epochs": "many"}' WHERE name = 'no shape';
 SELECT model, epochs FROM xmhash_training WHERE model = 'no shape';
 DELETE FROM xmhash_model WHERE name IN ('huge', 'no shape');
 
+-- Rows that any role can insert: a name that is too long, a checkpoint out of its bounds.
+SET ROLE regress_xmhash_bob;
+INSERT INTO xmhash_model (id, name, owner, method, bits, image_dimensions, text_dimensions, image_hidden,
+                          text_hidden, image_scales, text_scales, status)
+VALUES ('00000000-0000-4000-8000-000000000003', repeat('A', 2000), 'regress_xmhash_bob', 'jdsh', 1, 1, 1, 0, 0, 1, 1, 'trained'),
+       ('00000000-0000-4000-8000-000000000004', 'short', 'regress_xmhash_bob', 'jdsh', 1, 1, 1, 0, 0, 1, 1, 'trained');
+INSERT INTO xmhash_model_part VALUES ('00000000-0000-4000-8000-000000000003', 0, decode(repeat('00', 32), 'hex')),
+                                     ('00000000-0000-4000-8000-000000000004', 0, decode(repeat('00', 32), 'hex'));
+SELECT xmhash_encode_image(repeat('A', 2000), '{1}');
+SELECT xmhash_encode_image('short', '{1}');
+CALL xmhash_train('longer', 'pairs', 'image', 'words', 8, options => '{"epochs": 3}');
+RESET ROLE;
+UPDATE xmhash_model SET status = 'training' WHERE name = 'longer';
+SET ROLE regress_xmhash_bob;
+INSERT INTO xmhash_checkpoint SELECT id, 2000000000, 2000000000, 'none', 1, -2000000000, 'NaN' FROM xmhash_model WHERE name = 'longer';
+CALL xmhash_train_resume('longer');
+RESET ROLE;
+DELETE FROM xmhash_model WHERE name = 'longer' OR name = 'short' OR name LIKE 'AAAA%';
+
 -- A member of the owner's role may do all of it.
 SET ROLE regress_xmhash_carol;
 SELECT name, owner FROM xmhash_models;
