@@ -17,8 +17,9 @@ PRIVATE_HEADERS = $(wildcard include/*.h)
 # is for whoever builds for one machine only, e.g. OPTFLAGS=-march=native.
 OPTFLAGS =
 PG_CPPFLAGS = -I$(srcdir)/include
+# Warnings are errors only where they can be mended: make WERROR=1, as the tests say.
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
-	-Werror -fvisibility=hidden -O3 $(OPTFLAGS)
+	$(if $(WERROR),-Werror) -fvisibility=hidden -O3 $(OPTFLAGS)
 # Debian's flags are gcc's; clang is told to pass over what it does not know.
 ifneq ($(findstring clang,$(CC)),)
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-attributes -Wno-ignored-optimization-argument
@@ -39,7 +40,13 @@ $(TARGETS):
 	@$(if $(SECONDS),FUZZ_SECONDS=$(SECONDS)) test/run.sh $@
 .PHONY: $(TARGETS)
 else
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+# Debian has a pg_config, and PGXS, without the server's headers too.
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+SERVER_HEADERS := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h
+ifneq ($(words $(wildcard $(PGXS) $(SERVER_HEADERS))),2)
+SERVER_VERSION := $(shell $(PG_CONFIG) --version 2>/dev/null | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
+$(error PostgreSQL's server headers are missing: apt-get install postgresql-server-dev-$(or $(SERVER_VERSION),all), or make PG_CONFIG=path/to/pg_config of an installation that has them)
+endif
 include $(PGXS)
 $(OBJS): $(PRIVATE_HEADERS)
 endif

@@ -27,7 +27,7 @@ find_version() {
     pg_config=$PG_CONFIG
     return
   fi
-  newest=$(find /usr/lib/postgresql -path '*/lib/pgxs/src/makefiles/pgxs.mk' 2>/dev/null |
+  newest=$(find /usr/include/postgresql -path '*/server/postgres.h' 2>/dev/null |
            cut -d/ -f5 | sort -n | tail -1 || true)
   if [ -z "$newest" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq
@@ -114,13 +114,13 @@ stop_servers() {
 
 # --------------------------------------------------------- build and server
 
-build() {
+build() { # MAKE'S ARGUMENT...
   bindir=$("$pg_config" --bindir)
   pgxs=$(dirname "$("$pg_config" --pgxs)")/../..
   export PG_CONFIG=$pg_config
   say "building for $("$bindir/postgres" --version)"
   unset MAKEFLAGS MAKELEVEL
-  make -s -C "$top" -j"$(nproc)" >"$work/build.log" 2>&1 ||
+  make -s -C "$top" -j"$(nproc)" "$@" >"$work/build.log" 2>&1 ||
     { cat "$work/build.log"; die "the build failed"; }
   make -s -C "$top" install DESTDIR="$work/stage" >"$work/install.log" 2>&1 ||
     { cat "$work/install.log"; die "the installation into the staging folder failed"; }
@@ -186,7 +186,7 @@ run_unit() {
 # The tests see only a copy of what they need, where the server's user can read.
 copy_tests() {
   mkdir -p "$work/tests"
-  cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$work/tests/"
+  cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$top/Makefile" "$work/tests/"
   hand_over "$work/tests"
 }
 
@@ -228,7 +228,7 @@ run_tests() { # KIND...
   find_version
   # shellcheck disable=SC2046
   need_packages $(packages_build) $(packages_test)
-  build
+  build WERROR=1
   copy_tests
   for kind in "$@"; do
     case $kind in
