@@ -93,14 +93,6 @@ extern void bitcode_to_words(const Bitcode *code, uint64 *words);
  */
 extern bool bitcode_check_length(int64 bits, Node *escontext);
 extern bool bitcode_check_typmod(int bits, int32 typmod, Node *escontext);
-extern void bitcode_lengths_differ(int a, int b) pg_attribute_noreturn();
-
-/* Soft errors exist since PostgreSQL 16; before, every error is raised. */
-#if PG_VERSION_NUM >= 160000
-#include "nodes/miscnodes.h"
-#define bitcode_error(escontext, ...) errsave(escontext, __VA_ARGS__)
-#else
-#define bitcode_error(escontext, ...) ereport(ERROR, __VA_ARGS__)
-#endif
+pg_noreturn extern void bitcode_lengths_differ(int a, int b);
 
 #endif							/* CODE_H */

@@ -310,11 +310,11 @@ static inline bool xmhash_page_usable(Relation index, const XmhashView *view, Bu
 /* The slow path of the above: decides between damage and recycling. */
 extern bool xmhash_page_unusable(Relation index, const XmhashView *view, Buffer buffer,
 								 XmhashPageKind kind, uint64 owner, uint32 number);
-extern void xmhash_recycled(Relation index) pg_attribute_noreturn();
+pg_noreturn extern void xmhash_recycled(Relation index);
 
 /* XX002 naming index and block; detail is a complete sentence. */
-extern void xmhash_damaged(Relation index, BlockNumber block, const char *detail,...)
-			pg_attribute_printf(3, 4) pg_attribute_noreturn();
+pg_noreturn extern void xmhash_damaged(Relation index, BlockNumber block, const char *detail,...)
+			pg_attribute_printf(3, 4);
 
 /*
  * Decode a segment's directory into the current memory context; NULL: recycled.
@@ -406,11 +406,7 @@ extern void xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop
 /* Storage half. */
 extern void xmhash_build_empty(Relation index);
 extern bool xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
-						  IndexUniqueCheck check_unique,
-#if PG_VERSION_NUM >= 140000
-						  bool index_unchanged,
-#endif
-						  IndexInfo *info);
+						  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);
 extern IndexBulkDeleteResult *xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 												 IndexBulkDeleteCallback callback, void *callback_state);
 extern IndexBulkDeleteResult *xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
@@ -428,7 +424,7 @@ extern bool xmhash_validate(Oid opclass);
 #define XMHASH_STRATEGIES			3
 
 /* Raise 22026 naming the index and both lengths. */
-extern void xmhash_wrong_length(Relation index, int bits, int expected) pg_attribute_noreturn();
+pg_noreturn extern void xmhash_wrong_length(Relation index, int bits, int expected);
 
 /* Code length that the index column's type modifier fixes, 0: none. */
 extern int	xmhash_declared_bits(Relation index);

@@ -83,18 +83,6 @@ extern void scan_take_keys(IndexScanDesc scan);
 extern const PageReader scan_page_reader;
 extern SearchResult scan_next_null(XmhashScan *state, Candidate *answer);
 
-/*
- * Up to PostgreSQL 16, old_snapshot_threshold lets VACUUM remove rows that an
- * old snapshot still sees: then whoever searches by it has to be told.
- */
-static inline void
-scan_test_snapshot(const XmhashScan *state, Buffer buffer)
-{
-#if PG_VERSION_NUM < 170000
-	TestForOldSnapshot(state->snapshot, state->index, BufferGetPage(buffer));
-#endif
-}
-
 /* Counters of the last scan of this backend, over its rescans. */
 typedef struct LastScan
 {

@@ -13,13 +13,6 @@
 /* The part of the meta page that readers need, and its checksum covers. */
 #define XMHASH_META_HEAD	offsetof(XmhashMeta, reserved)
 
-/* Sleeps only where VACUUM's cost delay is active; else looks for interrupts. */
-#if PG_VERSION_NUM >= 180000
-#define xmhash_delay_point()	vacuum_delay_point(false)
-#else
-#define xmhash_delay_point()	vacuum_delay_point()
-#endif
-
 /* The nonce that pages carry. */
 #define XmhashPageNonce(nonce)	((uint32) (nonce))
 

@@ -8,6 +8,8 @@
 
 #include "fmgr.h"
 
+#include "pg_compat.h"
+
 /*
  * The module is compiled with hidden visibility, so that no symbol of ours
  * meets a namesake in another module of the same backend.  Before PostgreSQL

@@ -117,17 +117,6 @@ sort_compare_full(Datum x, Datum y, SortSupport ssup)
 	return compare_datums(x, y);
 }
 
-#if PG_VERSION_NUM >= 150000
-/* The server sorts by radix-like specialised code when it sees this one. */
-#define sort_compare_keys ssup_datum_unsigned_cmp
-#else
-static int
-sort_compare_keys(Datum x, Datum y, SortSupport ssup)
-{
-	return x < y ? -1 : x > y;
-}
-#endif
-
 static Datum
 sort_abbreviate(Datum original, SortSupport ssup)
 {
@@ -173,7 +162,7 @@ bitcode_sortsupport(PG_FUNCTION_ARGS)
 		sort->seen = 0;
 		initHyperLogLog(&sort->keys, 10);
 		ssup->ssup_extra = sort;
-		ssup->comparator = sort_compare_keys;
+		ssup->comparator = ssup_datum_unsigned_cmp;
 		ssup->abbrev_converter = sort_abbreviate;
 		ssup->abbrev_abort = sort_abort;
 		ssup->abbrev_full_comparator = sort_compare_full;

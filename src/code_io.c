@@ -50,7 +50,7 @@ report_bad_digit(const char *string, size_t offset, bool hex, Node *escontext)
 	int			position = pg_mbstrlen_with_len(string, offset) + 1;
 	int			width = Min((int) strlen(bad), pg_mblen(bad));
 
-	bitcode_error(escontext,
+	soft_ereport(escontext,
 				  (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				   errmsg("invalid input syntax for type bitcode: \"%.*s\" at position %d is not a %s digit",
 						  width, bad, position, hex ? "hexadecimal" : "binary"),

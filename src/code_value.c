@@ -32,7 +32,7 @@ bitcode_check_length(int64 bits, Node *escontext)
 {
 	if (bits >= 1 && bits <= BITCODE_MAX_BITS)
 		return true;
-	bitcode_error(escontext,
+	soft_ereport(escontext,
 				  (errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
 				   errmsg("bitcode length %lld is out of range", (long long) bits),
 				   errdetail("A bitcode has 1 to %d bits.", BITCODE_MAX_BITS)));
@@ -44,7 +44,7 @@ bitcode_check_typmod(int bits, int32 typmod, Node *escontext)
 {
 	if (typmod < 0 || typmod == bits)
 		return true;
-	bitcode_error(escontext,
+	soft_ereport(escontext,
 				  (errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
 				   errmsg("bitcode length %d does not match type bitcode(%d)",
 						  bits, typmod)));

@@ -28,10 +28,6 @@
 #include "utils/sampling.h"
 #include "utils/snapmgr.h"
 
-#if PG_VERSION_NUM >= 140000
-#include "utils/backend_progress.h"
-#endif
-
 #define KEY_SHARED			UINT64CONST(0x584D000000000001)
 #define KEY_SCAN			UINT64CONST(0x584D000000000002)
 #define KEY_CENTRES			UINT64CONST(0x584D000000000003)
@@ -326,12 +322,9 @@ static void
 gather(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
 	   const XmhashSorter *sorter, int bits)
 {
-	int			workers = 0;
+	int			workers = bits > 0 ? index_build_workers(heap, index, info) : 0;
 
 	memset(team, 0, sizeof(BuildTeam));
-	/* Before PostgreSQL 17 the server asks this for btrees only. */
-	if (bits > 0 && IsNormalProcessingMode() && !IsInParallelMode())
-		workers = plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index));
 	if (workers == 0)
 		return;
 	EnterParallelMode();
@@ -391,7 +384,7 @@ xmhash_build_worker(dsm_segment *segment, shm_toc *toc)
 	info = BuildIndexInfo(state.index);
 	info->ii_Concurrent = shared->concurrent;
 	heap_rows = table_index_build_scan(heap, state.index, info, true, false, build_row, &state,
-									   table_beginscan_parallel(heap, parallel_scan));
+									   join_parallel_scan(heap, parallel_scan));
 	xmhash_sorter_export(state.sorter);
 	InstrEndParallelQuery(&buffer_usage[ParallelWorkerNumber], &wal_usage[ParallelWorkerNumber]);
 
@@ -438,7 +431,7 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 		xmhash_sorter_set_memory(state.sorter, team.shared->memory);
 	result->heap_tuples =
 		table_index_build_scan(heap, index, info, true, true, build_row, &state,
-							   team.context ? table_beginscan_parallel(heap, team.scan) : NULL);
+							   team.context ? join_parallel_scan(heap, team.scan) : NULL);
 	if (team.context)
 		result->heap_tuples += collect(&team, info, &state);
 

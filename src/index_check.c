@@ -26,10 +26,6 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
 
-#if PG_VERSION_NUM < 150000
-#define TUPLESORT_NONE false
-#endif
-
 typedef struct Check
 {
 	Relation	index;
@@ -424,13 +420,8 @@ next_key(Tuplesortstate *keys, int64 *key)
 	Datum		value;
 	bool		isnull;
 
-#if PG_VERSION_NUM >= 160000
-	if (!tuplesort_getdatum(keys, true, false, &value, &isnull, NULL))
+	if (!tuplesort_next_value(keys, &value, &isnull))
 		return false;
-#else
-	if (!tuplesort_getdatum(keys, true, &value, &isnull, NULL))
-		return false;
-#endif
 	*key = DatumGetInt64(value);
 	return true;
 }

@@ -72,30 +72,32 @@ XMHASH_FUNCTION(xmhash_handler);
 Datum
 xmhash_handler(PG_FUNCTION_ARGS)
 {
-	IndexAmRoutine *am = makeNode(IndexAmRoutine);
+	static const IndexAmRoutine am = {
+		.type = T_IndexAmRoutine,
+		.amstrategies = XMHASH_STRATEGIES,
+		.amcanorderbyop = true,
+		.amoptionalkey = true,	/* NULLs are indexed, so a scan may have no key */
+		.amusemaintenanceworkmem = true,
+		INDEX_AM_BUILDS_IN_PARALLEL
+		/* Cleanup merges, with all of the memory: that is the leader's business. */
+		.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL,
+		.amkeytype = InvalidOid,
 
-	am->amstrategies = XMHASH_STRATEGIES;
-	am->amsupport = 0;
-	am->amcanorderbyop = true;
-	am->amoptionalkey = true;	/* NULLs are indexed, so a scan may have no key */
-	am->amusemaintenanceworkmem = true;
-	/* Cleanup merges, with all of the memory: that is the leader's business. */
-	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
-	am->amkeytype = InvalidOid;
+		.ambuild = xmhash_build,
+		.ambuildempty = xmhash_build_empty,
+		.aminsert = xmhash_insert,
+		.ambulkdelete = xmhash_bulk_delete,
+		.amvacuumcleanup = xmhash_vacuum_cleanup,
+		.amcostestimate = xmhash_cost_estimate,
+		.amoptions = xmhash_options,
+		.ambuildphasename = xmhash_build_phase_name,
+		.amvalidate = xmhash_validate,
+		.ambeginscan = xmhash_begin_scan,
+		.amrescan = xmhash_rescan,
+		.amgettuple = xmhash_get_tuple,
+		.amgetbitmap = xmhash_get_bitmap,
+		.amendscan = xmhash_end_scan,
+	};
 
-	am->ambuild = xmhash_build;
-	am->ambuildempty = xmhash_build_empty;
-	am->aminsert = xmhash_insert;
-	am->ambulkdelete = xmhash_bulk_delete;
-	am->amvacuumcleanup = xmhash_vacuum_cleanup;
-	am->amcostestimate = xmhash_cost_estimate;
-	am->amoptions = xmhash_options;
-	am->ambuildphasename = xmhash_build_phase_name;
-	am->amvalidate = xmhash_validate;
-	am->ambeginscan = xmhash_begin_scan;
-	am->amrescan = xmhash_rescan;
-	am->amgettuple = xmhash_get_tuple;
-	am->amgetbitmap = xmhash_get_bitmap;
-	am->amendscan = xmhash_end_scan;
-	PG_RETURN_POINTER(am);
+	PG_RETURN_INDEX_AM_ROUTINE(am);
 }

@@ -331,11 +331,7 @@ insert_entry(Relation index, const Entry *entry)
 
 bool
 xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
-			  IndexUniqueCheck check_unique,
-#if PG_VERSION_NUM >= 140000
-			  bool index_unchanged,
-#endif
-			  IndexInfo *info)
+			  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info)
 {
 	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
 	Entry		entry = {0, NULL, tid};

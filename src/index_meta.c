@@ -218,19 +218,7 @@ xmhash_removable(uint64 stamp)
 {
 	if (stamp == 0)
 		return true;
-#if PG_VERSION_NUM >= 140000
 	return GlobalVisCheckRemovableFullXid(NULL, FullTransactionIdFromU64(stamp));
-#else
-	{
-		FullTransactionId next = ReadNextFullTransactionId();
-
-		/* Too old for its low half to be compared: long gone. */
-		if (U64FromFullTransactionId(next) - stamp > PG_INT32_MAX / 2)
-			return true;
-		return TransactionIdPrecedes(XidFromFullTransactionId(FullTransactionIdFromU64(stamp)),
-									 RecentGlobalXmin);
-	}
-#endif
 }
 
 /* Is this free extent in the reservation of another writer? */

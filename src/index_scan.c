@@ -283,15 +283,13 @@ find_bounds(XmhashScan *state)
 static void
 test_meta_page(const XmhashScan *state)
 {
-#if PG_VERSION_NUM < 170000
 	Buffer		buffer;
 
-	if (old_snapshot_threshold < 0)
+	if (!snapshots_expire())
 		return;
 	buffer = xmhash_meta_buffer(state->index, BUFFER_LOCK_SHARE);
-	scan_test_snapshot(state, buffer);
+	check_snapshot_expired(state->snapshot, state->index, buffer);
 	UnlockReleaseBuffer(buffer);
-#endif
 }
 
 /*
@@ -347,10 +345,7 @@ start(IndexScanDesc scan, bool anew)
 	if (!anew)
 	{
 		pgstat_count_index_scan(state->index);
-#if PG_VERSION_NUM >= 180000
-		if (scan->instrument)
-			scan->instrument->nsearches++;
-#endif
+		count_index_search(scan);
 	}
 	state->snapshot = scan->xs_snapshot;
 	acquire(scan, anew);

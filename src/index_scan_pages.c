@@ -20,16 +20,9 @@
 static Buffer
 page_buffer(XmhashScan *state, BlockNumber block, Buffer *recent)
 {
-#if PG_VERSION_NUM >= 160000
-#define INDEX_LOCATOR(index) (index)->rd_locator
-#else
-#define INDEX_LOCATOR(index) (index)->rd_node
-#endif
-#if PG_VERSION_NUM >= 140000
 	if (BufferIsValid(*recent) && ++state->reads % ORDINARY_READ != 0 &&
-		ReadRecentBuffer(INDEX_LOCATOR(state->index), MAIN_FORKNUM, block, *recent))
+		ReadRecentBuffer(relation_locator(state->index), MAIN_FORKNUM, block, *recent))
 		return *recent;
-#endif
 	*recent = ReadBuffer(state->index, block);
 	return *recent;
 }
@@ -115,7 +108,7 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	if (!xmhash_page_usable(state->index, &state->view, buffer,
 							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))
 		return false;
-	scan_test_snapshot(state, buffer);
+	check_snapshot_expired(state->snapshot, state->index, buffer);
 	content = BufferGetPage(buffer);
 	view->count = XmhashPageOpaque(content)->count;
 	view->codes = XmhashPageCodes(content);
@@ -148,7 +141,7 @@ lock_pending(XmhashScan *state, uint32 i)
 	if (!xmhash_page_usable(state->index, &state->view, buffer, XMHASH_PAGE_PENDING,
 							state->view.pending_first + i, 0))
 		return false;
-	scan_test_snapshot(state, buffer);
+	check_snapshot_expired(state->snapshot, state->index, buffer);
 	state->buffer = buffer;
 	return true;
 }
@@ -234,7 +227,7 @@ read_nulls(XmhashScan *state)
 		if (!xmhash_page_usable(state->index, &state->view, state->buffer, XMHASH_PAGE_NULLS,
 								segment->id, segment->first_null + (i - first)))
 			return false;
-		scan_test_snapshot(state, state->buffer);
+		check_snapshot_expired(state->snapshot, state->index, state->buffer);
 		page = BufferGetPage(state->buffer);
 		count = XmhashPageOpaque(page)->count;
 		for (int n = 0; n < count; n++)

@@ -23,27 +23,6 @@
 #include "storage/itemptr.h"
 #include "utils/memutils.h"
 
-#if PG_VERSION_NUM < 150000
-#define BufFileCreateFileSet(set, name) BufFileCreateShared((SharedFileSet *) (set), name)
-#define BufFileExportFileSet(file) BufFileExportShared(file)
-#if PG_VERSION_NUM < 140000
-#define BufFileOpenFileSet(set, name, mode, missing) BufFileOpenShared((SharedFileSet *) (set), name)
-#else
-#define BufFileOpenFileSet(set, name, mode, missing) BufFileOpenShared((SharedFileSet *) (set), name, mode)
-#endif
-#define FILE_SET(shared) (shared)
-#else
-#define FILE_SET(shared) (&(shared)->fs)
-#endif
-
-#if PG_VERSION_NUM < 160000
-#define READ_EXACT(file, target, size) read_exact(file, target, size)
-#define WRITE_CONST(p) unconstify(void *, (const void *) (p))
-#else
-#define READ_EXACT(file, target, size) BufFileReadExact(file, target, size)
-#define WRITE_CONST(p) (p)
-#endif
-
 /* A row to be sorted; its code follows. */
 typedef struct SortRow
 {
@@ -125,20 +104,6 @@ struct XmhashSorter
 	RunReader  *reader;
 	uint32		reader_rows;	/* a reader's buffer holds */
 };
-
-#if PG_VERSION_NUM < 160000
-static void
-read_exact(BufFile *file, void *target, Size size)
-{
-	Size		got = BufFileRead(file, target, size);
-
-	if (got != size)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read a temporary file of an index build: read only %zu of %zu bytes",
-						got, size)));
-}
-#endif
 
 /* ---------- The core's surroundings ---------- */
 
@@ -422,7 +387,7 @@ create_file(XmhashSorter *sorter, const char *kind)
 	if (!sorter->shared)
 		return BufFileCreateTemp(false);
 	snprintf(name, sizeof(name), "%s%d", kind, sorter->participant);
-	return BufFileCreateFileSet(FILE_SET(sorter->shared), name);
+	return BufFileCreateFileSet(&sorter->shared->fs, name);
 }
 
 /* Sort the rows in memory and write them as a run. */
@@ -581,7 +546,7 @@ open_file(SharedFileSet *files, const char *kind, int participant)
 	char		name[MAXPGPATH];
 
 	snprintf(name, sizeof(name), "%s%d", kind, participant);
-	return BufFileOpenFileSet(FILE_SET(files), name, O_RDONLY, false);
+	return BufFileOpenFileSet(&files->fs, name, O_RDONLY, false);
 }
 
 void
@@ -597,13 +562,13 @@ xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int participant
 		palloc(sizeof(SortFile));
 	import = &sorter->import[sorter->imported++];
 	memset(import, 0, sizeof(SortFile));
-	READ_EXACT(file, &summary, sizeof(summary));
+	BufFileReadExact(file, &summary, sizeof(summary));
 	import->null_count = summary.nulls;
 	import->runs = summary.runs;
 	if (summary.runs > 0)
 	{
 		import->run = palloc(summary.runs * sizeof(SortRun));
-		READ_EXACT(file, import->run, summary.runs * sizeof(SortRun));
+		BufFileReadExact(file, import->run, summary.runs * sizeof(SortRun));
 		import->rows = open_file(files, "rows", participant);
 	}
 	if (summary.nulls > 0)
@@ -633,7 +598,7 @@ reader_row(const XmhashSorter *sorter, RunReader *reader)
 			ereport(ERROR,
 					(errcode_for_file_access(),
 					 errmsg("could not seek in a temporary file of an index build")));
-		READ_EXACT(reader->file, reader->buffer, rows * sorter->row_size);
+		BufFileReadExact(reader->file, reader->buffer, rows * sorter->row_size);
 		BufFileTell(reader->file, &fileno, &offset);
 		reader->run.fileno = fileno;
 		reader->run.offset = offset;
@@ -733,7 +698,7 @@ write_nulls(XmhashWriter *writer, SortFile *file)
 		ItemPointerData tid;
 
 		CHECK_FOR_INTERRUPTS();
-		READ_EXACT(file->nulls, &tid, sizeof(tid));
+		BufFileReadExact(file->nulls, &tid, sizeof(tid));
 		xmhash_writer_add_null(writer, &tid);
 	}
 }

@@ -14,12 +14,6 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 
-#if PG_VERSION_NUM >= 160000
-#define owns_relation(oid) object_ownercheck(RelationRelationId, oid, GetUserId())
-#else
-#define owns_relation(oid) pg_class_ownercheck(oid, GetUserId())
-#endif
-
 /*
  * Open an index of ours, and its table, locked before it.  To be called by
  * owners only, where something is done to it.
@@ -39,7 +33,7 @@ xmhash_open_index(Oid oid, LOCKMODE mode, bool owner, Relation *heap)
 				 name != NULL ? errmsg("\"%s\" is not an index", name) :
 				 errmsg("there is no index with OID %u", oid)));
 	}
-	if (owner && !owns_relation(oid))
+	if (owner && !relation_ownercheck(oid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, get_rel_name(oid));
 	*heap = table_open(table, mode);
 	index = index_open(oid, mode);

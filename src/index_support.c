@@ -95,16 +95,8 @@ index_condition(SupportRequestIndexCondition *request)
 		return NIL;
 	query = list_nth(call->args, 1 - request->indexarg);
 	radius = lthird(call->args);
-	if (!is_pseudo_constant_for_index(
-#if PG_VERSION_NUM >= 140000
-									  request->root,
-#endif
-									  query, request->index) ||
-		!is_pseudo_constant_for_index(
-#if PG_VERSION_NUM >= 140000
-									  request->root,
-#endif
-									  radius, request->index))
+	if (!is_pseudo_constant_for_index(request->root, query, request->index) ||
+		!is_pseudo_constant_for_index(request->root, radius, request->index))
 		return NIL;
 
 	type = ball_type(request->funcid);
@@ -255,11 +247,7 @@ has_column(PlannerInfo *root, Node *node, int relation)
 {
 	if (relation == 0)
 		return contain_vars_of_level(node, 0);
-#if PG_VERSION_NUM >= 140000
 	return bms_is_member(relation, pull_varnos(root, node));
-#else
-	return bms_is_member(relation, pull_varnos(node));
-#endif
 }
 
 static bool

@@ -20,9 +20,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
-#if PG_VERSION_NUM >= 140000
 #include "utils/wait_event.h"
-#endif
 
 #define BLOCK_BYTES (1024 * 1024)
 #define RECORD_ALIGN(size) (((size) + 7) & ~(size_t) 7)

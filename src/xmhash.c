@@ -25,9 +25,5 @@ _PG_init(void)
 	code_init();
 	index_init();
 	model_init();
-#if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("xmhash");
-#else
-	EmitWarningsOnPlaceholders("xmhash");
-#endif
 }
