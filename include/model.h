@@ -25,6 +25,7 @@
 extern int	xmhash_threads;
 extern int	xmhash_train_work_mem;
 extern int	xmhash_train_max_memory;
+extern int	xmhash_model_cache;
 extern bool xmhash_progress;
 
 typedef enum Modality

@@ -15,6 +15,7 @@
 #include "index_storage.h"
 
 #include "miscadmin.h"
+#include "postmaster/autovacuum.h"
 #include "utils/memutils.h"
 
 /* A merge takes a segment in if it is at most this many times the others. */
@@ -195,9 +196,17 @@ feed_sorter(Relation index, const XmhashView *view, const XmhashSegment *segment
 	pfree(copy);
 }
 
-/* Merge the first `chosen` candidates into one segment. */
+/* Kilobytes for maintenance, as GIN counts them. */
+static int
+maintenance_memory(void)
+{
+	return MyBackendType == B_AUTOVAC_WORKER && autovacuum_work_mem != -1 ?
+		autovacuum_work_mem : maintenance_work_mem;
+}
+
+/* Merge the first `chosen` candidates into one segment; the sort takes `memory` kilobytes. */
 static void
-merge(Relation index, const XmhashView *view, const Candidate *candidate, int chosen)
+merge(Relation index, const XmhashView *view, const Candidate *candidate, int chosen, int memory)
 {
 	uint64		rows = 0;
 	uint64	   *drop = palloc(sizeof(uint64) * chosen);
@@ -214,7 +223,7 @@ merge(Relation index, const XmhashView *view, const Candidate *candidate, int ch
 		rows += candidate[i].segment->rows;
 	}
 	sample = take_sample(index, view, candidate, chosen, rows, xmhash_sample_rows(view->bits, rows), &sampled);
-	sorter = xmhash_sorter_begin(view->bits, sample, sampled, rows, (Size) maintenance_work_mem * 1024);
+	sorter = xmhash_sorter_begin(view->bits, sample, sampled, rows, (Size) memory * 1024);
 	xmhash_sorter_set_bands(sorter, view->bands);
 	for (int i = 0; i < chosen; i++)
 		feed_sorter(index, view, candidate[i].segment, sorter);
@@ -226,7 +235,10 @@ merge(Relation index, const XmhashView *view, const Candidate *candidate, int ch
 	xmhash_commit(index, &change);
 }
 
-/* An inserter's merge: unless it must wait, only if nobody merges or vacuums. */
+/*
+ * An inserter's merge: unless it must wait, only if nobody merges or vacuums.
+ * Any number of sessions insert, so it takes no more than a query's sort.
+ */
 void
 xmhash_merge_small(Relation index, bool wait)
 {
@@ -252,7 +264,7 @@ xmhash_merge_small(Relation index, bool wait)
 			chosen = SMALL_MERGE_SEGMENTS;
 		if (chosen == 0)
 			break;
-		merge(index, view, candidate, chosen);
+		merge(index, view, candidate, chosen, work_mem);
 	}
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 }
@@ -295,7 +307,7 @@ xmhash_merge_all(Relation index)
 		if (chosen == 0)
 			chosen = choose_hollow(candidate, view->segments);
 		if (chosen > 0)
-			merge(index, view, candidate, chosen);
+			merge(index, view, candidate, chosen, maintenance_memory());
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 		if (chosen == 0)

@@ -21,9 +21,8 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-/* Models kept, and bytes: the one just used is kept whatever its size. */
+/* Models kept, beside xmhash.model_cache: the one just used is kept whatever its size. */
 #define MOST_MODELS 32
-#define MOST_BYTES ((Size) 256 * 1024 * 1024)
 
 uint64		model_generation = 1;
 
@@ -119,7 +118,7 @@ make_room(const CachedModel *keep)
 		CachedModel *model;
 		int			count;
 
-		if (cached_bytes(&count) <= MOST_BYTES && count <= MOST_MODELS)
+		if (cached_bytes(&count) <= (Size) xmhash_model_cache * 1024 && count <= MOST_MODELS)
 			return;
 		for (model = models; model != NULL; model = model->next)
 		{
@@ -207,13 +206,11 @@ look_up(Oid function, const char *name, int length)
 	model_find_or_fail(&tables, pnstrdup(name, length), &row);
 	model = find_by_id(&row.id);
 	if (model == NULL)
-	{
 		model = load(&tables, &row);
-		if (model_generation == generation)
-		{
-			make_room(model);
-			generation = model_generation;
-		}
+	if (model_generation == generation)
+	{
+		make_room(model);
+		generation = model_generation;
 	}
 	model->generation = generation;
 	model->owner = row.owner;

@@ -23,6 +23,7 @@
 int			xmhash_threads;
 int			xmhash_train_work_mem;
 int			xmhash_train_max_memory;
+int			xmhash_model_cache;
 bool		xmhash_progress;
 
 /*
@@ -179,13 +180,18 @@ model_init(void)
 	DefineCustomIntVariable("xmhash.train_work_mem",
 							"Sets the memory for training rows, beyond which they go to a temporary file.",
 							NULL,
-							&xmhash_train_work_mem, 1024 * 1024, 64, MAX_KILOBYTES,
+							&xmhash_train_work_mem, 256 * 1024, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("xmhash.train_max_memory",
 							"Sets the most memory that networks, optimizer and batches of a training may take.",
 							"Zero means what the machine has available when the training starts.",
 							&xmhash_train_max_memory, 0, 0, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("xmhash.model_cache",
+							"Sets the memory for the decoded models that a session keeps.",
+							"The model last used is kept whatever its size.",
+							&xmhash_model_cache, 64 * 1024, 0, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomBoolVariable("xmhash.progress",
 							 "Reports the progress of training and of encoding tables to the client.",
 							 NULL,
