@@ -17,7 +17,7 @@
 
 /* A sanity bound on the length of a feature vector: 4 MB of float32. */
 #define MODEL_MOST_DIMENSIONS 1048576
-#define MODEL_MOST_HIDDEN 65536
+#define MODEL_MOST_HIDDEN 65536	/* units of one layer */
 #define MODEL_MOST_NAME 255
 #define MODEL_PART_BYTES (16 * 1024 * 1024)
 
@@ -44,9 +44,9 @@ typedef struct ModelRow
 	Oid			owner;
 	char	   *method;
 	int			bits;
-	int			dimensions[2];	/* by Modality, as what follows */
-	int			hidden[2];
-	int			scales[2];		/* length of shift and of scale: 1 or dimensions */
+	int			dimensions[2];	/* by Modality, as what follows; 0: it has no such network */
+	HiddenLayers hidden[2];
+	int			scales[2];		/* length of shift and of scale: 1 or dimensions; 0 without a network */
 	int			classes;
 	char	  **class_names;	/* NULL when classes have none */
 	char	   *source;			/* JSON: what it was trained on; may be NULL */
@@ -60,7 +60,8 @@ typedef struct ModelRow
  * Everything that turns features into codes.  The stored order of the floats
  * is: parameters of the image network, of the text network (the order of
  * network_layout), then shift and scale of images, shift and scale of texts;
- * x ← (x − shift)·scale comes before the first layer.
+ * x ← (x − shift)·scale comes before the first layer.  A network that the
+ * model does not have takes no floats, and its layers are 0.
  */
 typedef struct ModelWeights
 {
@@ -95,6 +96,8 @@ extern void model_set_status(const ModelTables *tables, const ModelRow *row, con
 extern void model_layout(const ModelRow *row, float *floats, const Surroundings *surroundings,
 						 ModelWeights *weights);
 extern size_t model_floats(const ModelRow *row);
+extern bool model_has(const ModelRow *row, Modality modality);
+extern int	model_most_units(const ModelRow *row);
 extern void model_write_parts(const ModelTables *tables, const char *table,
 							  const pg_uuid_t *id, const float *floats, size_t count);
 extern void model_check_parts(const ModelTables *tables, const char *table, const char *name,
@@ -128,7 +131,7 @@ typedef struct CachedModel
 	uint64		generation;		/* at which name and owner were found */
 	int			bits;
 	Network		network[2];		/* with shift and scale folded in */
-	float	   *scratch;		/* [greatest hidden] */
+	float	   *scratch;		/* [most hidden units] */
 	float	   *outputs;		/* [bits] */
 	int32_t    *column;			/* [greatest dimensions], for sparse rows */
 	float	   *value;
@@ -145,6 +148,7 @@ extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, text *name);
 extern Oid	model_code_type(Oid schema);
 
 /* model_encode.c */
+extern void model_fail_absent(const char *name, Modality modality) pg_attribute_noreturn();
 extern int	model_count_nonzeros(const float *values, int count, bool *finite);
 extern Bitcode *model_encode(CachedModel *model, Modality modality, ArrayType *array);
 

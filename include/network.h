@@ -1,6 +1,6 @@
 /*
  * network.h: the small networks that turn features into codes: one linear
- * layer, or a hidden ReLU layer and a linear one.  Numeric core.
+ * layer, or hidden ReLU layers before it.  Numeric core.
  *
  * Weights are input-major ("word-major"): weight[i] is the row of input i, so
  * that a sparse input row adds a few rows, and touches only those when it is
@@ -10,6 +10,16 @@
 #define NETWORK_H
 
 #include "numeric.h"
+
+/* Linear layers of a network, the last one included. */
+#define NETWORK_MOST_LAYERS 8
+
+/* The hidden layers between features and outputs, and the units of each; none: a linear network. */
+typedef struct HiddenLayers
+{
+	int			count;
+	int			units[NETWORK_MOST_LAYERS - 1];
+} HiddenLayers;
 
 typedef struct Layer
 {
@@ -22,11 +32,11 @@ typedef struct Layer
 typedef struct Network
 {
 	int			inputs;
-	int			hidden;			/* 0: linear */
+	int			units;			/* of all hidden layers together */
 	int			outputs;		/* bits */
-	int			layers;			/* 1 or 2 */
-	Layer		layer[2];		/* inputs → hidden → outputs, or inputs → outputs */
-	float	   *doubt;			/* [2 × outputs] by network_prepare(), or NULL */
+	int			layers;			/* 0: there is no network */
+	Layer		layer[NETWORK_MOST_LAYERS];
+	float	   *doubt;			/* [layers × outputs] by network_prepare(), or NULL */
 } Network;
 
 /*
@@ -43,14 +53,20 @@ typedef struct Features
 	const float *value;
 } Features;
 
+/* At most one hidden layer, as training makes them: of 0 units, none. */
+extern HiddenLayers network_hidden(int units);
+
+/* Units of all hidden layers together. */
+extern int	network_units(const HiddenLayers *hidden);
+
 /* Number of float parameters: all layers' weights and biases. */
-extern size_t network_parameters(int inputs, int hidden, int outputs);
+extern size_t network_parameters(int inputs, const HiddenLayers *hidden, int outputs);
 
 /*
  * Lay a network out over `parameters` floats (allocated when NULL): layer 0's
- * weight, bias, then layer 1's.  This order is also the stored one.
+ * weight, bias, then layer 1's, and so on.  This order is also the stored one.
  */
-extern void network_layout(Network *network, int inputs, int hidden, int outputs,
+extern void network_layout(Network *network, int inputs, const HiddenLayers *hidden, int outputs,
 						   float *parameters, const Surroundings *surroundings);
 
 /*
@@ -60,7 +76,8 @@ extern void network_layout(Network *network, int inputs, int hidden, int outputs
 extern void network_prepare(const Surroundings *surroundings, Network *network);
 
 /*
- * Outputs before tanh, H [rows × outputs].  scratch holds [rows × hidden].
+ * Outputs before tanh, H [rows × outputs].  scratch holds [rows × units]: the
+ * first hidden layer's activations of all rows, then the second's, and so on.
  * A few rows are multiplied by loops of our own, which need no BLAS loaded.
  */
 extern void network_forward(const Surroundings *surroundings, const Network *network,

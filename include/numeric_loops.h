@@ -158,13 +158,12 @@ loop_add_scaled(float *restrict y, float alpha, const float *restrict x, size_t 
 }
 
 LOOPS_STATIC void
-loop_add_scaled_exact(double *restrict y, float alpha, const float *restrict x, size_t n)
+loop_add_scaled_exact(double *restrict y, double alpha, const float *restrict x, size_t n)
 {
-	const double factor = alpha;
 	size_t		i;
 
 	for (i = 0; i < n; i++)
-		y[i] += factor * x[i];
+		y[i] += alpha * x[i];
 }
 
 /*

@@ -44,8 +44,8 @@ typedef struct VectorLoops
 	/* y += alpha·x */
 	void		(*add_scaled) (float *y, float alpha, const float *x, size_t n);
 
-	/* The same with y in double. */
-	void		(*add_scaled_exact) (double *y, float alpha, const float *x, size_t n);
+	/* The same in double, but for x. */
+	void		(*add_scaled_exact) (double *y, double alpha, const float *x, size_t n);
 
 	/* y[columns] += Σ_i x[i] · row i of weight; row i is index[i], or i when index is NULL. */
 	void		(*add_rows) (float *y, const float *weight, size_t stride, int columns,

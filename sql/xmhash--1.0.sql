@@ -412,8 +412,8 @@ CREATE TABLE xmhash_model (
     bits integer NOT NULL,
     image_dimensions integer NOT NULL,
     text_dimensions integer NOT NULL,
-    image_hidden integer NOT NULL,
-    text_hidden integer NOT NULL,
+    image_hidden integer[] NOT NULL,
+    text_hidden integer[] NOT NULL,
     image_scales integer NOT NULL,
     text_scales integer NOT NULL,
     classes text[],
@@ -425,6 +425,10 @@ CREATE TABLE xmhash_model (
     created timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE xmhash_model IS 'models of xmhash; see the view xmhash_models';
+COMMENT ON COLUMN xmhash_model.image_dimensions IS 'length of the image features; 0: the model has no image network';
+COMMENT ON COLUMN xmhash_model.text_dimensions IS 'length of the text features; 0: the model has no text network';
+COMMENT ON COLUMN xmhash_model.image_hidden IS 'units of each hidden layer of the image network';
+COMMENT ON COLUMN xmhash_model.text_hidden IS 'units of each hidden layer of the text network';
 
 CREATE TABLE xmhash_model_part (
     model uuid NOT NULL,
@@ -555,10 +559,10 @@ SELECT m.name,
        m.owner,
        m.method,
        m.bits,
-       m.image_dimensions,
-       m.text_dimensions,
-       m.image_hidden,
-       m.text_hidden,
+       CASE WHEN m.image_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.image_dimensions END AS image_dimensions,
+       CASE WHEN m.text_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.text_dimensions END AS text_dimensions,
+       CASE WHEN m.image_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.image_hidden END AS image_hidden,
+       CASE WHEN m.text_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.text_hidden END AS text_hidden,
        m.classes,
        m.options,
        CASE WHEN m.status OPERATOR(pg_catalog.<>) 'training'::text THEN m.status

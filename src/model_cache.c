@@ -145,8 +145,7 @@ load(const ModelTables *tables, const ModelRow *row)
 	model->id = row->id;
 	model->bits = row->bits;
 	model_load(tables, row, &surroundings, model->network);
-	model->scratch = surroundings.allocate(context, sizeof(float) *
-										   (Max(row->hidden[0], row->hidden[1]) + 1));
+	model->scratch = surroundings.allocate(context, sizeof(float) * (model_most_units(row) + 1));
 	model->outputs = surroundings.allocate(context, row->bits * sizeof(float));
 	model->column = surroundings.allocate(context, sizeof(int32_t) *
 										  Max(row->dimensions[0], row->dimensions[1]));

@@ -16,6 +16,16 @@
 
 #define SPARSE_BELOW 4			/* a row is sparse with fewer than 1/4 non-zeros */
 
+/* What was asked for is a network that an imported model came without. */
+void
+model_fail_absent(const char *name, Modality modality)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("model \"%s\" has no %s network", name, modality_name[modality]),
+			 errdetail("It was imported with a network for its %ss only.", modality_name[1 - modality])));
+}
+
 /* The array's floats, after all that can be checked without reading them. */
 static const float *
 check_features(const CachedModel *model, Modality modality, ArrayType *array)
@@ -28,6 +38,8 @@ check_features(const CachedModel *model, Modality modality, ArrayType *array)
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("%s features are an array of %d dimensions, expected 1",
 						modality_name[modality], ARR_NDIM(array))));
+	if (expected == 0)
+		model_fail_absent(model->name, modality);
 	length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	if (length != expected)
 		ereport(ERROR,

@@ -1,8 +1,9 @@
 /*
  * model_exchange.c: models as safetensors files, out and in.
  *
- * The layout is PyTorch's of nn.Sequential(Linear, ReLU, Linear): weights are
- * [outputs, inputs] there, and the transpose here.  What comes in is checked
+ * The layout is PyTorch's of nn.Sequential(Linear, ReLU, …, Linear), where only
+ * every second module has tensors: weights are [outputs, inputs] there, and the
+ * transpose here.  What comes in is checked
  * in full before a row is written: shapes against each other, and every number
  * to be finite.
  */
@@ -32,7 +33,14 @@ typedef struct TensorPlace
 	int			columns;		/* inputs of a weight, else 0 */
 } TensorPlace;
 
-#define MOST_PLACES 12
+#define MOST_PLACES (2 * (2 * NETWORK_MOST_LAYERS + 2))
+
+/* The tensor of a layer: "0.weight", "2.weight" and so on, as nn.Sequential numbers its modules. */
+static char *
+layer_tensor(int layer, const char *part)
+{
+	return psprintf("%d.%s", 2 * layer, part);
+}
 
 static void
 add_place(TensorPlace *places, int *count, const char *modality, const char *name,
@@ -63,11 +71,13 @@ list_places(const ModelRow *row, ModelWeights *weights, TensorPlace places[MOST_
 		{
 			Layer	   *layer = &network->layer[i];
 
-			add_place(places, &count, modality, i == 0 ? "0.weight" : "2.weight", layer->weight,
+			add_place(places, &count, modality, layer_tensor(i, "weight"), layer->weight,
 					  layer->outputs, layer->inputs);
-			add_place(places, &count, modality, i == 0 ? "0.bias" : "2.bias", layer->bias,
+			add_place(places, &count, modality, layer_tensor(i, "bias"), layer->bias,
 					  layer->outputs, 0);
 		}
+		if (!model_has(row, side))
+			continue;
 		add_place(places, &count, modality, "shift", weights->shift[side], row->scales[side], 0);
 		add_place(places, &count, modality, "scale", weights->scale[side], row->scales[side], 0);
 	}
@@ -160,8 +170,10 @@ write_header(StringInfo header, const ModelRow *row, const TensorPlace *places, 
 	add_text(header, "format", FORMAT_NAME);
 	add_text(header, "method", row->method);
 	add_text(header, "bits", psprintf("%d", row->bits));
-	add_text(header, "image_dim", psprintf("%d", row->dimensions[MODALITY_IMAGE]));
-	add_text(header, "text_dim", psprintf("%d", row->dimensions[MODALITY_TEXT]));
+	if (model_has(row, MODALITY_IMAGE))
+		add_text(header, "image_dim", psprintf("%d", row->dimensions[MODALITY_IMAGE]));
+	if (model_has(row, MODALITY_TEXT))
+		add_text(header, "text_dim", psprintf("%d", row->dimensions[MODALITY_TEXT]));
 	if (row->classes > 0)
 		add_text(header, "classes", class_names_to_json(row));
 	appendStringInfoChar(header, '}');
@@ -292,8 +304,8 @@ static void
 read_layer_shape(const SafeTensors *file, const char *modality, int number, int most_inputs,
 				 int most_outputs, int *inputs, int *outputs)
 {
-	const SafeTensor *weight = need_tensor(file, modality, number == 0 ? "0.weight" : "2.weight", 2);
-	const SafeTensor *bias = need_tensor(file, modality, number == 0 ? "0.bias" : "2.bias", 1);
+	const SafeTensor *weight = need_tensor(file, modality, layer_tensor(number, "weight"), 2);
+	const SafeTensor *bias = need_tensor(file, modality, layer_tensor(number, "bias"), 1);
 
 	if (weight->shape[1] < 1 || weight->shape[1] > (uint64) most_inputs ||
 		weight->shape[0] < 1 || weight->shape[0] > (uint64) most_outputs)
@@ -330,6 +342,38 @@ read_scales_shape(const SafeTensors *file, const char *modality, int dimensions)
 	return scales;
 }
 
+/* Layers as far as their numbers go on; each takes what the one before gives.  Returns the outputs. */
+static int
+read_network_shape(const SafeTensors *file, const char *modality, int *dimensions, HiddenLayers *hidden)
+{
+	int			layers = 1;
+	int			outputs = 0;
+	int			i;
+
+	while (layers < NETWORK_MOST_LAYERS &&
+		   safetensors_find(file, psprintf("%s.%s", modality, layer_tensor(layers, "weight"))) != NULL)
+		layers++;
+	for (i = 0; i < layers; i++)
+	{
+		bool		last = i == layers - 1;
+		int			inputs;
+		int			units;
+
+		read_layer_shape(file, modality, i, i == 0 ? MODEL_MOST_DIMENSIONS : MODEL_MOST_HIDDEN,
+						 last ? BITCODE_MAX_BITS : MODEL_MOST_HIDDEN, &inputs, &units);
+		if (i == 0)
+			*dimensions = inputs;
+		else if (inputs != outputs)
+			refuse("Tensor \"%s.%s\" takes %d inputs, but \"%s.%s\" gives %d.",
+				   modality, layer_tensor(i, "weight"), inputs,
+				   modality, layer_tensor(i - 1, "weight"), outputs);
+		if (!last)
+			hidden->units[hidden->count++] = units;
+		outputs = units;
+	}
+	return outputs;
+}
+
 static void
 read_shapes(const SafeTensors *file, ModelRow *row)
 {
@@ -339,23 +383,8 @@ read_shapes(const SafeTensors *file, ModelRow *row)
 	for (side = 0; side < 2; side++)
 	{
 		const char *modality = modality_name[side];
-		int			inputs;
 
-		if (safetensors_find(file, psprintf("%s.2.weight", modality)) == NULL)
-		{
-			row->hidden[side] = 0;
-			read_layer_shape(file, modality, 0, MODEL_MOST_DIMENSIONS, BITCODE_MAX_BITS,
-							 &row->dimensions[side], &bits[side]);
-		}
-		else
-		{
-			read_layer_shape(file, modality, 0, MODEL_MOST_DIMENSIONS, MODEL_MOST_HIDDEN,
-							 &row->dimensions[side], &row->hidden[side]);
-			read_layer_shape(file, modality, 2, MODEL_MOST_HIDDEN, BITCODE_MAX_BITS, &inputs, &bits[side]);
-			if (inputs != row->hidden[side])
-				refuse("Tensor \"%s.2.weight\" takes %d inputs, but \"%s.0.weight\" gives %d.",
-					   modality, inputs, modality, row->hidden[side]);
-		}
+		bits[side] = read_network_shape(file, modality, &row->dimensions[side], &row->hidden[side]);
 		row->scales[side] = read_scales_shape(file, modality, row->dimensions[side]);
 	}
 	if (bits[0] != bits[1])

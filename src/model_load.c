@@ -70,9 +70,11 @@ model_load(const ModelTables *tables, const ModelRow *row, const Surroundings *s
 	model_read(tables, row, surroundings, &weights);
 	for (side = 0; side < 2; side++)
 	{
+		network[side] = weights.network[side];
+		if (!model_has(row, side))
+			continue;
 		fold(&weights.network[side].layer[0], weights.shift[side], weights.scale[side],
 			 row->scales[side]);
-		network_prepare(surroundings, &weights.network[side]);
-		network[side] = weights.network[side];
+		network_prepare(surroundings, &network[side]);
 	}
 }

@@ -268,6 +268,27 @@ get_string(int column)
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
 }
 
+/* Units of the hidden layers, however many are stored; check_row() looks at them. */
+static void
+get_hidden(int column, HiddenLayers *hidden)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	Datum	   *units;
+	bool	   *nulls;
+	int			count;
+	int			i;
+
+	memset(hidden, 0, sizeof(*hidden));
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypePCopy(value), INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &units, &nulls, &count);
+	hidden->count = count;
+	for (i = 0; i < Min(count, NETWORK_MOST_LAYERS - 1); i++)
+		hidden->units[i] = nulls[i] ? 0 : DatumGetInt32(units[i]);
+}
+
 static void
 get_class_names(int column, ModelRow *row)
 {
@@ -288,6 +309,32 @@ get_class_names(int column, ModelRow *row)
 		row->class_names[i] = nulls[i] ? pstrdup("") : TextDatumGetCString(names[i]);
 }
 
+static bool
+hidden_is_possible(const HiddenLayers *hidden)
+{
+	int			i;
+
+	if (hidden->count < 0 || hidden->count > NETWORK_MOST_LAYERS - 1)
+		return false;
+	for (i = 0; i < hidden->count; i++)
+	{
+		if (hidden->units[i] < 1 || hidden->units[i] > MODEL_MOST_HIDDEN)
+			return false;
+	}
+	return true;
+}
+
+/* One of the two networks may be absent: then nothing of it may be there. */
+static bool
+side_is_possible(const ModelRow *row, int side)
+{
+	if (!model_has(row, side))
+		return model_has(row, 1 - side) && row->hidden[side].count == 0 && row->scales[side] == 0;
+	return row->dimensions[side] >= 1 && row->dimensions[side] <= MODEL_MOST_DIMENSIONS &&
+		hidden_is_possible(&row->hidden[side]) &&
+		(row->scales[side] == 1 || row->scales[side] == row->dimensions[side]);
+}
+
 /*
  * The stored numbers are checked before anything is sized by them: a user may
  * insert rows, of models of his own, and a restored dump may be damaged.
@@ -299,16 +346,13 @@ check_row(const ModelRow *row)
 
 	for (side = 0; side < 2; side++)
 	{
-		if (row->bits < 1 || row->bits > BITCODE_MAX_BITS ||
-			row->dimensions[side] < 1 || row->dimensions[side] > MODEL_MOST_DIMENSIONS ||
-			row->hidden[side] < 0 || row->hidden[side] > MODEL_MOST_HIDDEN ||
-			(row->scales[side] != 1 && row->scales[side] != row->dimensions[side]))
+		if (row->bits < 1 || row->bits > BITCODE_MAX_BITS || !side_is_possible(row, side))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("model \"%s\" has an impossible shape", row->name),
-					 errdetail("It has %d bits, and for its %s network %d dimensions, %d hidden units and %d scales.",
+					 errdetail("It has %d bits, and for its %s network %d dimensions, %d hidden layers (the first of %d units) and %d scales.",
 							   row->bits, modality_name[side], row->dimensions[side],
-							   row->hidden[side], row->scales[side])));
+							   row->hidden[side].count, row->hidden[side].units[0], row->scales[side])));
 	}
 }
 
@@ -332,8 +376,8 @@ model_find(const ModelTables *tables, const char *name, ModelRow *row)
 	row->bits = get_integer(4);
 	row->dimensions[MODALITY_IMAGE] = get_integer(5);
 	row->dimensions[MODALITY_TEXT] = get_integer(6);
-	row->hidden[MODALITY_IMAGE] = get_integer(7);
-	row->hidden[MODALITY_TEXT] = get_integer(8);
+	get_hidden(7, &row->hidden[MODALITY_IMAGE]);
+	get_hidden(8, &row->hidden[MODALITY_TEXT]);
 	row->scales[MODALITY_IMAGE] = get_integer(9);
 	row->scales[MODALITY_TEXT] = get_integer(10);
 	get_class_names(11, row);
@@ -372,12 +416,23 @@ class_names_datum(const ModelRow *row)
 	return PointerGetDatum(construct_array(names, row->classes, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+static Datum
+hidden_datum(const HiddenLayers *hidden)
+{
+	Datum		units[NETWORK_MOST_LAYERS];
+	int			i;
+
+	for (i = 0; i < hidden->count; i++)
+		units[i] = Int32GetDatum(hidden->units[i]);
+	return PointerGetDatum(construct_array(units, hidden->count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
 /* A new row, under its id and name; the model belongs to row->owner. */
 void
 model_insert(const ModelTables *tables, const ModelRow *row)
 {
-	Oid			types[17] = {UUIDOID, TEXTOID, OIDOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4OID,
-	INT4OID, INT4OID, INT4OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID};
+	Oid			types[17] = {UUIDOID, TEXTOID, OIDOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT4ARRAYOID,
+	INT4ARRAYOID, INT4OID, INT4OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID};
 	Datum		values[17];
 	char		nulls[17];
 
@@ -390,8 +445,8 @@ model_insert(const ModelTables *tables, const ModelRow *row)
 	values[4] = Int32GetDatum(row->bits);
 	values[5] = Int32GetDatum(row->dimensions[MODALITY_IMAGE]);
 	values[6] = Int32GetDatum(row->dimensions[MODALITY_TEXT]);
-	values[7] = Int32GetDatum(row->hidden[MODALITY_IMAGE]);
-	values[8] = Int32GetDatum(row->hidden[MODALITY_TEXT]);
+	values[7] = hidden_datum(&row->hidden[MODALITY_IMAGE]);
+	values[8] = hidden_datum(&row->hidden[MODALITY_TEXT]);
 	values[9] = Int32GetDatum(row->scales[MODALITY_IMAGE]);
 	values[10] = Int32GetDatum(row->scales[MODALITY_TEXT]);
 	if (row->classes > 0)
@@ -434,6 +489,26 @@ model_set_status(const ModelTables *tables, const ModelRow *row, const char *sta
 				 errmsg("model \"%s\" has been removed meanwhile", row->name)));
 }
 
+bool
+model_has(const ModelRow *row, Modality modality)
+{
+	return row->dimensions[modality] > 0;
+}
+
+/* Hidden units of the network that has more of them: what one row's activations take. */
+int
+model_most_units(const ModelRow *row)
+{
+	return Max(network_units(&row->hidden[MODALITY_IMAGE]), network_units(&row->hidden[MODALITY_TEXT]));
+}
+
+static size_t
+side_parameters(const ModelRow *row, int side)
+{
+	return model_has(row, side) ?
+		network_parameters(row->dimensions[side], &row->hidden[side], row->bits) : 0;
+}
+
 /* Number of stored floats. */
 size_t
 model_floats(const ModelRow *row)
@@ -442,8 +517,7 @@ model_floats(const ModelRow *row)
 	int			side;
 
 	for (side = 0; side < 2; side++)
-		count += network_parameters(row->dimensions[side], row->hidden[side], row->bits) +
-			2 * (size_t) row->scales[side];
+		count += side_parameters(row, side) + 2 * (size_t) row->scales[side];
 	return count;
 }
 
@@ -459,9 +533,12 @@ model_layout(const ModelRow *row, float *floats, const Surroundings *surrounding
 	weights->count = model_floats(row);
 	for (side = 0; side < 2; side++)
 	{
-		network_layout(&weights->network[side], row->dimensions[side], row->hidden[side],
-					   row->bits, at, surroundings);
-		at += network_parameters(row->dimensions[side], row->hidden[side], row->bits);
+		if (model_has(row, side))
+			network_layout(&weights->network[side], row->dimensions[side], &row->hidden[side],
+						   row->bits, at, surroundings);
+		else
+			memset(&weights->network[side], 0, sizeof(Network));
+		at += side_parameters(row, side);
 	}
 	for (side = 0; side < 2; side++)
 	{

@@ -585,17 +585,22 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	model_surroundings(&encoder->surroundings, context);
 	model_tables(fcinfo->flinfo->fn_oid, &tables);
 	model_find_or_fail(&tables, encoder->model, &row);
+	for (side = 0; side < 2; side++)
+	{
+		if (encoder->used[side] && !model_has(&row, side))
+			model_fail_absent(row.name, side);
+	}
 	model_load(&tables, &row, &encoder->surroundings, encoder->network);
 	model_start_blas();
 	encoder->bits = row.bits;
-	widest = Max(Max(row.dimensions[0], row.dimensions[1]), Max(row.hidden[0], row.hidden[1]));
+	widest = Max(Max(row.dimensions[0], row.dimensions[1]), model_most_units(&row));
 	widest = Max(widest, row.bits);
 	encoder->chunk_rows = Min(MOST_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
 	for (side = 0; side < 2; side++)
 		encoder->dense[side] = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
 															  row.dimensions[side] * sizeof(float));
 	encoder->scratch = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
-													  (Max(row.hidden[0], row.hidden[1]) + 1) * sizeof(float));
+													  (model_most_units(&row) + 1) * sizeof(float));
 	encoder->outputs = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
 	encoder->packed = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
 

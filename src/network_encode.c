@@ -29,6 +29,18 @@
  * units trained on 1,280 image features and on captions the errors were at
  * most 0.7 where this allows 10 and 20, with a root mean square of 0.13; it
  * recomputes 2 to 4 rows in a thousand.
+ *
+ * With more hidden layers each layer's roundings go through all that follow.
+ * Into the next layer they go independent of each other, as above.  What comes
+ * out of that has them in common, so how its parts add up further on depends
+ * on the weights and on which units are active: there we take the sum of
+ * magnitudes, which is the most that it can be (a ReLU makes no difference
+ * greater).  That is √n times what weights of random signs do, for each layer
+ * from the third on: of three layers some rows in a hundred are recomputed, of
+ * four most, of six all, which takes 2 to 3 times the time of the products.
+ *
+ * Whatever is not a finite number, or so small that squares of it vanish, is
+ * in doubt too.
  */
 #include "network.h"
 
@@ -38,6 +50,12 @@
 #include <string.h>
 
 #define UNIT_ROUNDOFF 0x1p-24
+
+/*
+ * The least that a sum of squares counts as: weights below 1e-15 are taken for
+ * as large, so that squares, and products with features, may underflow.
+ */
+#define LEAST_SQUARES 1e-30f
 
 /* Recomputations between two looks for interrupts. */
 #define PATIENCE ((size_t) 1 << 24)
@@ -55,7 +73,7 @@ roundings(const Network *network, int n)
  * Add to sums[outputs] the squares of each output's weights, each weighted
  * with factor[input] (NULL: 1), and of its bias.
  */
-static void
+static inline __attribute__((always_inline)) void
 add_column_squares(const Surroundings *surroundings, const Layer *layer, const float *factor, float *sums)
 {
 	size_t		work = 0;
@@ -79,37 +97,100 @@ add_column_squares(const Surroundings *surroundings, const Layer *layer, const f
 	if (factor == NULL)
 		for (k = 0; k < layer->outputs; k++)
 			sums[k] += layer->bias[k] * layer->bias[k];
+	for (k = 0; k < layer->outputs; k++)
+		sums[k] = sums[k] < LEAST_SQUARES ? LEAST_SQUARES : sums[k];
+}
+
+/* Add to sums[outputs] the magnitudes of each output's weights, each times factor[input]. */
+static void
+add_column_magnitudes(const Surroundings *surroundings, const Layer *layer, const float *factor, float *sums)
+{
+	size_t		work = 0;
+	int			i;
+	int			k;
+
+	for (i = 0; i < layer->inputs; i++)
+	{
+		const float *row = layer->weight + (size_t) i * layer->outputs;
+
+		for (k = 0; k < layer->outputs; k++)
+			sums[k] += factor[i] * fabsf(row[k]);
+		work += layer->outputs;
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
 }
 
 /*
- * doubt[0..outputs) times the length of the layer's input (x, 1), plus, with a
- * hidden layer, doubt[outputs..) times that of (hidden, 1), is E + e; a little
- * more than that, since these sums are rounded too.  (e is E/2^29.)
+ * The errors of the outputs by the roundings of layer `from`, in units of one
+ * rounding of that layer's.  room[2] have the width of the widest layer each.
+ */
+static void
+fill_spread(const Surroundings *surroundings, const Network *network, int from, float *room[2], float *spread)
+{
+	const Layer *layer = &network->layer[from];
+	int			last = network->layers - 1;
+	float	   *to = from == last ? spread : room[0];
+	int			l;
+	int			k;
+
+	memset(to, 0, layer->outputs * sizeof(float));
+	add_column_squares(surroundings, layer, NULL, to);
+	for (l = from + 1; l <= last; l++)
+	{
+		const float *factor = to;
+
+		layer = &network->layer[l];
+		to = l == last ? spread : room[(l - from) % 2];
+		memset(to, 0, layer->outputs * sizeof(float));
+		if (l == from + 1)
+			add_column_squares(surroundings, layer, factor, to);
+		else
+			add_column_magnitudes(surroundings, layer, factor, to);
+		if (l == from + 1 && l < last)
+			for (k = 0; k < layer->outputs; k++)
+				to[k] = sqrtf(to[k]);
+	}
+	if (last - from <= 1)
+		for (k = 0; k < network->outputs; k++)
+			spread[k] = sqrtf(spread[k]);
+}
+
+static size_t
+doubt_bytes(const Network *network)
+{
+	return (size_t) network->layers * network->outputs * sizeof(float);
+}
+
+/*
+ * doubt[0..outputs) times the length of the first layer's input (x, 1), plus,
+ * for each hidden layer, the next outputs times that of (hidden, 1), is E + e;
+ * a little more than that, since these sums are rounded too.  (e is E/2^29.)
  */
 static void
 fill_doubt(const Surroundings *surroundings, const Network *network, float *doubt)
 {
-	const Layer *first = &network->layer[0];
-	const Layer *last = &network->layer[network->layers - 1];
-	double		unit = 1.05 * UNIT_ROUNDOFF;
+	size_t		widest = network->units > network->outputs ? network->units : network->outputs;
+	float	   *room[2] = {NULL, NULL};
+	int			l;
 	int			k;
 
-	memset(doubt, 0, 2 * (size_t) network->outputs * sizeof(float));
-	if (network->layers == 2)
+	if (network->layers > 1)
 	{
-		float	   *squares = surroundings->allocate(surroundings->arena, network->hidden * sizeof(float));
-
-		add_column_squares(surroundings, first, NULL, squares);
-		add_column_squares(surroundings, last, squares, doubt);
-		add_column_squares(surroundings, last, NULL, doubt + network->outputs);
+		room[0] = surroundings->allocate(surroundings->arena, widest * sizeof(float));
+		room[1] = surroundings->allocate(surroundings->arena, widest * sizeof(float));
 	}
-	else
-		add_column_squares(surroundings, first, NULL, doubt);
-	for (k = 0; k < network->outputs; k++)
+	for (l = 0; l < network->layers; l++)
 	{
-		doubt[k] = unit * roundings(network, network->inputs) * sqrt(doubt[k]);
-		doubt[network->outputs + k] = unit * roundings(network, network->hidden) *
-			sqrt(doubt[network->outputs + k]);
+		double		factor = 1.05 * UNIT_ROUNDOFF * roundings(network, network->layer[l].inputs);
+		float	   *of_layer = doubt + (size_t) l * network->outputs;
+
+		fill_spread(surroundings, network, l, room, of_layer);
+		for (k = 0; k < network->outputs; k++)
+			of_layer[k] = factor * of_layer[k];
 	}
 }
 
@@ -117,8 +198,7 @@ void
 network_prepare(const Surroundings *surroundings, Network *network)
 {
 	if (network->doubt == NULL)
-		network->doubt = surroundings->allocate(surroundings->arena,
-												2 * (size_t) network->outputs * sizeof(float));
+		network->doubt = surroundings->allocate(surroundings->arena, doubt_bytes(network));
 	fill_doubt(surroundings, network, network->doubt);
 }
 
@@ -186,7 +266,7 @@ exact_output(const Layer *layer, const Row *row, int k)
  * Recomputing takes a row through all of the weights, at the speed of memory
  * if it is alone.  So rows are settled in groups, by parts of the weights that
  * stay in cache while each row of the group goes through them.  What is kept
- * of a group lies on the stack.
+ * of a group lies on the stack, unless there are several hidden layers.
  */
 #define GROUP 8					/* rows of a group */
 #define OUTPUTS 64				/* outputs of a row that are recomputed at a time */
@@ -206,6 +286,8 @@ typedef struct Wanted
 typedef struct Group
 {
 	int			count;
+	int			most;			/* that there can be */
+	double	   *units[2];		/* [most × widest hidden layer], once several layers need them */
 	Wanted		wanted[GROUP];
 } Group;
 
@@ -223,7 +305,7 @@ fill_exact_units(const Surroundings *surroundings, const Layer *layer, const Gro
 
 	for (i = 0; i < group->count; i++)
 		for (j = 0; j < count; j++)
-			hidden[i * count + j] = layer->bias[from + j];
+			hidden[(size_t) i * count + j] = layer->bias[from + j];
 	for (to = PART_INPUTS; to - PART_INPUTS < layer->inputs; to += PART_INPUTS)
 	{
 		for (i = 0; i < group->count; i++)
@@ -238,7 +320,7 @@ fill_exact_units(const Surroundings *surroundings, const Layer *layer, const Gro
 					break;
 				if (row->value[next[i]] == 0)
 					continue;
-				loops->add_scaled_exact(hidden + i * count, row->value[next[i]],
+				loops->add_scaled_exact(hidden + (size_t) i * count, row->value[next[i]],
 										layer->weight + (size_t) input * layer->outputs + from, count);
 				work += count;
 			}
@@ -251,22 +333,14 @@ fill_exact_units(const Surroundings *surroundings, const Layer *layer, const Gro
 	}
 }
 
-/*
- * Compute hidden units from … in double and add their share to the wanted
- * sums.  Inputs, blocks and units come in ascending order, so the order of
- * terms is fixed here too, whatever rows make up a group.
- */
+/* Add the share of hidden units from … of the last layer's inputs to the wanted sums. */
 static void
-add_exact_units(const Surroundings *surroundings, const Network *network, int from, int count,
-				Group *group)
+add_exact_units(const Layer *last, const double *hidden, int from, int count, Group *group)
 {
-	const Layer *last = &network->layer[1];
-	double		hidden[UNITS];
 	int			i;
 	int			j;
 	int			k;
 
-	fill_exact_units(surroundings, &network->layer[0], group, from, count, hidden);
 	for (i = 0; i < group->count; i++)
 	{
 		Wanted	   *wanted = &group->wanted[i];
@@ -275,7 +349,7 @@ add_exact_units(const Surroundings *surroundings, const Network *network, int fr
 		{
 			const float *weight = last->weight + (size_t) (from + j) * last->outputs;
 
-			double		unit = hidden[i * count + j];
+			double		unit = hidden[(size_t) i * count + j];
 
 			if (unit > 0)
 				for (k = 0; k < wanted->count; k++)
@@ -284,12 +358,96 @@ add_exact_units(const Surroundings *surroundings, const Network *network, int fr
 	}
 }
 
-/* Replace the wanted outputs of a group by ±1: by one dot product each, or through the hidden layer. */
+/*
+ * One hidden layer, by blocks of its units.  Inputs, blocks and units come in
+ * ascending order, so the order of terms is fixed here too, whatever rows make
+ * up a group.
+ */
+static void
+settle_by_blocks(const Surroundings *surroundings, const Network *network, Group *group)
+{
+	double		hidden[UNITS];
+	int			units = UNITS / group->count;
+	int			from;
+
+	for (from = 0; from < network->units; from += units)
+	{
+		int			rest = network->units - from;
+		int			count = rest < units ? rest : units;
+
+		fill_exact_units(surroundings, &network->layer[0], group, from, count, hidden);
+		add_exact_units(&network->layer[1], hidden, from, count, group);
+		surroundings->interrupt();
+	}
+}
+
+/* to [rows of the group × outputs]: a layer of the hidden units before, in double, before the ReLU. */
+static void
+fill_exact_layer(const Surroundings *surroundings, const Layer *layer, int rows,
+				 const double *hidden, double *to)
+{
+	const VectorLoops *loops = vector_loops();
+	size_t		work = 0;
+	int			part;
+	int			i;
+	int			j;
+
+	for (i = 0; i < rows; i++)
+		for (j = 0; j < layer->outputs; j++)
+			to[(size_t) i * layer->outputs + j] = layer->bias[j];
+	for (part = 0; part < layer->inputs; part += PART_INPUTS)
+	{
+		int			end = part + PART_INPUTS < layer->inputs ? part + PART_INPUTS : layer->inputs;
+
+		for (i = 0; i < rows; i++)
+			for (j = part; j < end; j++)
+			{
+				double		unit = hidden[(size_t) i * layer->inputs + j];
+
+				if (!(unit > 0))
+					continue;
+				loops->add_scaled_exact(to + (size_t) i * layer->outputs, unit,
+										layer->weight + (size_t) j * layer->outputs, layer->outputs);
+				work += layer->outputs;
+			}
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+}
+
+/* Several hidden layers, one after the other, each in full. */
+static void
+settle_by_layers(const Surroundings *surroundings, const Network *network, Group *group)
+{
+	const Layer *last = &network->layer[network->layers - 1];
+	int			l;
+
+	if (group->units[0] == NULL)
+	{
+		int			widest = 0;
+
+		for (l = 0; l < network->layers - 1; l++)
+			widest = network->layer[l].outputs > widest ? network->layer[l].outputs : widest;
+		for (l = 0; l < 2; l++)
+			group->units[l] = surroundings->allocate(surroundings->arena,
+													 (size_t) group->most * widest * sizeof(double));
+	}
+	fill_exact_units(surroundings, &network->layer[0], group, 0, network->layer[0].outputs, group->units[0]);
+	for (l = 1; l < network->layers - 1; l++)
+		fill_exact_layer(surroundings, &network->layer[l], group->count,
+						 group->units[(l - 1) % 2], group->units[l % 2]);
+	add_exact_units(last, group->units[(l - 1) % 2], 0, last->inputs, group);
+	surroundings->interrupt();
+}
+
+/* Replace the wanted outputs of a group by ±1: by one dot product each, or through the hidden layers. */
 static void
 settle(const Surroundings *surroundings, const Network *network, Group *group)
 {
-	int			units = UNITS / group->count;
-	int			from;
+	const Layer *last = &network->layer[network->layers - 1];
 	int			i;
 	int			k;
 
@@ -299,16 +457,12 @@ settle(const Surroundings *surroundings, const Network *network, Group *group)
 
 		for (k = 0; k < wanted->count; k++)
 			wanted->sum[k] = network->layers == 1 ?
-				exact_output(&network->layer[0], &wanted->row, wanted->output[k]) :
-				network->layer[1].bias[wanted->output[k]];
+				exact_output(last, &wanted->row, wanted->output[k]) : last->bias[wanted->output[k]];
 	}
-	for (from = 0; from < network->hidden; from += units)
-	{
-		int			rest = network->hidden - from;
-
-		add_exact_units(surroundings, network, from, rest < units ? rest : units, group);
-		surroundings->interrupt();
-	}
+	if (network->layers == 2)
+		settle_by_blocks(surroundings, network, group);
+	else if (network->layers > 2)
+		settle_by_layers(surroundings, network, group);
 	for (i = 0; i < group->count; i++)
 	{
 		Wanted	   *wanted = &group->wanted[i];
@@ -319,26 +473,34 @@ settle(const Surroundings *surroundings, const Network *network, Group *group)
 	group->count = 0;
 }
 
+/* The length of (x, 1). */
+static float
+length_with_one(const float *x, int count)
+{
+	return sqrtf(vector_loops()->dot(x, x, count) + 1);
+}
+
 /*
  * Put the outputs of a row that rounding could have moved across zero into the
- * group, and settle it when it is full.
+ * group, and settle it when it is full.  `layers` is a constant where it can
+ * be, since small networks spend much of their time here.
  */
-static void
-doubt_row(const Surroundings *surroundings, const Network *network, const Row *row,
-		  const float *hidden, const float *doubt, float *h, Group *group)
+static inline __attribute__((always_inline)) void
+doubt_outputs(const Surroundings *surroundings, const Network *network, int layers, const Row *row,
+			  const float *length, const float *doubt, float *h, Group *group)
 {
-	const VectorLoops *loops = vector_loops();
 	int			outputs = network->outputs;
-	float		length = sqrtf(loops->dot(row->value, row->value, row->count) + 1);
-	float		hidden_length = 0;
 	Wanted	   *wanted = NULL;
+	int			l;
 	int			k;
 
-	if (network->layers == 2)
-		hidden_length = sqrtf(loops->dot(hidden, hidden, network->hidden) + 1);
 	for (k = 0; k < outputs; k++)
 	{
-		if (!(fabsf(h[k]) < doubt[k] * length + doubt[outputs + k] * hidden_length))
+		float		bound = doubt[k] * length[0];
+
+		for (l = 1; l < layers; l++)
+			bound += doubt[(size_t) l * outputs + k] * length[l];
+		if (fabsf(h[k]) > bound)	/* false of NaN, which is in doubt */
 			continue;
 		if (wanted == NULL || wanted->count == OUTPUTS)
 		{
@@ -351,6 +513,30 @@ doubt_row(const Surroundings *surroundings, const Network *network, const Row *r
 		}
 		wanted->output[wanted->count++] = k;
 	}
+}
+
+/* The same for row i of `rows`, whose hidden activations network_forward() has left. */
+static void
+doubt_row(const Surroundings *surroundings, const Network *network, const Row *row, int rows, int i,
+		  const float *hidden, const float *doubt, float *h, Group *group)
+{
+	float		length[NETWORK_MOST_LAYERS];
+	int			l;
+
+	length[0] = length_with_one(row->value, row->count);
+	for (l = 1; l < network->layers; l++)
+	{
+		int			units = network->layer[l].inputs;
+
+		length[l] = length_with_one(hidden + (size_t) i * units, units);
+		hidden += (size_t) rows * units;
+	}
+	if (network->layers == 1)
+		doubt_outputs(surroundings, network, 1, row, length, doubt, h, group);
+	else if (network->layers == 2)
+		doubt_outputs(surroundings, network, 2, row, length, doubt, h, group);
+	else
+		doubt_outputs(surroundings, network, network->layers, row, length, doubt, h, group);
 }
 
 /* The bits of one row, the first output in the highest bit of the first byte. */
@@ -377,22 +563,25 @@ network_encode(const Surroundings *surroundings, const Network *network,
 
 	if (doubt == NULL)
 	{
-		float	   *filled = surroundings->allocate(surroundings->arena,
-													2 * (size_t) network->outputs * sizeof(float));
+		float	   *filled = surroundings->allocate(surroundings->arena, doubt_bytes(network));
 
 		fill_doubt(surroundings, network, filled);
 		doubt = filled;
 	}
 	network_forward(surroundings, network, features, scratch, outputs);
 	group.count = 0;
+	group.most = features->rows < GROUP ?
+		features->rows * ((network->outputs + OUTPUTS - 1) / OUTPUTS) : GROUP;
+	if (group.most > GROUP)
+		group.most = GROUP;
+	group.units[0] = NULL;
 	for (i = 0; i < features->rows; i++)
 	{
 		Row			row = features_row(features, i);
 
-		doubt_row(surroundings, network, &row,
-				  network->layers == 2 ? scratch + (size_t) i * network->hidden : NULL, doubt,
+		doubt_row(surroundings, network, &row, features->rows, i, scratch, doubt,
 				  outputs + (size_t) i * network->outputs, &group);
-		work += row.count + network->hidden + network->outputs;
+		work += row.count + network->units + network->outputs;
 		if (work >= PATIENCE)
 		{
 			surroundings->interrupt();

@@ -19,12 +19,42 @@ layer_parameters(int inputs, int outputs)
 	return ((size_t) inputs + 1) * outputs;
 }
 
-size_t
-network_parameters(int inputs, int hidden, int outputs)
+HiddenLayers
+network_hidden(int units)
 {
-	if (hidden == 0)
-		return layer_parameters(inputs, outputs);
-	return layer_parameters(inputs, hidden) + layer_parameters(hidden, outputs);
+	HiddenLayers hidden = {0};
+
+	if (units > 0)
+	{
+		hidden.count = 1;
+		hidden.units[0] = units;
+	}
+	return hidden;
+}
+
+int
+network_units(const HiddenLayers *hidden)
+{
+	int			units = 0;
+	int			i;
+
+	for (i = 0; i < hidden->count; i++)
+		units += hidden->units[i];
+	return units;
+}
+
+size_t
+network_parameters(int inputs, const HiddenLayers *hidden, int outputs)
+{
+	size_t		count = 0;
+	int			i;
+
+	for (i = 0; i < hidden->count; i++)
+	{
+		count += layer_parameters(inputs, hidden->units[i]);
+		inputs = hidden->units[i];
+	}
+	return count + layer_parameters(inputs, outputs);
 }
 
 /* Take a layer's share of the parameters; returns what follows it. */
@@ -39,20 +69,25 @@ layer_layout(Layer *layer, int inputs, int outputs, float *parameters)
 }
 
 void
-network_layout(Network *network, int inputs, int hidden, int outputs,
+network_layout(Network *network, int inputs, const HiddenLayers *hidden, int outputs,
 			   float *parameters, const Surroundings *surroundings)
 {
+	int			i;
+
 	if (parameters == NULL)
 		parameters = surroundings->allocate(surroundings->arena,
 											network_parameters(inputs, hidden, outputs) * sizeof(float));
 	memset(network, 0, sizeof(*network));
 	network->inputs = inputs;
-	network->hidden = hidden;
+	network->units = network_units(hidden);
 	network->outputs = outputs;
-	network->layers = hidden == 0 ? 1 : 2;
-	if (hidden != 0)
-		parameters = layer_layout(&network->layer[0], inputs, hidden, parameters);
-	layer_layout(&network->layer[network->layers - 1], hidden == 0 ? inputs : hidden, outputs, parameters);
+	network->layers = hidden->count + 1;
+	for (i = 0; i < hidden->count; i++)
+	{
+		parameters = layer_layout(&network->layer[i], inputs, hidden->units[i], parameters);
+		inputs = hidden->units[i];
+	}
+	layer_layout(&network->layer[i], inputs, outputs, parameters);
 }
 
 /* Few dense rows, or sparse ones: a vector times a matrix, row by row. */
@@ -115,17 +150,21 @@ network_forward(const Surroundings *surroundings, const Network *network,
 	const Layer *last = &network->layer[network->layers - 1];
 	Features	hidden = {0};
 	const Features *input = features;
+	int			l;
 	int			i;
 
-	if (network->layers == 2)
+	hidden.rows = features->rows;
+	for (l = 0; l < network->layers - 1; l++)
 	{
-		layer_product(surroundings, &network->layer[0], features, scratch);
+		const Layer *layer = &network->layer[l];
+
+		layer_product(surroundings, layer, input, scratch);
 		for (i = 0; i < features->rows; i++)
-			loops->bias_relu(scratch + (size_t) i * network->hidden, network->layer[0].bias, network->hidden);
-		hidden.rows = features->rows;
-		hidden.columns = network->hidden;
+			loops->bias_relu(scratch + (size_t) i * layer->outputs, layer->bias, layer->outputs);
+		hidden.columns = layer->outputs;
 		hidden.dense = scratch;
 		input = &hidden;
+		scratch += (size_t) features->rows * layer->outputs;
 	}
 	layer_product(surroundings, last, input, outputs);
 	for (i = 0; i < features->rows; i++)

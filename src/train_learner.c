@@ -30,13 +30,14 @@ learner_claim(Learner *learner, Claims *claims, TrainOptimizer optimizer,
 	size_t		units = (size_t) batch_size * hidden;
 	size_t		bits = (size_t) batch_size * outputs;
 	int			widest = hidden > outputs ? hidden : outputs;
+	HiddenLayers layers = network_hidden(hidden);
 
 	learner->surroundings = claims->surroundings;
-	learner->count = network_parameters(inputs, hidden, outputs);
+	learner->count = network_parameters(inputs, &layers, outputs);
 	learner->sparse = sparse;
 	learner->parameters = claim(claims, learner->count, sizeof(float));
 	if (learner->parameters != NULL)
-		network_layout(&learner->network, inputs, hidden, outputs, learner->parameters, claims->surroundings);
+		network_layout(&learner->network, inputs, &layers, outputs, learner->parameters, claims->surroundings);
 	learner->velocity = claim(claims, learner->count, sizeof(float));
 	if (optimizer == OPTIMIZER_ADAM)
 	{

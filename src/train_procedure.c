@@ -135,23 +135,22 @@ memory_needed(const Training *training)
 	const TrainOptions *core = &training->settings.core;
 	const TrainData *data = &training->data;
 	double		batch = core->batch_size;
-	int			hidden[2];
+	HiddenLayers hidden[2] = {network_hidden(core->image_hidden), network_hidden(core->text_hidden)};
+	HiddenLayers label_hidden = network_hidden(train_label_hidden(core, data->classes));
 	int			moments = core->method == TRAIN_JDSH ? 2 : 3;
 	double		weights = 0;
 	double		state;
 	double		bytes = trainer_memory(core, &training->batches);
 	int			side;
 
-	hidden[MODALITY_IMAGE] = core->image_hidden;
-	hidden[MODALITY_TEXT] = core->text_hidden;
 	for (side = 0; side < 2; side++)
 	{
-		weights += network_parameters(data->dimensions[side], hidden[side], core->bits) + 2.0 * data->scales[side];
+		weights += network_parameters(data->dimensions[side], &hidden[side], core->bits) + 2.0 * data->scales[side];
 		bytes += batch * data->dimensions[side] * sizeof(float);
 	}
 	state = moments * weights;
 	if (core->method == TRAIN_DMSH_LN)
-		state += moments * (double) network_parameters(data->classes, train_label_hidden(core, data->classes), core->bits);
+		state += moments * (double) network_parameters(data->classes, &label_hidden, core->bits);
 	if (training->settings.keep_best)
 		state += weights;
 	bytes += weights * sizeof(float) * (training->settings.keep_best ? 2 : 1);
@@ -234,8 +233,8 @@ prepare(Training *training)
 	say_sizes(training);
 	training->trainer = trainer_create(&settings->core, &training->batches, &training->surroundings);
 
-	row->hidden[MODALITY_IMAGE] = settings->core.image_hidden;
-	row->hidden[MODALITY_TEXT] = settings->core.text_hidden;
+	row->hidden[MODALITY_IMAGE] = network_hidden(settings->core.image_hidden);
+	row->hidden[MODALITY_TEXT] = network_hidden(settings->core.text_hidden);
 	for (side = 0; side < 2; side++)
 	{
 		row->dimensions[side] = data->dimensions[side];

@@ -57,7 +57,7 @@ encode_validation(Training *training, const Surroundings *surroundings, uint64_t
 		Network		network = side == MODALITY_IMAGE ? *trainer_image_network(training->trainer) :
 		*trainer_text_network(training->trainer);
 		float	   *scratch = surroundings->allocate(surroundings->arena,
-													 (size_t) ROWS_AT_A_TIME * (network.hidden + 1) * sizeof(float));
+													 (size_t) ROWS_AT_A_TIME * (network.units + 1) * sizeof(float));
 
 		network.doubt = NULL;	/* weights have moved since any earlier call */
 		network_prepare(surroundings, &network);

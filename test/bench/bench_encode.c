@@ -69,12 +69,13 @@ fill(float *to, size_t count, double bound, int stream)
 }
 
 static Network
-make_network(int inputs, int hidden, int bits)
+make_network(int inputs, int units, int bits)
 {
 	Network		network;
+	HiddenLayers hidden = network_hidden(units);
 
-	network_layout(&network, inputs, hidden, bits, NULL, &surroundings);
-	fill(network.layer[0].weight, network_parameters(inputs, hidden, bits), 0.03, hidden);
+	network_layout(&network, inputs, &hidden, bits, NULL, &surroundings);
+	fill(network.layer[0].weight, network_parameters(inputs, &hidden, bits), 0.03, units);
 	network_prepare(&surroundings, &network);
 	return network;
 }

@@ -305,7 +305,7 @@ harness_encode(Session *session, int text, const float *matrix, int rows, uint8_
 {
 	Network		network = text ? *trainer_text_network(session->trainer) : *trainer_image_network(session->trainer);
 	int			batch = 1000;
-	float	   *scratch = allocate(session, (size_t) batch * (network.hidden + 1) * sizeof(float));
+	float	   *scratch = allocate(session, (size_t) batch * (network.units + 1) * sizeof(float));
 	float	   *outputs = allocate(session, (size_t) batch * network.outputs * sizeof(float));
 	int			i;
 
@@ -332,7 +332,7 @@ harness_encode_seconds(Session *session, int text, const float *matrix, int rows
 					   int repetitions, double *seconds)
 {
 	Network		network = text ? *trainer_text_network(session->trainer) : *trainer_image_network(session->trainer);
-	float	   *scratch = allocate(session, (size_t) batch * (network.hidden + 1) * sizeof(float));
+	float	   *scratch = allocate(session, (size_t) batch * (network.units + 1) * sizeof(float));
 	float	   *outputs = allocate(session, (size_t) batch * network.outputs * sizeof(float));
 	uint8_t    *codes = allocate(session, (size_t) batch * network.outputs);
 	Table		table = {0};

@@ -35,7 +35,7 @@ CALL xmhash_train_resume('of alice');
 \set VERBOSITY terse
 INSERT INTO xmhash_model (id, name, owner, method, bits, image_dimensions, text_dimensions, image_hidden,
                           text_hidden, image_scales, text_scales, status)
-VALUES (gen_random_uuid(), 'forged', 'regress_xmhash_alice', 'jdsh', 8, 6, 8, 0, 0, 1, 1, 'trained');
+VALUES (gen_random_uuid(), 'forged', 'regress_xmhash_alice', 'jdsh', 8, 6, 8, '{}', '{}', 1, 1, 'trained');
 UPDATE xmhash_model SET owner = 'regress_xmhash_bob';
 DELETE FROM xmhash_model;
 TRUNCATE xmhash_model CASCADE;
@@ -61,8 +61,8 @@ DELETE FROM xmhash_model_part WHERE part = 1;
 SELECT count(xmhash_encode_image('of alice', image)) FROM pairs;
 INSERT INTO xmhash_model (id, name, owner, method, bits, image_dimensions, text_dimensions, image_hidden,
                           text_hidden, image_scales, text_scales, status)
-VALUES ('00000000-0000-4000-8000-000000000001', 'huge', current_user::regrole, 'jdsh', 16384, 1048576, 1048576, 65536, 65536, 1, 1, 'trained'),
-       ('00000000-0000-4000-8000-000000000002', 'no shape', current_user::regrole, 'jdsh', 8, -5, 8, 0, 0, 1, 1, 'trained');
+VALUES ('00000000-0000-4000-8000-000000000001', 'huge', current_user::regrole, 'jdsh', 16384, 1048576, 1048576, '{65536}', '{65536}', 1, 1, 'trained'),
+       ('00000000-0000-4000-8000-000000000002', 'no shape', current_user::regrole, 'jdsh', 8, -5, 8, '{}', '{}', 1, 1, 'trained');
 SELECT xmhash_encode_image('huge', '{1}');
 SELECT xmhash_encode_image('no shape', '{1}');
 INSERT INTO xmhash_training_log VALUES ('00000000-0000-4000-8000-000000000002', 1, 0, '{}', 0, 0);
@@ -182,7 +182,7 @@ DROP ROLE regress_xmhash_heir;
 \set VERBOSITY terse
 INSERT INTO xmhash_model (id, name, owner, method, bits, image_dimensions, text_dimensions, image_hidden,
                           text_hidden, image_scales, text_scales, status)
-VALUES (gen_random_uuid(), 'of nobody', '4294967295', 'jdsh', 8, 6, 8, 0, 0, 1, 1, 'trained');
+VALUES (gen_random_uuid(), 'of nobody', '4294967295', 'jdsh', 8, 6, 8, '{}', '{}', 1, 1, 'trained');
 \set VERBOSITY default
 CREATE TABLE not_models (id uuid, owner regrole);
 CREATE TRIGGER ownership AFTER INSERT ON not_models FOR EACH ROW EXECUTE FUNCTION xmhash_model_ownership();

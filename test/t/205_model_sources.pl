@@ -100,7 +100,7 @@ SKIP:
 	is(query(q{SELECT concat_ws(' ', id, xmhash_encode_image('of torch', image), xmhash_encode_text('of torch', words)) FROM pair ORDER BY id}) . "\n",
 		$out, q{codes are torch's signs});
 	is(query(q{SELECT concat_ws(' ', method, bits, image_hidden, text_hidden, status) FROM xmhash_models WHERE name = 'of torch'}),
-		'mine 16 24 0 imported', 'the imported model is listed');
+		'mine 16 {24} {} imported', 'the imported model is listed');
 }
 
 $node->stop;

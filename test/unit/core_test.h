@@ -277,11 +277,22 @@ typedef struct Exact
 	double	   *parameters;
 } Exact;
 
+static size_t
+network_size(const Network *network)
+{
+	size_t		count = 0;
+	int			l;
+
+	for (l = 0; l < network->layers; l++)
+		count += ((size_t) network->layer[l].inputs + 1) * network->layer[l].outputs;
+	return count;
+}
+
 static UNUSED Exact
 exact_copy(const Network *network)
 {
 	Exact		exact;
-	size_t		count = network_parameters(network->inputs, network->hidden, network->outputs);
+	size_t		count = network_size(network);
 	size_t		i;
 
 	exact.network = network;
@@ -312,28 +323,32 @@ static UNUSED void
 exact_forward(const Exact *exact, const float *matrix, const int32_t *chosen, int rows, double *outputs)
 {
 	const Network *network = exact->network;
-	double	   *x = malloc(network->inputs * sizeof(double));
-	double	   *hidden = malloc((network->hidden + 1) * sizeof(double));
+	double	   *x[2];
+	int			widest = network->inputs > network->units ? network->inputs : network->units;
 	int			i;
 	int			j;
+	int			l;
 
+	for (l = 0; l < 2; l++)
+		x[l] = malloc(widest * sizeof(double));
 	for (i = 0; i < rows; i++)
 	{
-		double	   *y = outputs + (size_t) i * network->outputs;
+		const double *parameters = exact->parameters;
 
 		for (j = 0; j < network->inputs; j++)
-			x[j] = matrix[(size_t) (chosen != NULL ? chosen[i] : i) * network->inputs + j];
-		if (network->layers == 1)
-			exact_layer(exact->parameters, network->inputs, network->outputs, x, false, y);
-		else
+			x[0][j] = matrix[(size_t) (chosen != NULL ? chosen[i] : i) * network->inputs + j];
+		for (l = 0; l < network->layers; l++)
 		{
-			exact_layer(exact->parameters, network->inputs, network->hidden, x, true, hidden);
-			exact_layer(exact->parameters + ((size_t) network->inputs + 1) * network->hidden,
-						network->hidden, network->outputs, hidden, false, y);
+			const Layer *layer = &network->layer[l];
+			bool		last = l == network->layers - 1;
+
+			exact_layer(parameters, layer->inputs, layer->outputs, x[l % 2], !last,
+						last ? outputs + (size_t) i * network->outputs : x[(l + 1) % 2]);
+			parameters += ((size_t) layer->inputs + 1) * layer->outputs;
 		}
 	}
-	free(x);
-	free(hidden);
+	free(x[0]);
+	free(x[1]);
 }
 
 /* c [m × m]: cosines between the rows of tanh(a·H) and of tanh(b·G), all [m × K]. */

@@ -9,7 +9,7 @@
 #include "core_test.h"
 
 static Network
-make_network(int inputs, int hidden, int outputs, double scale)
+make_deep_network(int inputs, const HiddenLayers *hidden, int outputs, double scale)
 {
 	Network		network;
 	float	   *parameters;
@@ -23,17 +23,46 @@ make_network(int inputs, int hidden, int outputs, double scale)
 	return network;
 }
 
+static Network
+make_network(int inputs, int units, int outputs, double scale)
+{
+	HiddenLayers hidden = network_hidden(units);
+
+	return make_deep_network(inputs, &hidden, outputs, scale);
+}
+
+/* Up to seven hidden layers. */
+static HiddenLayers
+draw_hidden(int most_units)
+{
+	HiddenLayers hidden = {0};
+	int			i;
+
+	hidden.count = draw_below(NETWORK_MOST_LAYERS);
+	for (i = 0; i < hidden.count; i++)
+		hidden.units[i] = 1 + draw_below(most_units);
+	return hidden;
+}
+
 static void
 check_layout(void)
 {
 	Network		linear;
 	Network		deep;
+	Network		deepest;
+	HiddenLayers none = network_hidden(0);
+	HiddenLayers one = network_hidden(4);
+	HiddenLayers seven = {7, {4, 2, 1, 3, 2, 5, 6}};
 
-	network_layout(&linear, 5, 0, 3, NULL, &surroundings);
-	network_layout(&deep, 5, 4, 3, NULL, &surroundings);
-	check(network_parameters(5, 0, 3) == 18 && linear.layers == 1 &&
+	network_layout(&linear, 5, &none, 3, NULL, &surroundings);
+	network_layout(&deep, 5, &one, 3, NULL, &surroundings);
+	network_layout(&deepest, 5, &seven, 3, NULL, &surroundings);
+	check(network_parameters(5, &none, 3) == 18 && linear.layers == 1 && linear.units == 0 &&
 		  linear.layer[0].bias == linear.layer[0].weight + 15, "layout of a linear network");
-	check(network_parameters(5, 4, 3) == 24 + 15 && deep.layers == 2 &&
+	check(network_parameters(5, &seven, 3) == 24 + 10 + 3 + 6 + 8 + 15 + 36 + 21 && deepest.layers == 8 &&
+		  deepest.units == 23 && deepest.layer[7].bias + 3 == deepest.layer[0].weight + network_parameters(5, &seven, 3) &&
+		  deepest.layer[6].inputs == 5 && deepest.layer[6].outputs == 6, "layout of a network of eight layers");
+	check(network_parameters(5, &one, 3) == 24 + 15 && deep.layers == 2 &&
 		  deep.layer[0].bias == deep.layer[0].weight + 20 && deep.layer[1].weight == deep.layer[0].weight + 24 &&
 		  deep.layer[1].bias == deep.layer[0].weight + 36, "layout of a network with a hidden layer");
 }
@@ -43,14 +72,14 @@ try_forward(double *worst)
 {
 	int			rows = 1 + draw_below(9);
 	int			inputs = 1 + draw_below(40);
-	int			hidden = draw() < 0.5 ? 0 : 1 + draw_below(40);
+	HiddenLayers hidden = draw_hidden(40);
 	int			outputs = 1 + draw_below(80);
 	bool		sparse = draw() < 0.5;
-	Network		network = make_network(inputs, hidden, outputs, 1);
+	Network		network = make_deep_network(inputs, &hidden, outputs, 1);
 	float	   *matrix = draw_matrix(rows, inputs, sparse ? 0.3 : 1);
 	Features	features = make_features(matrix, NULL, rows, inputs, sparse);
 	Exact		exact = exact_copy(&network);
-	float	   *scratch = ALLOCATE(float, rows * (hidden + 1));
+	float	   *scratch = ALLOCATE(float, rows * (network.units + 1));
 	float	   *found = ALLOCATE(float, rows * outputs);
 	double	   *expected = ALLOCATE(double, rows * outputs);
 
@@ -66,7 +95,7 @@ encode(const Network *network, const float *matrix, int rows, bool sparse, int b
 {
 	int			bytes = (network->outputs + 7) / 8;
 	uint8_t    *codes = ALLOCATE(uint8_t, (size_t) rows * bytes);
-	float	   *scratch = ALLOCATE(float, (size_t) batch * (network->hidden + 1));
+	float	   *scratch = ALLOCATE(float, (size_t) batch * (network->units + 1));
 	float	   *outputs = ALLOCATE(float, (size_t) batch * network->outputs);
 	int			i;
 
@@ -132,9 +161,9 @@ compare_exact(const Network *network, const float *matrix, int rows, const uint8
 }
 
 static void
-check_agreement(int inputs, int hidden, int outputs, int rows, double density)
+check_agreement(int inputs, HiddenLayers hidden, int outputs, int rows, double density)
 {
-	Network		network = make_network(inputs, hidden, outputs, 0.2);
+	Network		network = make_deep_network(inputs, &hidden, outputs, 0.2);
 	float	   *matrix = draw_matrix(rows, inputs, density);
 	size_t		bytes = (size_t) rows * ((outputs + 7) / 8);
 	uint8_t    *alone;
@@ -158,8 +187,8 @@ check_agreement(int inputs, int hidden, int outputs, int rows, double density)
 	}
 	blas_set_threads(1);
 	close = compare_exact(&network, matrix, rows, alone, &wrong);
-	check(same, "%d → %d → %d, %d rows of density %.2f: alone, in batches, dense, sparse, 1 and 2 threads agree",
-		  inputs, hidden, outputs, rows, density);
+	check(same, "%d → %d in %d → %d, %d rows of density %.2f: alone, in batches, dense, sparse, 1 and 2 threads agree",
+		  inputs, network.units, hidden.count, outputs, rows, density);
 	check(wrong == 0 && close > 0, "and have the exact signs (%d outputs within 1e-5 of 0)", close);
 	free_all();
 }
@@ -212,9 +241,10 @@ check_packing(void)
 	float		parameters[2 * 11 + 11] = {0};
 	float		rows[4] = {1, 0, 0, 0};
 	Network		network;
+	HiddenLayers none = {0};
 	uint8_t    *codes;
 
-	network_layout(&network, 2, 0, 11, parameters, &surroundings);
+	network_layout(&network, 2, &none, 11, parameters, &surroundings);
 	parameters[0] = 1;
 	parameters[3] = -1;
 	parameters[8] = 1e-30f;
@@ -223,6 +253,45 @@ check_packing(void)
 	check(codes[0] == 0x80 && codes[1] == 0xA0, "first output in the highest bit, padding 0: %02x %02x", codes[0], codes[1]);
 	check(codes[2] == 0 && codes[3] == 0, "outputs of 0 give bits 0");
 	free_all();
+}
+
+/*
+ * Weights so great that sums overflow, and so small that squares vanish: a row
+ * alone and in a batch must agree all the same, and finite results be right.
+ */
+static void
+check_extremes(void)
+{
+	static const float scales[] = {1e-30f, 1e-20f, 1e18f, 1e25f, 3e37f};
+	int			trial;
+
+	for (trial = 0; trial < 40; trial++)
+	{
+		HiddenLayers hidden = {trial % 4, {60, 40, 50}};
+		float		scale = scales[trial / 4 % 5];
+		bool		planted = trial < 20 && scale < 1e30f;
+		Network		network = make_deep_network(200, &hidden, 40, 1);
+		float	   *matrix = draw_matrix(16, 200, 1);
+		size_t		bytes = 16 * 5;
+		uint8_t    *alone;
+		bool		same = true;
+		int			wrong = 0;
+		size_t		i;
+
+		for (i = 0; i < (size_t) 200 * network.layer[0].outputs; i++)
+			network.layer[0].weight[i] *= scale;
+		if (planted)
+			plant_cancellation(&network, matrix, 16);
+		alone = encode(&network, matrix, 16, false, 1);
+		same &= memcmp(alone, encode(&network, matrix, 16, true, 1), bytes) == 0;
+		same &= memcmp(alone, encode(&network, matrix, 16, false, 16), bytes) == 0;
+		same &= memcmp(alone, encode(&network, matrix, 16, false, 5), bytes) == 0;
+		if (scale > 1 && !planted)
+			compare_exact(&network, matrix, 16, alone, &wrong);
+		check(same && wrong == 0, "weights about %.0e, %d layers%s: alone and in batches agree, %d wrong",
+			  scale, network.layers, planted ? ", outputs made to cancel" : "", wrong);
+		free_all();
+	}
 }
 
 int
@@ -242,13 +311,19 @@ main(int argc, char **argv)
 	check(worst < 1e-5, "200 random networks: relative error %.1e, tolerance 1e-05", worst);
 	check_layout();
 	check_packing();
-	check_agreement(1280, 0, 64, 200, 1);
-	check_agreement(1000, 0, 64, 200, 0.02);
-	check_agreement(37, 0, 200, 150, 1);
-	check_agreement(300, 0, 1, 100, 0.5);
-	check_agreement(300, 70, 64, 100, 1);
-	check_agreement(500, 1100, 96, 60, 0.05);
-	check_agreement(640, 513, 17, 60, 1);
+	check_agreement(1280, network_hidden(0), 64, 200, 1);
+	check_agreement(1000, network_hidden(0), 64, 200, 0.02);
+	check_agreement(37, network_hidden(0), 200, 150, 1);
+	check_agreement(300, network_hidden(0), 1, 100, 0.5);
+	check_agreement(300, network_hidden(70), 64, 100, 1);
+	check_agreement(500, network_hidden(1100), 96, 60, 0.05);
+	check_agreement(640, network_hidden(513), 17, 60, 1);
+	check_agreement(300, (HiddenLayers) {2, {130, 70}}, 64, 100, 1);
+	check_agreement(400, (HiddenLayers) {3, {257, 64, 300}}, 96, 60, 0.05);
+	check_agreement(64, (HiddenLayers) {7, {40, 50, 33, 60, 1, 70, 20}}, 33, 100, 1);
+	for (i = 0; i < 40; i++)
+		check_agreement(1 + draw_below(200), draw_hidden(150), 1 + draw_below(100), 24, draw() < 0.5 ? 1 : 0.1);
+	check_extremes();
 	check_all_in_doubt(50, 1200, 150, 30);
 	check_all_in_doubt(33, 4098, 64, 21);
 	return finish("network");

@@ -193,7 +193,7 @@ check_initial(void)
 	options.label_hidden = 9;
 	trainer = trainer_create(&options, &set->source, &surroundings);
 	check_bounds("dmsh_ln, fan_out", trainer->text.network.layer[0].weight, 200 * 24, sqrt(6.0 / 24));
-	check(trainer->label.network.hidden == 9, "label network: hidden units as asked for");
+	check(trainer->label.network.units == 9, "label network: hidden units as asked for");
 	free_all();
 }
 
