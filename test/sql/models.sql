@@ -74,8 +74,8 @@ DELETE FROM xmhash_model WHERE name IN ('huge', 'no shape');
 SET ROLE regress_xmhash_bob;
 INSERT INTO xmhash_model (id, name, owner, method, bits, image_dimensions, text_dimensions, image_hidden,
                           text_hidden, image_scales, text_scales, status)
-VALUES ('00000000-0000-4000-8000-000000000003', repeat('A', 2000), 'regress_xmhash_bob', 'jdsh', 1, 1, 1, 0, 0, 1, 1, 'trained'),
-       ('00000000-0000-4000-8000-000000000004', 'short', 'regress_xmhash_bob', 'jdsh', 1, 1, 1, 0, 0, 1, 1, 'trained');
+VALUES ('00000000-0000-4000-8000-000000000003', repeat('A', 2000), 'regress_xmhash_bob', 'jdsh', 1, 1, 1, '{}', '{}', 1, 1, 'trained'),
+       ('00000000-0000-4000-8000-000000000004', 'short', 'regress_xmhash_bob', 'jdsh', 1, 1, 1, '{}', '{}', 1, 1, 'trained');
 INSERT INTO xmhash_model_part VALUES ('00000000-0000-4000-8000-000000000003', 0, decode(repeat('00', 32), 'hex')),
                                      ('00000000-0000-4000-8000-000000000004', 0, decode(repeat('00', 32), 'hex'));
 SELECT xmhash_encode_image(repeat('A', 2000), '{1}');
