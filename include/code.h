@@ -7,7 +7,7 @@
 #include "xmhash.h"
 
 #include "hamming.h"
-#include "nodes/nodes.h"
+#include "nodes/pathnodes.h"
 #include "utils/varbit.h"
 
 /*
@@ -94,5 +94,17 @@ extern void bitcode_to_words(const Bitcode *code, uint64 *words);
 extern bool bitcode_check_length(int64 bits, Node *escontext);
 extern bool bitcode_check_typmod(int bits, int32 typmod, Node *escontext);
 pg_noreturn extern void bitcode_lengths_differ(int a, int b);
+
+/* The bit length alone, which stands at the beginning. */
+extern int	bitcode_datum_bits(Datum datum);
+
+/*
+ * While planning (code_support.c): the length that an expression is declared
+ * to have, or -1; an error where a constant cannot be within any radius of a
+ * column, because that is declared to have another length.
+ */
+extern int	bitcode_declared_bits(Node *node, Oid bitcode);
+extern void bitcode_check_declared(PlannerInfo *root, Node *column, int bits, Oid bitcode);
+extern void bitcode_check_within(PlannerInfo *root, Node *a, Node *b);
 
 #endif							/* CODE_H */

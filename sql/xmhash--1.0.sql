@@ -263,12 +263,14 @@ COMMENT ON OPERATOR ~ (NONE, bit varying) IS 'bitwise not';
 
 -- Hamming distance
 
+-- A call was measured to take 3.6 times the instructions of a comparison of integers, the
+-- executor's share included, at 64 bits; so conditions that cost less go first.
 CREATE FUNCTION hamming_distance(bitcode, bitcode) RETURNS integer
-  AS 'MODULE_PATHNAME', 'bitcode_hamming_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+  AS 'MODULE_PATHNAME', 'bitcode_hamming_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4;
 COMMENT ON FUNCTION hamming_distance(bitcode, bitcode) IS 'number of differing bits of two codes of one length';
 CREATE FUNCTION hamming_within(a bitcode, b bitcode, radius integer) RETURNS boolean
-  AS 'MODULE_PATHNAME', 'bitcode_hamming_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION hamming_within(a bitcode, b bitcode, radius integer) IS 'whether two codes of one length differ in at most radius bits';
+  AS 'MODULE_PATHNAME', 'bitcode_hamming_within' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4;
+COMMENT ON FUNCTION hamming_within(a bitcode, b bitcode, radius integer) IS 'whether two codes are of one length and differ in at most radius bits';
 CREATE OPERATOR <~> (LEFTARG = bitcode, RIGHTARG = bitcode, FUNCTION = hamming_distance,
   COMMUTATOR = <~>);
 COMMENT ON OPERATOR <~> (bitcode, bitcode) IS 'Hamming distance';
@@ -353,8 +355,11 @@ CREATE FUNCTION hamming_ball(center bitcode, radius integer) RETURNS hamming_bal
   LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'hamming_ball_make';
 COMMENT ON FUNCTION hamming_ball(bitcode, integer) IS 'the codes within a radius of a code';
 
+CREATE FUNCTION bitcode_in_ball_support(internal) RETURNS internal
+  LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION bitcode_in_ball_support(internal) IS 'planner support for <@';
 CREATE FUNCTION bitcode_in_ball(code bitcode, ball hamming_ball) RETURNS boolean
-  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4 SUPPORT bitcode_in_ball_support AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION bitcode_in_ball(bitcode, hamming_ball) IS 'implementation of <@ operator';
 CREATE FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) RETURNS double precision
   LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
@@ -676,7 +681,7 @@ CREATE FUNCTION xmhash_import_model(model text, file bytea) RETURNS void
 COMMENT ON FUNCTION xmhash_import_model(text, bytea) IS 'make a model of a file in safetensors format';
 
 CREATE FUNCTION xmhash_bag_of_words(document tsvector, dimensions integer) RETURNS real[]
-    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 40;
 COMMENT ON FUNCTION xmhash_bag_of_words(tsvector, integer)
     IS 'hashed bag of words: how often a word of each bucket occurs';
 

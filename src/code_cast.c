@@ -45,24 +45,6 @@ bitcode_coerce(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(code.varlena);
 }
 
-/*
- * The length an expression is known to have, or -1.  A relabelling in between
- * keeps the bits; bit varying's modifier is only an upper limit, and those of
- * other types may mean anything.
- */
-static int32
-known_length(Node *node, Oid bitcode)
-{
-	Oid			type = exprType(node);
-	int32		typmod = exprTypmod(node);
-
-	if ((type == BITOID || type == bitcode) && typmod >= 0)
-		return typmod;
-	if (IsA(node, RelabelType))
-		return known_length((Node *) ((RelabelType *) node)->arg, bitcode);
-	return -1;
-}
-
 Datum
 bitcode_coerce_support(PG_FUNCTION_ARGS)
 {
@@ -82,7 +64,7 @@ bitcode_coerce_support(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(NULL);
 
 	typmod = DatumGetInt32(((Const *) modifier)->constvalue);
-	known = known_length(source, call->funcresulttype);
+	known = bitcode_declared_bits(source, call->funcresulttype);
 	if (exprType(source) == call->funcresulttype)
 	{
 		/* What is a code stays one, unless another length is asked for. */

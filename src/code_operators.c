@@ -111,18 +111,10 @@ bitcode_concat(PG_FUNCTION_ARGS)
 	PG_RETURN_BITCODE_P(result);
 }
 
-/*
- * Only the bit length is needed, which stands at the beginning, so a code kept
- * out of line is not fetched whole.
- */
 Datum
 bitcode_length(PG_FUNCTION_ARGS)
 {
-	struct varlena *start = (struct varlena *) PG_DETOAST_DATUM_SLICE(PG_GETARG_DATUM(0), 0, sizeof(int32));
-	int32		bits;
-
-	memcpy(&bits, VARDATA_ANY(start), sizeof(bits));
-	PG_RETURN_INT32(bits);
+	PG_RETURN_INT32(bitcode_datum_bits(PG_GETARG_DATUM(0)));
 }
 
 Datum

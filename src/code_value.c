@@ -23,6 +23,17 @@ bitcode_to_words(const Bitcode *code, uint64 *words)
 	memcpy(words, BITCODE_DATA(code), BITCODE_BYTES(code));
 }
 
+/* So a code kept out of line is not fetched whole. */
+int
+bitcode_datum_bits(Datum datum)
+{
+	struct varlena *start = (struct varlena *) PG_DETOAST_DATUM_SLICE(datum, 0, sizeof(int32));
+	int32		bits;
+
+	memcpy(&bits, VARDATA_ANY(start), sizeof(bits));
+	return bits;
+}
+
 /*
  * One SQLSTATE for every wrong length, whether a code cannot have it, a type
  * modifier forbids it or a second code differs: callers handle one case.

@@ -23,7 +23,8 @@ key_words(uint64 **next, const uint8 *data, int bytes, int words)
 
 /*
  * A key as a ball; false: nothing fulfils it.  A distance between codes of
- * different lengths is an error, while such codes are simply not equal.
+ * different lengths is an error, while such codes are simply not equal, and
+ * not within a radius.
  */
 static bool
 key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
@@ -36,13 +37,16 @@ key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 	{
 		Ballcode   *code = DatumGetBallcodeP(key->sk_argument);
 
-		if (code->bits != bits)
-			xmhash_wrong_length(state->index, code->bits, bits);
-		ball->query = key_words(next, code->data, (code->bits + 7) / 8, state->layout->words);
-		ball->radius = code->radius;
+		bool		possible = code->bits == bits && code->radius >= 0;
+
+		if (possible)
+		{
+			ball->query = key_words(next, code->data, (code->bits + 7) / 8, state->layout->words);
+			ball->radius = code->radius;
+		}
 		if ((Pointer) code != DatumGetPointer(key->sk_argument))
 			pfree(code);
-		return ball->radius >= 0;
+		return possible;
 	}
 	else
 	{

@@ -29,6 +29,7 @@
 #include "utils/syscache.h"
 
 XMHASH_FUNCTION(hamming_within_support);
+XMHASH_FUNCTION(bitcode_in_ball_support);
 XMHASH_FUNCTION(hamming_ball_selectivity);
 XMHASH_FUNCTION(hamming_ball_join_selectivity);
 
@@ -269,13 +270,22 @@ function_selectivity(SupportRequestSelectivity *request)
 	return true;
 }
 
+/* ---------- Support functions ---------- */
+
 Datum
 hamming_within_support(PG_FUNCTION_ARGS)
 {
 	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	Node	   *result = NULL;
 
-	if (IsA(request, SupportRequestIndexCondition))
+	if (IsA(request, SupportRequestSimplify))
+	{
+		SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
+
+		bitcode_check_within(simplify->root, linitial(simplify->fcall->args),
+							 lsecond(simplify->fcall->args));
+	}
+	else if (IsA(request, SupportRequestIndexCondition))
 		result = (Node *) index_condition((SupportRequestIndexCondition *) request);
 	else if (IsA(request, SupportRequestSelectivity))
 	{
@@ -284,6 +294,26 @@ hamming_within_support(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_POINTER(result);
 }
+
+Datum
+bitcode_in_ball_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSimplify))
+	{
+		SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
+		Node	   *code = linitial(simplify->fcall->args);
+		Node	   *ball = lsecond(simplify->fcall->args);
+
+		if (IsA(ball, Const) && !((Const *) ball)->constisnull)
+			bitcode_check_declared(simplify->root, code,
+								   DatumGetBallcodeP(((Const *) ball)->constvalue)->bits, exprType(code));
+	}
+	PG_RETURN_POINTER(NULL);
+}
+
+/* ---------- Selectivity of <@ ---------- */
 
 /* Take code <@ ball apart: query and radius, where the ball shows them. */
 static double
