@@ -4,8 +4,10 @@
 #   make demo                    everything from nothing: build, train, index, search
 #   make test                    everything from nothing: all tests, on a private server
 #   make fuzz SECONDS=600        random tests of the index, for as long as wanted
+#   make test-versions           all tests on each of Debian's releases, in throw-away installations
 #   make bench QUICK=1           measured beside other programs: test/bench/README.md
 #   make installcheck            regression tests against a running server
+#   make dist                    the archive for PGXN, from what is committed
 
 EXTENSION = xmhash
 MODULE_big = xmhash
@@ -34,7 +36,7 @@ EXTRA_CLEAN = build results output_iso tmp_check tmp_check_iso log regression.di
 
 PG_CONFIG ?= pg_config
 # The scripts behind these targets install what is missing first, pg_config included.
-TARGETS = test unit regress tap fuzz bench demo demo-stop
+TARGETS = test unit regress tap test-versions fuzz bench demo demo-stop dist
 ifneq ($(filter $(TARGETS),$(MAKECMDGOALS)),)
 $(TARGETS):
 	@$(if $(SECONDS),FUZZ_SECONDS=$(SECONDS)) test/run.sh $@

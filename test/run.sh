@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# run.sh TARGET: what stands behind make test, fuzz, bench, demo and demo-stop.
+# run.sh TARGET: what stands behind make test, fuzz, bench, demo, demo-stop and dist.
 #
 # Does everything from a bare Debian machine: installs the packages that are
 # missing (as root; otherwise it says which), builds, installs into a staging
@@ -18,23 +18,22 @@ die() { printf 'xmhash: %s\n' "$*" >&2; exit 1; }
 
 # ---------------------------------------------------------------- packages
 
-# The PostgreSQL to build against: that of PG_CONFIG, else Debian's newest
-# installed development package, else what a bare machine would get.
+# The PostgreSQL to build against: that of PG_CONFIG, else Debian's of PG_MAJOR, else
+# Debian's newest installed development package, else what a bare machine would get.
+# An ordinary user can't fetch lists of packages: then the version stays empty.
 find_version() {
-  local newest
-  if [ -n "${PG_CONFIG:-}" ]; then
-    version=$("$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
-    pg_config=$PG_CONFIG
+  pg_config=${PG_CONFIG:-}
+  [ -n "$pg_config" ] || command -v dpkg-query >/dev/null || pg_config=$(command -v pg_config || echo pg_config)
+  if [ -n "$pg_config" ]; then
+    version=$("$pg_config" --version 2>/dev/null | sed -E 's/^[^0-9]*([0-9]+).*/\1/' || true)
     return
   fi
-  newest=$(find /usr/include/postgresql -path '*/server/postgres.h' 2>/dev/null |
-           cut -d/ -f5 | sort -n | tail -1 || true)
-  if [ -z "$newest" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq
+  version=${PG_MAJOR:-$(find /usr/include/postgresql -path '*/server/postgres.h' 2>/dev/null |
+           cut -d/ -f5 | sort -n | tail -1 || true)}
+  if [ -z "$version" ]; then
+    [ "$(id -u)" -ne 0 ] || apt-get update -qq
+    version=$(apt-cache show postgresql 2>/dev/null | sed -nE 's/^Version: ([0-9]+)\+.*/\1/p' | sort -n | tail -1 || true)
   fi
-  version=${newest:-$(apt-cache show postgresql 2>/dev/null |
-           sed -nE 's/^Version: ([0-9]+)\+.*/\1/p' | sort -n | tail -1 || true)}
-  version=${version:-15}
   pg_config=/usr/lib/postgresql/$version/bin/pg_config
 }
 
@@ -47,7 +46,7 @@ need_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ]; then
-    die "these packages are missing; please run: sudo apt-get install --no-install-recommends ${missing[*]}"
+    die "these packages are missing; please run: $([ -n "$version" ] || echo "sudo apt-get update && ")sudo apt-get install --no-install-recommends ${missing[*]}"
   fi
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
@@ -64,7 +63,9 @@ need_commands() {
   done
 }
 
-packages_build() { echo "make gcc libc6-dev postgresql-$version postgresql-server-dev-$version libopenblas0-pthread"; }
+packages_build() {
+  echo "make gcc libc6-dev postgresql${version:+-$version} postgresql-server-dev-${version:-all} libopenblas0-pthread"
+}
 packages_bench() { echo "python3-numpy"; }
 packages_test() { echo "perl libipc-run-perl python3-numpy librsvg2-bin"; }
 
@@ -186,7 +187,8 @@ run_unit() {
 # The tests see only a copy of what they need, where the server's user can read.
 copy_tests() {
   mkdir -p "$work/tests"
-  cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$top/Makefile" "$work/tests/"
+  cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$top/Makefile" "$top/META.json" "$work/tests/"
+  write_archive "$work/tests" "$(git -C "$top" -c user.name=test -c user.email=test stash create 2>/dev/null || true)" 2>/dev/null || true
   hand_over "$work/tests"
 }
 
@@ -213,7 +215,7 @@ run_tap() {
   (cd "$work/tests" && as_server_user env PATH="$bindir:$PATH" TESTDIR="$work/tests/tap" \
     TESTDATADIR="$work/tests/tap" TESTLOGDIR="$work/tests/tap/log" TEMP_CONFIG="$work/server.conf" \
     PG_REGRESS="$pgxs/src/test/regress/pg_regress" PG_TEST_TIMEOUT_DEFAULT=600 \
-    prove -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}) || status=$?
+    prove -j "$(nproc)" -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}) || status=$?
   if [ $status -ne 0 ]; then
     for log in "$work"/tests/tap/*/log/regress_log_* "$work"/tests/tap/log/regress_log_*; do
       [ ! -f "$log" ] || { say "-- $(basename "$log")"; tail -40 "$log"; }
@@ -242,6 +244,16 @@ run_tests() { # KIND...
   done
   say "test: $passed passed, $failed failed"
   [ "$failed" -eq 0 ]
+}
+
+# ------------------------------------------------------------ distribution
+
+# What PGXN takes: a folder of that name in an archive of that name.
+write_archive() { # FOLDER [COMMIT]
+  local version
+  version=$(sed -nE 's/^  "version": "(.*)",$/\1/p' "$top/META.json")
+  archive=$1/xmhash-$version.zip
+  git -C "$top" archive --format=zip --prefix="xmhash-$version/" -o "$archive" "${2:-HEAD}"
 }
 
 # --------------------------------------------------------------- benchmark
@@ -386,5 +398,10 @@ case $target in
   bench) run_bench ;;
   demo) run_demo ;;
   demo-stop) demo_stop ;;
+  test-versions) exec "$here/versions.sh" ;;
+  dist)
+    mkdir -p "$top/build"
+    write_archive "$top/build" || die "the archive is made from what git has; this is no clone"
+    say "$archive" ;;
   *) die "unknown target $target" ;;
 esac
