@@ -148,7 +148,7 @@ extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, text *name);
 extern Oid	model_code_type(Oid schema);
 
 /* model_encode.c */
-extern void model_fail_absent(const char *name, Modality modality) pg_attribute_noreturn();
+pg_noreturn extern void model_fail_absent(const char *name, Modality modality);
 extern int	model_count_nonzeros(const float *values, int count, bool *finite);
 extern Bitcode *model_encode(CachedModel *model, Modality modality, ArrayType *array);
 

@@ -55,7 +55,7 @@ clean_up() {
     kill -KILL "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
   fi
-  remove "$work" || say "xmhash: $work could not be removed"
+  remove "$work" || { say "xmhash: $work could not be removed:"; rm -rf --one-file-system "$work" 2>&1 | head -3; }
   exit "$status"
 }
 
