@@ -8,6 +8,7 @@
 
 #include "access/generic_xlog.h"
 #include "commands/vacuum.h"
+#include "role.h"
 #include "storage/lmgr.h"
 
 /* The part of the meta page that readers need, and its checksum covers. */
@@ -72,6 +73,17 @@ extern void xmhash_merge_all(Relation index);
 
 /* index_handler.c, index_stats.c */
 extern int	xmhash_pending_limit_pages(Relation index);
-extern Relation xmhash_open_index(Oid oid, LOCKMODE mode, bool owner, Relation *heap);
+
+/* An index and its table, opened for a function about one index. */
+typedef struct XmhashOpenIndex
+{
+	Relation	heap;
+	Relation	index;
+	LOCKMODE	mode;
+	RoleSwitch	role;			/* the caller's, whose place the table's owner takes */
+} XmhashOpenIndex;
+
+extern void xmhash_open_index(XmhashOpenIndex *open, Oid oid, LOCKMODE mode, bool owner);
+extern void xmhash_close_index(XmhashOpenIndex *open);
 
 #endif							/* INDEX_STORAGE_H */

@@ -56,6 +56,14 @@ BufFileReadExact(BufFile *file, void *target, size_t size)
 #define relation_ownercheck(oid, role) pg_class_ownercheck(oid, role)
 #endif
 
+/*
+ * Since 17, in code that the owner of a table has written names mean what
+ * pg_catalog says; core's REINDEX and amcheck leave the caller's path before.
+ */
+#if PG_VERSION_NUM < 170000
+#define RestrictSearchPath() ((void) 0)
+#endif
+
 /* ---------- Sorting ---------- */
 
 /* The next datum of a sort of values that are passed by value. */

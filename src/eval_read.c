@@ -41,6 +41,7 @@ typedef struct Reading
 	Labels	   *labels;
 	const char *relation;
 	const char *code_column;
+	Oid			type[2];		/* of code and label */
 	bool		stored;			/* has tableoid and ctid */
 	Place	   *places;			/* [items->room] when stored and ordered */
 } Reading;
@@ -86,17 +87,19 @@ column_type(Oid relation, const char *column)
 	return get_atttype(relation, number);
 }
 
-/* Check the code column's type: core's bit strings have the bytes of a bitcode. */
-static void
-check_code_column(Oid relation, const char *column, Oid bitcode)
+/* The code column's type: core's bit strings have the bytes of a bitcode. */
+static Oid
+code_column_type(Oid relation, const char *column, Oid bitcode)
 {
-	Oid			type = getBaseType(column_type(relation, column));
+	Oid			type = column_type(relation, column);
+	Oid			base = getBaseType(type);
 
-	if (type != bitcode && type != BITOID && type != VARBITOID)
+	if (base != bitcode && base != BITOID && base != VARBITOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("code column \"%s\" of relation \"%s\" is of type %s, expected bitcode",
-						column, get_rel_name(relation), format_type_be(type))));
+						column, get_rel_name(relation), format_type_be(base))));
+	return type;
 }
 
 /* Check what kind of relation it is; true if its rows have a place. */
@@ -247,6 +250,18 @@ order_by_place(EvalItems *items, Place *places)
 	items->set = set;
 }
 
+/* The types were looked up before the query had a lock on the relation. */
+static void
+check_types(const Reading *reading, TupleDesc descriptor)
+{
+	for (int i = 0; i < 2; i++)
+		if (SPI_gettypeid(descriptor, i + 1) != reading->type[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("relation \"%s\" was altered while its evaluation began", reading->relation),
+					 errhint("Try again.")));
+}
+
 /* Fetch the rows of a query whose columns are code, label[, tableoid, ctid]. */
 static void
 fetch_rows(Reading *reading, const char *query)
@@ -264,6 +279,7 @@ fetch_rows(Reading *reading, const char *query)
 		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
 		if (SPI_processed == 0)
 			break;
+		check_types(reading, SPI_tuptable->tupdesc);
 		CHECK_FOR_INTERRUPTS();
 		old_context = MemoryContextSwitchTo(batch);
 		for (i = 0; i < SPI_processed; i++)
@@ -278,7 +294,7 @@ fetch_rows(Reading *reading, const char *query)
 
 /* Read a relation's rows; in storage order where that matters. */
 static void
-read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_column,
+read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_column, Oid code_type,
 		   const char *label_column, bool in_storage_order)
 {
 	Reading		reading;
@@ -290,7 +306,9 @@ read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_colu
 	reading.relation = get_rel_name(relation);
 	reading.code_column = code_column;
 	reading.stored = check_relation(relation) && in_storage_order;
-	labels_source(labels, reading.relation, label_column, column_type(relation, label_column));
+	reading.type[0] = code_type;
+	reading.type[1] = column_type(relation, label_column);
+	labels_source(labels, reading.relation, label_column, reading.type[1]);
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT %s, %s", quote_identifier(code_column),
 					 quote_identifier(label_column));
@@ -351,6 +369,8 @@ void
 eval_read(EvalInput *input, const EvalSource *source, Oid function)
 {
 	Oid			bitcode = find_bitcode(function);
+	Oid			query_type;
+	Oid			database_type;
 	Labels	   *labels = labels_create();
 
 	memset(input, 0, sizeof(EvalInput));
@@ -363,17 +383,17 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	input->surroundings.interrupt = eval_interrupt;
 	(void) check_relation(source->queries);
 	(void) check_relation(source->database);
-	check_code_column(source->queries, source->query_code, bitcode);
-	check_code_column(source->database, source->database_code, bitcode);
+	query_type = code_column_type(source->queries, source->query_code, bitcode);
+	database_type = code_column_type(source->database, source->database_code, bitcode);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	read_items(&input->queries, labels, source->queries, source->query_code,
+	read_items(&input->queries, labels, source->queries, source->query_code, query_type,
 			   source->label_column, false);
 	/* The database's codes must be as long as the queries'. */
 	input->database.bits = input->queries.bits;
 	input->database.words = input->queries.words;
-	read_items(&input->database, labels, source->database, source->database_code,
+	read_items(&input->database, labels, source->database, source->database_code, database_type,
 			   source->label_column, true);
 	SPI_finish();
 

@@ -525,11 +525,10 @@ XMHASH_FUNCTION(xmhash_index_check);
 Datum
 xmhash_index_check(PG_FUNCTION_ARGS)
 {
-	Relation	heap;
-	Relation	index = xmhash_open_index(PG_GETARG_OID(0), AccessShareLock, true, &heap);
+	XmhashOpenIndex open;
 
-	check_index(heap, index, PG_GETARG_BOOL(1));
-	index_close(index, AccessShareLock);
-	table_close(heap, AccessShareLock);
+	xmhash_open_index(&open, PG_GETARG_OID(0), AccessShareLock, true);
+	check_index(open.heap, open.index, PG_GETARG_BOOL(1));
+	xmhash_close_index(&open);
 	PG_RETURN_VOID();
 }

@@ -6,37 +6,60 @@
 #include "index_storage.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
+static void
+no_index(Oid oid)
+{
+	char	   *name = get_rel_name(oid);
+
+	ereport(ERROR,
+			(errcode(name != NULL ? ERRCODE_WRONG_OBJECT_TYPE : ERRCODE_UNDEFINED_OBJECT),
+			 name != NULL ? errmsg("\"%s\" is not an index", name) :
+			 errmsg("there is no index with OID %u", oid)));
+}
+
 /*
- * Open an index of ours, and its table, locked before it.  To be called by
- * owners only, where something is done to it.
+ * Open an index of ours and its table, the table first, as everybody does who
+ * locks both.  To be called by owners only, where something is done to it.
+ *
+ * Expressions and predicates of the index are its owner's code.  So from here
+ * to xmhash_close_index() the table's owner is the current user, who can't get
+ * at the caller's rights, as in REINDEX and VACUUM.  An error leaves that as it
+ * is, which the abort of the transaction undoes.
  */
-Relation
-xmhash_open_index(Oid oid, LOCKMODE mode, bool owner, Relation *heap)
+void
+xmhash_open_index(XmhashOpenIndex *open, Oid oid, LOCKMODE mode, bool owner)
 {
 	Oid			table = get_rel_relkind(oid) == RELKIND_INDEX ? IndexGetRelation(oid, true) : InvalidOid;
 	Relation	index;
 
 	if (!OidIsValid(table))
-	{
-		char	   *name = get_rel_name(oid);
-
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 name != NULL ? errmsg("\"%s\" is not an index", name) :
-				 errmsg("there is no index with OID %u", oid)));
-	}
+		no_index(oid);
+	/* Others are not to wait for a lock, or to make others wait. */
 	if (owner && !relation_ownercheck(oid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, get_rel_name(oid));
-	*heap = table_open(table, mode);
-	index = index_open(oid, mode);
+	open->mode = mode;
+	open->heap = try_relation_open(table, mode);
+	if (open->heap == NULL)
+		no_index(oid);
+	role_switch(&open->role, open->heap->rd_rel->relowner);
+	RestrictSearchPath();
+	open->index = index = try_relation_open(oid, mode);
+
+	/* While we waited for the locks, both may have got another owner, or gone and their numbers been given anew. */
+	if (index == NULL || index->rd_rel->relkind != RELKIND_INDEX || index->rd_index->indrelid != table)
+		no_index(oid);
+	if (owner && !has_privs_of_role(open->role.user, index->rd_rel->relowner))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
 	if (index->rd_indam->ambuild != xmhash_build)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -49,7 +72,14 @@ xmhash_open_index(Oid oid, LOCKMODE mode, bool owner, Relation *heap)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index))));
-	return index;
+}
+
+void
+xmhash_close_index(XmhashOpenIndex *open)
+{
+	role_restore(&open->role);
+	index_close(open->index, open->mode);
+	table_close(open->heap, open->mode);
 }
 
 /* Rows and NULLs of the pending list; a page recycled meanwhile counts nothing. */
@@ -135,8 +165,8 @@ XMHASH_FUNCTION(xmhash_index_stats);
 Datum
 xmhash_index_stats(PG_FUNCTION_ARGS)
 {
-	Relation	heap;
-	Relation	index = xmhash_open_index(PG_GETARG_OID(0), AccessShareLock, false, &heap);
+	XmhashOpenIndex open;
+	Relation	index;
 	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
 	int64		value[STATS_COLUMNS] = {0};
 	uint64		rows = 0;
@@ -144,6 +174,8 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 	Buffer		buffer;
 	BlockNumber blocks;
 
+	xmhash_open_index(&open, PG_GETARG_OID(0), AccessShareLock, false);
+	index = open.index;
 	xmhash_view_read(index, view);
 	segment_stats(view, value);
 	count_pending(index, view, &rows, &nulls);
@@ -162,8 +194,7 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 		value[STATS_FREE_PAGES] += blocks - XmhashPageMeta(BufferGetPage(buffer))->end;
 	UnlockReleaseBuffer(buffer);
 	value[STATS_BYTES] = (int64) blocks * BLCKSZ;
-	index_close(index, AccessShareLock);
-	table_close(heap, AccessShareLock);
+	xmhash_close_index(&open);
 	return stats_row(fcinfo, value);
 }
 
@@ -172,8 +203,7 @@ XMHASH_FUNCTION(xmhash_index_merge);
 Datum
 xmhash_index_merge(PG_FUNCTION_ARGS)
 {
-	Relation	heap;
-	Relation	index;
+	XmhashOpenIndex open;
 	uint64		rows = 0;
 
 	if (RecoveryInProgress())
@@ -181,12 +211,11 @@ xmhash_index_merge(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("recovery is in progress"),
 				 errhint("An index cannot be merged during recovery.")));
-	index = xmhash_open_index(PG_GETARG_OID(0), RowExclusiveLock, true, &heap);
-	LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
-	xmhash_flush_all(index, &rows);
-	xmhash_merge_all(index);
-	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
-	index_close(index, RowExclusiveLock);
-	table_close(heap, RowExclusiveLock);
+	xmhash_open_index(&open, PG_GETARG_OID(0), RowExclusiveLock, true);
+	LockPage(open.index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	xmhash_flush_all(open.index, &rows);
+	xmhash_merge_all(open.index);
+	UnlockPage(open.index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	xmhash_close_index(&open);
 	PG_RETURN_INT64(rows);
 }

@@ -18,7 +18,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -34,13 +33,16 @@
 typedef struct FeatureColumn
 {
 	const char *name;
-	bool		is_double;		/* read as double precision[], else as real[] */
+	Oid			type;
+	bool		is_double;		/* double precision[], else real[] */
+	TrainCast  *cast;			/* to it; NULL: it is real[] already */
 } FeatureColumn;
 
 typedef struct Reader
 {
 	TrainData  *data;
 	FeatureColumn column[2];
+	Oid			label_type;		/* or invalid */
 	float	   *values[2];		/* the row's features, when none is left out */
 	bool		has_location;	/* the query gives tableoid and ctid */
 	Oid			table;			/* of the row being read */
@@ -113,7 +115,8 @@ describe_row(const Reader *reader)
 			AttrNumber	number = member + FirstLowInvalidHeapAttributeNumber;
 			const char *name = NameStr(TupleDescAttr(RelationGetDescr(table), number - 1)->attname);
 
-			appendStringInfo(&query, ", COALESCE(%s::pg_catalog.text, '')", quote_identifier(name));
+			/* Without a cast, which may be the code of the type's owner. */
+			appendStringInfo(&query, ", %s", quote_identifier(name));
 			appendStringInfo(&text, "%s%s", separator, name);
 			separator = ", ";
 		}
@@ -133,27 +136,15 @@ describe_row(const Reader *reader)
 	return text.data;
 }
 
-/* The expression that reads a feature column as real[] or double precision[]. */
-static char *
-feature_expression(const TrainSource *source, Modality modality, FeatureColumn *column)
+/* How a feature column is to be read, by its type. */
+static void
+look_at_column(const TrainSource *source, Modality modality, FeatureColumn *column)
 {
-	Oid			type;
-	Oid			function;
-
 	column->name = NameStr(source->feature_column[modality]);
-	type = model_column_type(source->relation, source->relation_name, column->name);
-	column->is_double = getBaseType(type) == FLOAT8ARRAYOID;
-	if (column->is_double)
-		return psprintf("t.%s::pg_catalog.float8[]", quote_identifier(column->name));
-	if (getBaseType(type) != FLOAT4ARRAYOID &&
-		find_coercion_pathway(FLOAT4ARRAYOID, type, COERCION_EXPLICIT,
-							  &function) == COERCION_PATH_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of relation %s is of type %s, which cannot be cast to real[]",
-						column->name, source->relation_name, format_type_be(type)),
-				 errhint("Feature columns are real[], double precision[], or of a type that can be cast to real[].")));
-	return psprintf("t.%s::pg_catalog.float4[]", quote_identifier(column->name));
+	column->type = model_column_type(source->relation, source->relation_name, column->name);
+	column->is_double = getBaseType(column->type) == FLOAT8ARRAYOID;
+	if (!column->is_double && getBaseType(column->type) != FLOAT4ARRAYOID)
+		column->cast = train_cast_create(column->type, column->name, source->relation_name);
 }
 
 /*
@@ -188,10 +179,12 @@ build_query(Reader *reader)
 	const char *label = NameStr(source->label_column);
 	StringInfoData query;
 
+	look_at_column(source, MODALITY_IMAGE, &reader->column[MODALITY_IMAGE]);
+	look_at_column(source, MODALITY_TEXT, &reader->column[MODALITY_TEXT]);
 	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT %s, %s, %s%s",
-					 feature_expression(source, MODALITY_IMAGE, &reader->column[MODALITY_IMAGE]),
-					 feature_expression(source, MODALITY_TEXT, &reader->column[MODALITY_TEXT]),
+	appendStringInfo(&query, "SELECT t.%s, t.%s, %s%s",
+					 quote_identifier(reader->column[MODALITY_IMAGE].name),
+					 quote_identifier(reader->column[MODALITY_TEXT].name),
 					 label[0] != '\0' ? "t." : "NULL",
 					 label[0] != '\0' ? quote_identifier(label) : "::pg_catalog.text");
 	reader->has_location = rows_have_location(source->relation);
@@ -303,7 +296,11 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool needs_label
 	}
 	/* Check the side that is there even if the pair will be left out. */
 	for (i = 0; i < 2; i++)
+	{
+		if (reader->column[i].cast != NULL)
+			value[i] = train_cast_value(reader->column[i].cast, value[i], &isnull[i]);
 		nonzero[i] = !isnull[i] && read_features(reader, i, value[i]);
+	}
 
 	for (i = 0; i < 2; i++)
 		data->zero_side[i] += !isnull[i] && !nonzero[i];
@@ -317,6 +314,20 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool needs_label
 		data->without_label++;
 	else
 		train_rows_add(data->rows, data->dimensions, reader->values, labels);
+}
+
+/* The types were looked up before the query had a lock on the relation. */
+static void
+check_types(const Reader *reader, TupleDesc descriptor)
+{
+	Oid			expected[3] = {reader->column[0].type, reader->column[1].type, reader->label_type};
+
+	for (int i = 0; i < 3; i++)
+		if (OidIsValid(expected[i]) && SPI_gettypeid(descriptor, i + 1) != expected[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("relation %s was altered while its training began", reader->data->source->relation_name),
+					 errhint("Try again.")));
 }
 
 /* Walk the relation with a cursor, a chunk at a time. */
@@ -341,6 +352,7 @@ read_rows(Reader *reader, const char *query, bool needs_label)
 		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
 		if (SPI_processed == 0)
 			break;
+		check_types(reader, SPI_tuptable->tupdesc);
 		for (i = 0; i < SPI_processed; i++)
 		{
 			uint64		processed = SPI_processed;
@@ -469,10 +481,13 @@ train_data_read(TrainData *data, const TrainSource *source, const TrainSettings 
 	if (NameStr(source->label_column)[0] != '\0')
 	{
 		data->labels = labels_create();
-		labels_source(data->labels, get_rel_name(source->relation), NameStr(source->label_column),
-					  model_column_type(source->relation, source->relation_name, NameStr(source->label_column)));
+		reader.label_type = model_column_type(source->relation, source->relation_name, NameStr(source->label_column));
+		labels_source(data->labels, get_rel_name(source->relation), NameStr(source->label_column), reader.label_type);
 	}
 	read_rows(&reader, query, needs_label);
+	for (int side = 0; side < 2; side++)
+		if (reader.column[side].cast != NULL)
+			train_cast_free(reader.column[side].cast);
 	if (data->labels != NULL)
 		labels_finish(data->labels);
 	report_left_out(data, settings->core.batch_size);
