@@ -4,7 +4,8 @@
  * A label column holds either a vector of zeros and ones, one element a class
  * (boolean[], smallint[], integer[], bigint[], real[], double precision[],
  * bit, bit varying), or class names (one: text, varchar, char, name, an enum;
- * several: an array of these).  Domains count as their base types.
+ * several: an array of these), or a class number (smallint, integer, bigint),
+ * which is a name of its decimal digits.  Domains count as their base types.
  *
  * Rows are fed one by one.  What a row gets is the number of its label set:
  * few rows differ in all their labels, so each distinct set is stored once and
@@ -41,9 +42,10 @@ extern void labels_source(Labels *labels, const char *relation, const char *colu
 extern int32 labels_add(Labels *labels, Datum value, bool isnull, int64 row);
 
 /*
- * Nothing more is added: number the classes for good, names in byte order, so
- * that class numbers do not depend on the order in which rows were read.  Set
- * numbers stay, and do depend on it.  The functions below come after this.
+ * Nothing more is added: number the classes for good, names in byte order (in
+ * that of numbers, if all columns hold numbers), so that it does not depend on
+ * the order in which rows were read.  Set numbers stay, and do depend on it.
+ * The functions below come after this.
  */
 extern void labels_finish(Labels *labels);
 
@@ -74,7 +76,7 @@ typedef struct LabelSets LabelSets;
 extern LabelSets *label_sets_create(void);
 extern int32 label_sets_class(LabelSets *sets, const char *name, int bytes);
 extern int32 label_sets_add(LabelSets *sets, int32 *classes, int count);
-extern void label_sets_finish(LabelSets *sets, int vector_length);
+extern void label_sets_finish(LabelSets *sets, int vector_length, bool numbers);
 extern const LabelSets *labels_get_sets(const Labels *labels);
 
 #endif							/* LABEL_H */

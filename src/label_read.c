@@ -2,8 +2,9 @@
  * label_read.c: from a label column's values to classes.
  *
  * Vectors of zeros and ones number their classes by position; names are
- * compared byte by byte.  A column is one or the other throughout, so the form
- * is settled from the column's type before any row is read.
+ * compared byte by byte, and a class number is the name of its digits.  A
+ * column is one or the other throughout, so the form is settled from the
+ * column's type before any row is read.
  */
 #include "label.h"
 
@@ -18,6 +19,7 @@ typedef enum LabelForm
 {
 	LABEL_VECTOR,				/* an array of zeros and ones */
 	LABEL_BITS,					/* a bit string */
+	LABEL_NUMBER,				/* one class number */
 	LABEL_NAME,					/* one class name */
 	LABEL_NAMES					/* an array of class names */
 } LabelForm;
@@ -28,6 +30,7 @@ struct Labels
 	MemoryContext row_context;	/* reset with every row */
 	LabelSets  *sets;
 	int			sources;
+	bool		numbers;		/* all sources hold class numbers */
 	int			length;			/* of the vectors; -1 before the first one */
 	int32	   *classes;		/* of the row being read */
 	int			classes_room;
@@ -55,6 +58,7 @@ labels_create(void)
 	labels->row_context = AllocSetContextCreate(context, "xmhash label row",
 												ALLOCSET_SMALL_SIZES);
 	labels->sets = label_sets_create();
+	labels->numbers = true;
 	labels->length = -1;
 	labels->classes_room = 64;
 	labels->classes = palloc(labels->classes_room * sizeof(int32));
@@ -81,6 +85,12 @@ is_vector_element(Oid type)
 		type == FLOAT4OID || type == FLOAT8OID;
 }
 
+static bool
+is_number(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
 /* Class names are strings and enum values: types whose output is a plain word. */
 static bool
 is_name(Oid type)
@@ -95,7 +105,7 @@ is_name(Oid type)
 static bool
 is_names_form(LabelForm form)
 {
-	return form == LABEL_NAME || form == LABEL_NAMES;
+	return form == LABEL_NUMBER || form == LABEL_NAME || form == LABEL_NAMES;
 }
 
 /* The form of labels of a type; false if it is none. */
@@ -110,6 +120,8 @@ find_form(Oid column_type, LabelForm *form, Oid *type)
 		*form = LABEL_VECTOR;
 	else if (base == BITOID || base == VARBITOID)
 		*form = LABEL_BITS;
+	else if (is_number(base))
+		*form = LABEL_NUMBER;
 	else if (is_name(*type))
 		*form = OidIsValid(element) ? LABEL_NAMES : LABEL_NAME;
 	else
@@ -130,21 +142,22 @@ labels_source(Labels *labels, const char *relation, const char *column, Oid type
 				 errmsg("label column \"%s\" of relation \"%s\" is of type %s, which holds no labels",
 						column, relation, format_type_be(type)),
 				 errdetail("Labels are vectors of zeros and ones (boolean[], smallint[], integer[], bigint[], "
-						   "real[], double precision[], bit, bit varying) or class names (text, varchar, "
-						   "an enum, or an array of these)."),
-				 errhint("Numbers that stand for classes can be cast to text in a view.")));
+						   "real[], double precision[], bit, bit varying), class names (text, varchar, "
+						   "an enum, or an array of these) or class numbers (smallint, integer, bigint)."),
+				 errhint("Other values that stand for classes can be cast to text in a view.")));
 	if (labels->sources++ > 0 && is_names_form(labels->form) != names_before)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("label column \"%s\" of relation \"%s\" holds %s, but that of relation \"%s\" %s",
 						column, relation, names_before ? "vectors" : "class names",
 						labels->relation, names_before ? "class names" : "vectors"),
-				 errhint("Both must be class names, or both vectors of zeros and ones.")));
+				 errhint("Both must be class names or numbers, or both vectors of zeros and ones.")));
+	labels->numbers &= labels->form == LABEL_NUMBER;
 	labels->relation = MemoryContextStrdup(labels->context, relation);
 	labels->column = MemoryContextStrdup(labels->context, column);
 	get_typlenbyvalalign(labels->type, &labels->type_length, &labels->type_by_value,
 						 &labels->type_align);
-	if (is_names_form(labels->form))
+	if (labels->form == LABEL_NAME || labels->form == LABEL_NAMES)
 	{
 		getTypeOutputInfo(labels->type, &output, &varlena);
 		fmgr_info_cxt(output, &labels->output, labels->context);
@@ -296,6 +309,21 @@ read_bits(Labels *labels, Datum value, int64 row)
 }
 
 static int32
+read_number(Labels *labels, Datum value)
+{
+	char		name[MAXINT8LEN + 1];
+	int64		number;
+
+	if (labels->type == INT2OID)
+		number = DatumGetInt16(value);
+	else if (labels->type == INT4OID)
+		number = DatumGetInt32(value);
+	else
+		number = DatumGetInt64(value);
+	return label_sets_class(labels->sets, name, pg_lltoa(number, name));
+}
+
+static int32
 read_name(Labels *labels, Datum value)
 {
 	char	   *name = OutputFunctionCall(&labels->output, value);
@@ -345,6 +373,10 @@ labels_add(Labels *labels, Datum value, bool isnull, int64 row)
 		case LABEL_BITS:
 			count = read_bits(labels, value, row);
 			break;
+		case LABEL_NUMBER:
+			labels->classes[0] = read_number(labels, value);
+			count = 1;
+			break;
 		case LABEL_NAME:
 			labels->classes[0] = read_name(labels, value);
 			count = 1;
@@ -362,5 +394,5 @@ labels_add(Labels *labels, Datum value, bool isnull, int64 row)
 void
 labels_finish(Labels *labels)
 {
-	label_sets_finish(labels->sets, Max(labels->length, 0));
+	label_sets_finish(labels->sets, Max(labels->length, 0), labels->numbers);
 }

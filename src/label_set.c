@@ -196,9 +196,19 @@ compare_names(const void *a, const void *b)
 	return strcmp(**(const char **const *) a, **(const char **const *) b);
 }
 
-/* Renumber classes by the byte order of their names, in every set. */
+/* Names that are all decimal numbers of 64 bits. */
+static int
+compare_numbers(const void *a, const void *b)
+{
+	long long	x = strtoll(**(const char **const *) a, NULL, 10);
+	long long	y = strtoll(**(const char **const *) b, NULL, 10);
+
+	return (x > y) - (x < y);
+}
+
+/* Renumber classes by the byte order of their names, or by their value, in every set. */
 static void
-order_names(LabelSets *sets)
+order_names(LabelSets *sets, bool numbers)
 {
 	const char ***order;
 	const char **names;
@@ -211,7 +221,7 @@ order_names(LabelSets *sets)
 	new_number = palloc_extended(sets->classes * sizeof(int32), MCXT_ALLOC_HUGE);
 	for (i = 0; i < sets->classes; i++)
 		order[i] = &sets->names[i];
-	qsort(order, sets->classes, sizeof(*order), compare_names);
+	qsort(order, sets->classes, sizeof(*order), numbers ? compare_numbers : compare_names);
 	for (i = 0; i < sets->classes; i++)
 	{
 		names[i] = *order[i];
@@ -231,7 +241,7 @@ order_names(LabelSets *sets)
 
 /* Number the classes for good; vector_length is their count where they have no names. */
 void
-label_sets_finish(LabelSets *sets, int vector_length)
+label_sets_finish(LabelSets *sets, int vector_length, bool numbers)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(sets->context);
 	int			i;
@@ -239,7 +249,7 @@ label_sets_finish(LabelSets *sets, int vector_length)
 
 	Assert(sets->class_rows == NULL);
 	if (sets->classes > 0)
-		order_names(sets);
+		order_names(sets, numbers);
 	else
 	{
 		sets->names = NULL;

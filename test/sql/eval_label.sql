@@ -37,6 +37,37 @@ CREATE TABLE single AS
 SELECT count(*) AS forms, count(DISTINCT e) AS results
 FROM unnest('{text,varchar,char,name,enum,domain,twice,booleans}'::name[]) AS label, xmhash_evaluate('single', 'code', 'single', 'code', label) AS e;
 
+-- A class number a row, of any width, is a name too: 'cat' to 'zebra' as numbers that sort as they do, then as others.
+CREATE DOMAIN class_number AS integer;
+CREATE TABLE numbered AS
+  SELECT id, code, text, n::smallint AS smallint, n AS integer, n::bigint AS bigint, n::class_number AS domain, n::text AS number_text,
+         (CASE n WHEN 0 THEN -9223372036854775808 WHEN 1 THEN 0 ELSE 9223372036854775807 END)::bigint AS wide, -n AS negative
+  FROM single, LATERAL (SELECT array_position('{cat,dog,zebra}', text) - 1 AS n) AS l;
+SELECT count(*) AS forms, count(DISTINCT e) AS results
+FROM unnest('{text,smallint,integer,bigint,domain,number_text,wide,negative}'::name[]) AS label, xmhash_evaluate('numbered', 'code', 'numbered', 'code', label) AS e;
+SELECT count(DISTINCT curve) AS results
+FROM (SELECT label, string_agg(p::text, ' ' ORDER BY kind, "position") AS curve FROM unnest('{text,smallint,wide,negative}'::name[]) AS label,
+        xmhash_precision_recall('numbered', 'code', 'numbered', 'code', label) AS p GROUP BY label) AS c;
+-- NULL is no class; 0 is one.
+UPDATE numbered SET text = NULL, integer = NULL WHERE id % 7 = 0;
+SELECT count(DISTINCT e) AS results, min(queries_without_relevant) AS without
+FROM unnest('{text,integer}'::name[]) AS label, xmhash_evaluate('numbered', 'code', 'numbered', 'code', label) AS e;
+-- Numbers of different widths meet by their value, numbers and names by the digits; never by position in a vector.
+CREATE VIEW as_smallint AS SELECT code, smallint AS label FROM numbered WHERE id <= 20;
+CREATE VIEW as_bigint AS SELECT code, bigint AS label FROM numbered;
+CREATE VIEW as_text AS SELECT code, number_text AS label FROM numbered;
+CREATE VIEW as_texts AS SELECT code, ARRAY[number_text] AS label FROM numbered;
+CREATE VIEW as_padded AS SELECT code, '0' || number_text AS label FROM numbered;
+CREATE VIEW as_vector AS SELECT code, ARRAY[0, 1, 0] AS label FROM numbered;
+SELECT count(DISTINCT e) AS results FROM unnest('{as_bigint,as_text,as_texts}'::regclass[]) AS d, xmhash_evaluate('as_smallint', 'code', d, 'code', 'label') AS e;
+SELECT queries_without_relevant FROM xmhash_evaluate('as_smallint', 'code', 'as_padded', 'code', 'label');
+SELECT xmhash_evaluate('as_smallint', 'code', 'as_vector', 'code', 'label');
+-- As many classes as rows.
+CREATE VIEW own_number AS SELECT code, id * 1000003 % 1009 - 500 AS label FROM item;
+CREATE VIEW own_name AS SELECT code, (id * 1000003 % 1009 - 500)::text AS label FROM item;
+SELECT count(DISTINCT e) AS results, min(queries_without_relevant) AS without
+FROM unnest('{own_number,own_name}'::regclass[]) AS r, xmhash_evaluate(r, 'code', r, 'code', 'label', 1) AS e;
+
 -- The two sides may differ in form: names meet by name, vectors by position.
 CREATE VIEW caption AS SELECT code, enums AS label, bits AS vector FROM form WHERE id <= 20;
 CREATE VIEW picture AS SELECT code, text AS label, booleans AS vector FROM single;
@@ -60,7 +91,7 @@ CREATE VIEW all_classes AS SELECT code, array_fill(1, ARRAY[130]) AS label FROM 
 SELECT map, ndcg_at_k < 1 AS graded FROM xmhash_evaluate('all_classes', 'code', 'wide', 'code', 'label');
 
 -- -------------------------------------------------------------- refused
-CREATE TABLE bad (code bitcode(4), i int, b bytea, j jsonb, t timestamp, ints int[], reals real[], texts text[], bits bit varying, nums numeric[]);
+CREATE TABLE bad (code bitcode(4), i numeric, b bytea, j jsonb, t timestamp, ints int[], reals real[], texts text[], bits bit varying, nums numeric[]);
 INSERT INTO bad VALUES ('0000', 1, '', '[]', 'now', '{0,1,0}', '{0,1,0}', '{a,b}', '010', '{1}'), ('0000', 1, '', '[]', 'now', '{0,1,0}', '{0,1,0}', '{a,b}', '010', '{1}');
 CREATE FUNCTION try(label name) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -111,7 +142,7 @@ SELECT xmhash_evaluate('three', 'code', 'named', 'code', 'label');
 SELECT xmhash_evaluate('named', 'code', 'three', 'code', 'label');
 
 SET client_min_messages = warning;
-DROP TABLE item, form, result, single, word, bad CASCADE;
+DROP TABLE item, form, result, single, word, bad, numbered CASCADE;
 DROP FUNCTION try;
 DROP TYPE animal;
-DROP DOMAIN animal_name, animal_names;
+DROP DOMAIN animal_name, animal_names, class_number;

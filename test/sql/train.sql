@@ -126,12 +126,21 @@ CREATE VIEW vectors AS
 SELECT image, words, topic,
        (SELECT array_agg(i = topic ORDER BY i) FROM generate_series(0, 9) i) AS flags,
        (1::bit(10) << topic) AS bits,
+       (topic * 4000000000 - 15000000000)::bigint AS number,
+       CASE WHEN id > 600 THEN NULL ELSE (topic * 7 - 30)::smallint END AS some_number,
+       CASE WHEN id > 600 THEN NULL ELSE 'topic ' || topic END AS some_name,
        CASE WHEN id > 600 THEN '{}' ELSE ARRAY['t' || topic, CASE WHEN topic < 5 THEN 'low' ELSE 'high' END] END AS names
 FROM pairs;
 CALL xmhash_train('by name', 'labelled', 'image', 'words', 16, 'dmsh_ln', 'label', '{"epochs": 6}');
 CALL xmhash_train('by flag', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'flags', '{"epochs": 6}');
 CALL xmhash_train('by bit', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'bits', '{"epochs": 6}');
 CALL xmhash_train('by names', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'names', '{"epochs": 6, "init": "fan_out", "symmetric": true}');
+CALL xmhash_train('by number', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'number', '{"epochs": 6}');
+CALL xmhash_train('by topic', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'topic', '{"epochs": 6}');
+CALL xmhash_train('some named', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'some_name', '{"epochs": 2, "validation_fraction": 0.2}');
+CALL xmhash_train('some numbered', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'some_number', '{"epochs": 2, "validation_fraction": 0.2}');
+SELECT same_weights('some named', 'some numbered'), count(*) AS epochs, count(DISTINCT validation_map) AS maps, count(validation_map) AS validated
+FROM xmhash_training WHERE model IN ('some named', 'some numbered');
 SELECT name, pairs, classes, same_weights('by name', name) FROM xmhash_models
 WHERE method = 'dmsh_ln' ORDER BY name COLLATE "C";
 SELECT array_agg(DISTINCT k ORDER BY k) FROM xmhash_training, jsonb_object_keys(loss_terms) k WHERE model = 'by name';

@@ -28,7 +28,8 @@ CALL xmhash_train('m', 'pairs', 'image', 'id', 8);
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8, 'no_such');
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8, 'dmsh_ln');
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8, 'dmsh_ln', 'no_such');
-CALL xmhash_train('m', 'pairs', 'image', 'words', 8, 'dmsh_ln', 'id');
+CREATE VIEW numeric_label AS SELECT image, words, id::numeric AS class FROM pairs;
+CALL xmhash_train('m', 'numeric_label', 'image', 'words', 8, 'dmsh_ln', 'class');
 
 -- Options
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8, options => '{"epoch": 3}');
