@@ -4,7 +4,8 @@
  *
  * A file is the header's length (64 bits, little-endian), the header (a JSON
  * object: for each tensor its dtype, shape and place, and under __metadata__
- * strings by name), and the tensors' bytes.
+ * strings by name), and the tensors' bytes.  Numbers among the metadata, which
+ * the format does not have, are taken for strings: some write them.
  */
 #ifndef SAFETENSORS_H
 #define SAFETENSORS_H
@@ -18,10 +19,21 @@
 #define SAFETENSORS_MOST_DIMENSIONS 8
 #define SAFETENSORS_MOST_HEADER (16 * 1024 * 1024)
 
+/* The types of numbers that can be read. */
+typedef enum SafeType
+{
+	SAFE_OTHER,
+	SAFE_F16,
+	SAFE_BF16,
+	SAFE_F32,
+	SAFE_F64
+} SafeType;
+
 typedef struct SafeTensor
 {
 	const char *name;
 	const char *dtype;
+	SafeType	type;
 	int			dimensions;
 	uint64_t	shape[SAFETENSORS_MOST_DIMENSIONS];
 	uint64_t	elements;		/* product of the shape */
@@ -53,10 +65,13 @@ extern bool safetensors_header(const uint8_t *bytes, size_t size, SafeTensors *f
  * Parse a file.  All strings, ended by zero bytes and without any inside, are
  * put into `strings`, which has room for the header's length.  When it says
  * true, every tensor lies within data, none overlap, nothing is left over, and
- * F32 tensors have the length of their shape.  Bytes of strings are not
+ * tensors that can be read have the length of their shape.  Bytes of strings are not
  * checked to be UTF-8.
  */
 extern bool safetensors_parse(const uint8_t *bytes, size_t size, char *strings, SafeTensors *file);
+
+/* An element of a tensor that can be read: the very number, since a double holds them all. */
+extern double safetensors_number(const SafeTensors *file, const SafeTensor *tensor, uint64_t element);
 
 extern const SafeTensor *safetensors_find(const SafeTensors *file, const char *name);
 extern const char *safetensors_text(const SafeTensors *file, const char *key);

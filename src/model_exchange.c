@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 
 #define FORMAT_NAME "xmhash 1"
 
@@ -100,20 +101,6 @@ put_float(char *to, float value)
 	word = pg_bswap32(word);
 #endif
 	memcpy(to, &word, sizeof(word));
-}
-
-static float
-get_float(const uint8 *from)
-{
-	uint32		word;
-	float		value;
-
-	memcpy(&word, from, sizeof(word));
-#ifdef WORDS_BIGENDIAN
-	word = pg_bswap32(word);
-#endif
-	memcpy(&value, &word, sizeof(value));
-	return value;
 }
 
 /* [columns × rows] in memory, [rows × columns] in the file; or a plain list. */
@@ -283,36 +270,35 @@ get_metadata(const SafeTensors *file, const char *key)
 	return pstrdup(pg_any_to_server(value, strlen(value), PG_UTF8));
 }
 
-/* A tensor that must be there, of one or two dimensions. */
+/* A tensor of numbers, with that many dimensions or, where one number may stand for all, none; NULL if absent. */
 static const SafeTensor *
-need_tensor(const SafeTensors *file, const char *modality, const char *name, int dimensions)
+find_tensor(const SafeTensors *file, const char *modality, const char *name, int dimensions, bool scalar)
 {
-	char	   *full = psprintf("%s.%s", modality, name);
-	const SafeTensor *tensor = safetensors_find(file, full);
+	const SafeTensor *tensor = safetensors_find(file, psprintf("%s.%s", modality, name));
 
 	if (tensor == NULL)
-		refuse("Tensor \"%s\" is missing.", full);
-	if (strcmp(tensor->dtype, "F32") != 0)
-		refuse("Tensor \"%s\" has dtype %.20s, expected F32.", full, tensor->dtype);
-	if (tensor->dimensions != dimensions)
-		refuse("Tensor \"%s\" has %d dimensions, expected %d.", full, tensor->dimensions, dimensions);
+		return NULL;
+	if (tensor->type == SAFE_OTHER)
+		refuse("Tensor \"%s\" has dtype %.20s, expected F32, F16, BF16 or F64.", tensor->name, tensor->dtype);
+	if (tensor->dimensions != dimensions && !(scalar && tensor->dimensions == 0))
+		refuse("Tensor \"%s\" has %d dimensions, expected %d.", tensor->name, tensor->dimensions, dimensions);
 	return tensor;
 }
 
-/* A layer's shape: its weight is [outputs, inputs], its bias [outputs]. */
+/* A layer's shape: its weight is [outputs, inputs], its bias, if it has one, [outputs]. */
 static void
 read_layer_shape(const SafeTensors *file, const char *modality, int number, int most_inputs,
 				 int most_outputs, int *inputs, int *outputs)
 {
-	const SafeTensor *weight = need_tensor(file, modality, layer_tensor(number, "weight"), 2);
-	const SafeTensor *bias = need_tensor(file, modality, layer_tensor(number, "bias"), 1);
+	const SafeTensor *weight = find_tensor(file, modality, layer_tensor(number, "weight"), 2, false);
+	const SafeTensor *bias = find_tensor(file, modality, layer_tensor(number, "bias"), 1, false);
 
 	if (weight->shape[1] < 1 || weight->shape[1] > (uint64) most_inputs ||
 		weight->shape[0] < 1 || weight->shape[0] > (uint64) most_outputs)
 		refuse("Tensor \"%s\" has shape [%llu, %llu], expected at most [%d, %d], and no zero.", weight->name,
 			   (unsigned long long) weight->shape[0], (unsigned long long) weight->shape[1],
 			   most_outputs, most_inputs);
-	if (bias->shape[0] != weight->shape[0])
+	if (bias != NULL && bias->shape[0] != weight->shape[0])
 		refuse("Tensor \"%s\" has %llu elements, expected %llu.", bias->name,
 			   (unsigned long long) bias->shape[0], (unsigned long long) weight->shape[0]);
 	*inputs = (int) weight->shape[1];
@@ -329,24 +315,26 @@ read_scales_shape(const SafeTensors *file, const char *modality, int dimensions)
 
 	for (i = 0; i < 2; i++)
 	{
-		const SafeTensor *tensor;
+		const SafeTensor *tensor = find_tensor(file, modality, names[i], 1, true);
 
-		if (safetensors_find(file, psprintf("%s.%s", modality, names[i])) == NULL)
+		if (tensor == NULL)
 			continue;
-		tensor = need_tensor(file, modality, names[i], 1);
-		if (tensor->shape[0] != 1 && tensor->shape[0] != (uint64) dimensions)
+		if (tensor->elements != 1 && tensor->elements != (uint64) dimensions)
 			refuse("Tensor \"%s\" has %llu elements, expected 1 or %d.", tensor->name,
-				   (unsigned long long) tensor->shape[0], dimensions);
-		scales = Max(scales, (int) tensor->shape[0]);
+				   (unsigned long long) tensor->elements, dimensions);
+		scales = Max(scales, (int) tensor->elements);
 	}
 	return scales;
 }
 
-/* Layers as far as their numbers go on; each takes what the one before gives.  Returns the outputs. */
+/*
+ * Layers as far as their numbers go on; each takes what the one before gives.
+ * Returns the outputs: 0 if there is no first layer, so no such network.
+ */
 static int
 read_network_shape(const SafeTensors *file, const char *modality, int *dimensions, HiddenLayers *hidden)
 {
-	int			layers = 1;
+	int			layers = 0;
 	int			outputs = 0;
 	int			i;
 
@@ -385,11 +373,14 @@ read_shapes(const SafeTensors *file, ModelRow *row)
 		const char *modality = modality_name[side];
 
 		bits[side] = read_network_shape(file, modality, &row->dimensions[side], &row->hidden[side]);
-		row->scales[side] = read_scales_shape(file, modality, row->dimensions[side]);
+		if (bits[side] > 0)
+			row->scales[side] = read_scales_shape(file, modality, row->dimensions[side]);
 	}
-	if (bits[0] != bits[1])
+	row->bits = Max(bits[0], bits[1]);
+	if (row->bits == 0)
+		refuse("It has neither a tensor \"image.0.weight\" nor a tensor \"text.0.weight\".");
+	if (bits[0] > 0 && bits[1] > 0 && bits[0] != bits[1])
 		refuse("The image network gives %d bits, the text network %d.", bits[0], bits[1]);
-	row->bits = bits[0];
 }
 
 /* Metadata need not be there, but must not contradict the tensors. */
@@ -397,8 +388,12 @@ static void
 check_metadata_number(const SafeTensors *file, const char *key, int expected)
 {
 	char	   *value = get_metadata(file, key);
+	char	   *end;
 
-	if (value != NULL && strcmp(value, psprintf("%d", expected)) != 0)
+	if (value == NULL)
+		return;
+	if (value[0] == '\0' || strspn(value, "0123456789.eE+-") != strlen(value) ||
+		strtod(value, &end) != expected || *end != '\0')
 		refuse("Metadata \"%s\" says %.40s, but the tensors say %d.", key, value, expected);
 }
 
@@ -424,9 +419,13 @@ read_class_names(const SafeTensors *file, ModelRow *row)
 	{
 		if (token != WJB_ELEM)
 			continue;
-		if (value.type != jbvString)
-			refuse("Metadata \"classes\" has an element that is no string.");
-		row->class_names[row->classes++] = pnstrdup(value.val.string.val, value.val.string.len);
+		if (value.type == jbvString)
+			row->class_names[row->classes++] = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (value.type == jbvNumeric)
+			row->class_names[row->classes++] =
+				DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+		else
+			refuse("Metadata \"classes\" has an element that is neither a string nor a number.");
 	}
 }
 
@@ -450,7 +449,6 @@ read_metadata(const SafeTensors *file, ModelRow *row)
 static void
 read_tensor(const SafeTensors *file, const TensorPlace *place, const SafeTensor *tensor)
 {
-	const uint8 *from = file->data + tensor->begin;
 	int			i;
 	int			j;
 
@@ -460,12 +458,33 @@ read_tensor(const SafeTensors *file, const TensorPlace *place, const SafeTensor 
 		for (j = 0; j < Max(place->columns, 1); j++)
 		{
 			size_t		at = tensor->elements == 1 ? 0 : (size_t) i * Max(place->columns, 1) + j;
-			float		value = get_float(from + 4 * at);
+			double		number = safetensors_number(file, tensor, at);
+			float		value = (float) number;
 
-			if (!isfinite(value))
+			if (!isfinite(number))
 				refuse("Tensor \"%s\" has a value that is not finite, at element %zu.", place->name, at + 1);
+			if (!isfinite(value))
+				refuse("Tensor \"%s\" has %g as element %zu, beyond the range of float32.", place->name, number, at + 1);
 			place->values[(size_t) j * place->rows + i] = value;
 		}
+	}
+}
+
+/* The first tensor that has no place in the model, if any, is a reason to refuse the file. */
+static void
+check_left_over(const SafeTensors *file, const TensorPlace *places, int count)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < file->tensors; i++)
+	{
+		for (j = 0; j < count && strcmp(file->tensor[i].name, places[j].name) != 0;)
+			j++;
+		if (j == count)
+			refuse("Tensor \"%.100s\" is none of this model's. Those are image.N.weight and image.N.bias, N counting 0, 2, 4 "
+				   "to %d at most without a gap, image.shift and image.scale, and likewise of text.",
+				   file->tensor[i].name, 2 * (NETWORK_MOST_LAYERS - 1));
 	}
 }
 
@@ -474,28 +493,22 @@ read_tensors(const SafeTensors *file, const ModelRow *row, ModelWeights *weights
 {
 	TensorPlace places[MOST_PLACES];
 	int			count = list_places(row, weights, places);
-	int			found = 0;
 	int			i;
 	int			j;
 
+	check_left_over(file, places, count);
 	for (i = 0; i < count; i++)
 	{
 		const SafeTensor *tensor = safetensors_find(file, places[i].name);
 
 		if (tensor != NULL)
-		{
 			read_tensor(file, &places[i], tensor);
-			found++;
-		}
-		else					/* only a shift or scale can be missing here */
+		else					/* only a bias, shift or scale can be missing here */
 		{
 			for (j = 0; j < places[i].rows; j++)
 				places[i].values[j] = strstr(places[i].name, "scale") != NULL ? 1 : 0;
 		}
 	}
-	if (found != file->tensors)
-		refuse("It has %d tensors, but only %d of them belong to a model of this shape.",
-			   file->tensors, found);
 }
 
 XMHASH_FUNCTION(xmhash_import_model);

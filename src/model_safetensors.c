@@ -5,7 +5,8 @@
  * exactly an object of objects, with the keys the format has, and strings and
  * natural numbers where they belong.  Nothing recurses, nothing is allocated.
  * A decoded string is never longer than its source, which has two quotes more,
- * so the strings of a header fit, with an end each, into its length.
+ * and a number has a colon before it, so the strings of a header fit, with an
+ * end each, into its length.
  */
 #include "safetensors.h"
 
@@ -205,6 +206,64 @@ parse_number(Parser *parser, uint64_t *value)
 	return true;
 }
 
+static bool
+skip_digits(Parser *parser)
+{
+	const uint8_t *first = parser->at;
+
+	while (parser->at < parser->end && *parser->at >= '0' && *parser->at <= '9')
+		parser->at++;
+	return parser->at > first;
+}
+
+static bool
+skip_one_of(Parser *parser, char a, char b)
+{
+	if (parser->at >= parser->end || (*parser->at != (uint8_t) a && *parser->at != (uint8_t) b))
+		return false;
+	parser->at++;
+	return true;
+}
+
+/* A number of any kind that JSON has, as a string of what is written; NULL if there is none. */
+static const char *
+parse_number_text(Parser *parser)
+{
+	const uint8_t *first = parser->at;
+	const char *result = parser->strings;
+	bool		good = true;
+
+	skip_one_of(parser, '-', '-');
+	if (!skip_one_of(parser, '0', '0'))
+		good = skip_digits(parser);
+	if (good && skip_one_of(parser, '.', '.'))
+		good = skip_digits(parser);
+	if (good && skip_one_of(parser, 'e', 'E'))
+	{
+		skip_one_of(parser, '-', '+');
+		good = skip_digits(parser);
+	}
+	if (!good)
+	{
+		fail(parser, "the header has a bad number at byte %zu", (size_t) (first - parser->start));
+		return NULL;
+	}
+	memcpy(parser->strings, first, parser->at - first);
+	parser->strings += parser->at - first;
+	*parser->strings++ = '\0';
+	return result;
+}
+
+/* What metadata may be: a string, or a number that stands for one. */
+static const char *
+parse_text(Parser *parser)
+{
+	skip_space(parser);
+	if (parser->at < parser->end && (*parser->at == '-' || (*parser->at >= '0' && *parser->at <= '9')))
+		return parse_number_text(parser);
+	return parse_string(parser);
+}
+
 /* Up to `most` numbers in brackets. */
 static bool
 parse_numbers(Parser *parser, uint64_t *values, int most, int *count)
@@ -261,10 +320,23 @@ parse_field(Parser *parser, SafeTensor *tensor, int *seen)
 	return !parser->failed;
 }
 
+static const struct
+{
+	const char *name;
+	SafeType	type;
+	int			bytes;
+}			readable[] = {
+	{"F16", SAFE_F16, 2},
+	{"BF16", SAFE_BF16, 2},
+	{"F32", SAFE_F32, 4},
+	{"F64", SAFE_F64, 8}
+};
+
 /* What a tensor says of itself must hold together. */
 static bool
 check_tensor(Parser *parser, SafeTensor *tensor)
 {
+	uint64_t	bytes = tensor->end - tensor->begin;
 	int			i;
 
 	tensor->elements = 1;
@@ -278,10 +350,16 @@ check_tensor(Parser *parser, SafeTensor *tensor)
 		return fail(parser, "tensor \"%.60s\" lies at bytes %llu to %llu of %llu", tensor->name,
 					(unsigned long long) tensor->begin, (unsigned long long) tensor->end,
 					(unsigned long long) parser->file->data_size);
-	if (strcmp(tensor->dtype, "F32") == 0 && tensor->end - tensor->begin != tensor->elements * 4)
-		return fail(parser, "tensor \"%.60s\" has %llu bytes, but a shape of %llu elements", tensor->name,
-					(unsigned long long) (tensor->end - tensor->begin),
-					(unsigned long long) tensor->elements);
+	for (i = 0; i < (int) (sizeof(readable) / sizeof(readable[0])); i++)
+	{
+		if (strcmp(tensor->dtype, readable[i].name) != 0)
+			continue;
+		tensor->type = readable[i].type;
+		if (bytes != tensor->elements * readable[i].bytes)
+			return fail(parser, "tensor \"%.60s\" has %llu bytes, but a shape of %llu elements of %d",
+						tensor->name, (unsigned long long) bytes,
+						(unsigned long long) tensor->elements, readable[i].bytes);
+	}
 	return true;
 }
 
@@ -295,7 +373,7 @@ parse_tensor(Parser *parser, const char *name)
 	if (safetensors_find(file, name) != NULL)
 		return fail(parser, "the header has tensor \"%.60s\" twice", name);
 	if (file->tensors == SAFETENSORS_MOST_TENSORS)
-		return fail(parser, "the header has more than %d tensors", SAFETENSORS_MOST_TENSORS);
+		return fail(parser, "the header has more than %d tensors, the next is \"%.60s\"", SAFETENSORS_MOST_TENSORS, name);
 	tensor = &file->tensor[file->tensors];
 	memset(tensor, 0, sizeof(*tensor));
 	tensor->name = name;
@@ -338,7 +416,7 @@ parse_metadata(Parser *parser)
 			return false;
 		if (safetensors_text(file, text->key) != NULL)
 			return fail(parser, "the header has metadata \"%.60s\" twice", text->key);
-		text->value = parse_string(parser);
+		text->value = parse_text(parser);
 		if (text->value == NULL)
 			return false;
 		file->texts++;
@@ -449,6 +527,50 @@ safetensors_parse(const uint8_t *bytes, size_t size, char *strings, SafeTensors 
 	file->data = parser.end;
 	file->data_size = size - 8 - header;
 	return parse_entries(&parser) && check_places(&parser);
+}
+
+/* A float of half the width: 5 bits of exponent, 10 of fraction. */
+static float
+half_value(uint32_t half)
+{
+	uint32_t	exponent = half >> 10 & 31;
+	uint32_t	fraction = half & 1023;
+	uint32_t	word = (half & 0x8000) << 16 | fraction << 13;
+	float		value;
+
+	if (exponent == 0)
+	{
+		value = (float) fraction * 0x1p-24f;
+		return half & 0x8000 ? -value : value;
+	}
+	word |= exponent == 31 ? 0x7F800000 : (exponent + 112) << 23;
+	memcpy(&value, &word, sizeof(value));
+	return value;
+}
+
+double
+safetensors_number(const SafeTensors *file, const SafeTensor *tensor, uint64_t element)
+{
+	int			bytes = tensor->type == SAFE_F64 ? 8 : tensor->type == SAFE_F32 ? 4 : 2;
+	const uint8_t *at = file->data + tensor->begin + element * bytes;
+	uint64_t	bits = 0;
+	uint32_t	word;
+	float		narrow;
+	double		wide;
+	int			i;
+
+	for (i = 0; i < bytes; i++)
+		bits |= (uint64_t) at[i] << (8 * i);
+	if (tensor->type == SAFE_F64)
+	{
+		memcpy(&wide, &bits, sizeof(wide));
+		return wide;
+	}
+	if (tensor->type == SAFE_F16)
+		return half_value((uint32_t) bits);
+	word = (uint32_t) bits << (tensor->type == SAFE_BF16 ? 16 : 0);
+	memcpy(&narrow, &word, sizeof(narrow));
+	return narrow;
 }
 
 const SafeTensor *

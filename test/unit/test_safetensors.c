@@ -1,6 +1,7 @@
 /*
  * test_safetensors.c: the safetensors parser on good files, on every kind of
- * bad one, on every truncation and on random damage of a good one.
+ * bad one, on every truncation and on random damage of a good one; and the
+ * numbers it reads, all 65,536 of each narrow type.
  *
  * usage: test_safetensors [SEED]
  *
@@ -8,6 +9,7 @@
  *   clang -DFUZZ -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude \
  *         test/unit/test_safetensors.c src/model_safetensors.c -o fuzz_safetensors
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +50,13 @@ parse(const uint8_t *bytes, size_t size, SafeTensors *file)
 				abort();
 			for (at = tensor->begin; at < tensor->end; at++)
 				sink += file->data[at];
+			if (tensor->type != SAFE_OTHER)
+			{
+				if (tensor->elements > tensor->end - tensor->begin)
+					abort();
+				for (at = 0; at < tensor->elements; at++)
+					sink += isfinite(safetensors_number(file, tensor, at));
+			}
 			covered += tensor->end - tensor->begin;
 			sink += (uint8_t) strlen(tensor->dtype);
 		}
@@ -129,20 +138,26 @@ check_bad(const char *header, size_t data, const char *reason)
 #define TENSOR(name, offsets) "\"" name "\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" offsets "}"
 
 static const char model[] =
-"{\"__metadata__\":{\"format\":\"xmhash 1\",\"classes\":\"[\\\"a\\\",\\\"\\u00e4\\ud83d\\ude00\\\"]\"},"
+"{\"__metadata__\":{\"format\":\"xmhash 1\",\"bits\":-12.5e+3,\"classes\":\"[\\\"a\\\",\\\"\\u00e4\\ud83d\\ude00\\\"]\"},"
 "\"image.0.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
 "\"image.0.bias\":{\"shape\":[2],\"data_offsets\":[24,32],\"dtype\":\"F32\"},"
 "\"empty\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[32,32]},"
-"\"other\":{\"dtype\":\"I8\",\"shape\":[],\"data_offsets\":[32,33]}}   ";
+"\"other\":{\"dtype\":\"I8\",\"shape\":[],\"data_offsets\":[32,33]},"
+"\"half\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[33,39]},"
+"\"brain\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[39,43]},"
+"\"double\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[43,51]}}   ";
+#define MODEL_DATA 51
 
 static void
 test_good(void)
 {
 	static uint8_t bytes[4096];
-	size_t		size = make(bytes, model, 33);
+	size_t		size = make(bytes, model, MODEL_DATA);
 
 	check(parse(bytes, size, &file), "a model's file");
-	check(file.tensors == 4 && file.texts == 2, "its tensors and metadata are counted");
+	check(file.tensors == 7 && file.texts == 3, "its tensors and metadata are counted");
+	check_good("{\"__metadata__\":{\"a\":0,\"b\":-0,\"c\":10.25,\"d\":1e5,\"e\":2E-07 ,\"f\":\"\"}}", 0);
+	check_good("{\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]}}", 6);
 	check_good("{}", 0);
 	check_good(" { } ", 0);
 	check_good("{\"__metadata__\":{}}", 0);
@@ -155,11 +170,12 @@ test_strings(void)
 {
 	static uint8_t bytes[4096];
 	static char strings[4096];
-	size_t		size = make(bytes, model, 33);
+	size_t		size = make(bytes, model, MODEL_DATA);
 
 	check(safetensors_parse(bytes, size, strings, &file), "a model's file, strings kept");
 	check(strcmp(safetensors_text(&file, "classes"), "[\"a\",\"\xc3\xa4\xf0\x9f\x98\x80\"]") == 0,
 		  "escapes and surrogate pairs");
+	check(strcmp(safetensors_text(&file, "bits"), "-12.5e+3") == 0, "a number stands for the string of it");
 	check(safetensors_text(&file, "none") == NULL && safetensors_find(&file, "none") == NULL, "absent names");
 	check(safetensors_find(&file, "image.0.weight")->shape[1] == 3, "shapes");
 	check(safetensors_find(&file, "image.0.weight")->elements == 6, "elements");
@@ -197,7 +213,28 @@ test_bad(void)
 	check_bad("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "lacks");
 	check_bad("{\"a\":{\"dtype\":\"F32\",\"size\":[1],\"data_offsets\":[0,4]}}", 4, "unknown field");
 	check_bad("{\"a\":{\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "no '\"'");
-	check_bad("{\"__metadata__\":{\"a\":1}}", 0, "no '\"'");
+	check_bad("{\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,7]}}", 7, "7 bytes, but a shape of 3 elements of 2");
+	check_bad("{\"a\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,12]}}", 12, "12 bytes, but a shape of 3");
+	check_bad("{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "4 bytes, but a shape of 1");
+	check_bad("{\"a\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,0]}}", 0, "0 bytes, but a shape of 1");
+	check_bad("{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}", 0, "impossible shape");
+	check_bad("{\"a\":{\"dtype\":\"F16\",\"shape\":[1152921504606846975],\"data_offsets\":[0,2]}}", 2, "2 bytes, but a shape of 1152921504606846975");
+	check_bad("{\"a\":{\"dtype\":\"F64\",\"shape\":[0,18446744073709551615],\"data_offsets\":[0,8]}}", 8, "8 bytes, but a shape of 0");
+	check_bad("{\"__metadata__\":{\"a\":true}}", 0, "no '\"'");
+	check_bad("{\"__metadata__\":{\"a\":null}}", 0, "no '\"'");
+	check_bad("{\"__metadata__\":{\"a\":[1]}}", 0, "no '\"'");
+	check_bad("{\"__metadata__\":{\"a\":+1}}", 0, "no '\"'");
+	check_bad("{\"__metadata__\":{\"a\":.5}}", 0, "no '\"'");
+	check_bad("{\"__metadata__\":{\"a\":-}}", 0, "bad number");
+	check_bad("{\"__metadata__\":{\"a\":1.}}", 0, "bad number");
+	check_bad("{\"__metadata__\":{\"a\":1e}}", 0, "bad number");
+	check_bad("{\"__metadata__\":{\"a\":1e+}}", 0, "bad number");
+	check_bad("{\"__metadata__\":{\"a\":01}}", 0, "no '}'");
+	check_bad("{\"__metadata__\":{\"a\":0x10}}", 0, "no '}'");
+	check_bad("{\"__metadata__\":{\"a\":1 2}}", 0, "no '}'");
+	check_bad("{\"__metadata__\":{\"a\":1", 0, "no '}'");
+	check_bad("{\"__metadata__\":{\"a\":-", 0, "bad number");
+	check_bad("{\"__metadata__\":{\"a\":1,\"a\":1}}", 0, "twice");
 	check_bad("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0, "twice");
 	check_bad("{\"__metadata__\":{\"a\":\"1\"},\"__metadata__\":{\"b\":\"2\"}}", 0, "twice");
 	check_bad("{\"__metadata__\":{\"a\":\"\\u0000\"}}", 0, "bad \\u escape");
@@ -248,11 +285,101 @@ test_lengths(void)
 	}
 	bytes[0] = 3;
 	check(!parse(bytes, size, &file), "a header one byte beyond the end");
-	size = make(bytes, model, 33);
+	size = make(bytes, model, MODEL_DATA);
 	for (i = 0; i < size; i++)
 		if (parse(bytes, i, &file))
 			break;
 	check(i == size, "every truncation of a good file is refused");
+}
+
+/* The value of a float with that many bits of exponent and fraction, by its definition. */
+static double
+defined_value(unsigned bits, int exponent_bits, int fraction_bits)
+{
+	int			most = (1 << exponent_bits) - 1;
+	int			bias = most / 2;
+	int			exponent = bits >> fraction_bits & most;
+	int			fraction = bits & ((1 << fraction_bits) - 1);
+	double		sign = bits >> (exponent_bits + fraction_bits) & 1 ? -1 : 1;
+
+	if (exponent == most)
+		return fraction == 0 ? sign * INFINITY : NAN;
+	if (exponent == 0)
+		return sign * ldexp(fraction, 1 - bias - fraction_bits);
+	return sign * ldexp(fraction + (1 << fraction_bits), exponent - bias - fraction_bits);
+}
+
+static void
+test_numbers(void)
+{
+	static uint8_t data[2 * 65536];
+	SafeTensors numbers = {.data = data};
+	SafeTensor	tensor = {.type = SAFE_F16};
+	double		wide[] = {0, -1.5, 1e300, 4.9e-324, INFINITY};
+	float		narrow[] = {0, -1.5f, 3e38f, 1.4e-45f, -INFINITY};
+	uint64_t	word;
+	uint32_t	half_word;
+	int			wrong = 0;
+	int			i;
+	int			j;
+
+	for (i = 0; i < 65536; i++)
+	{
+		data[2 * i] = (uint8_t) i;
+		data[2 * i + 1] = (uint8_t) (i >> 8);
+	}
+	for (i = 0; i < 2 * 65536; i++)
+	{
+		bool		brain = i >= 65536;
+		double		expected = defined_value(i % 65536, brain ? 8 : 5, brain ? 7 : 10);
+		double		found;
+
+		tensor.type = brain ? SAFE_BF16 : SAFE_F16;
+		found = safetensors_number(&numbers, &tensor, i % 65536);
+		wrong += isnan(expected) ? !isnan(found) : found != expected || signbit(found) != signbit(expected);
+	}
+	check(wrong == 0, "all values of F16 and BF16");
+	for (i = 0; i < 5; i++)
+	{
+		memcpy(&word, &wide[i], 8);
+		memcpy(&half_word, &narrow[i], 4);
+		for (j = 0; j < 8; j++)
+			data[8 * i + j] = (uint8_t) (word >> (8 * j));
+		for (j = 0; j < 4; j++)
+			data[100 + 4 * i + j] = (uint8_t) (half_word >> (8 * j));
+		tensor.begin = 0;
+		tensor.type = SAFE_F64;
+		wrong += safetensors_number(&numbers, &tensor, i) != wide[i];
+		tensor.begin = 100;
+		tensor.type = SAFE_F32;
+		wrong += safetensors_number(&numbers, &tensor, i) != narrow[i];
+	}
+	check(wrong == 0, "F64 and F32");
+}
+
+/* Put another number in the place of one in the header, of those that arithmetic trips over. */
+static size_t
+damage_number(uint8_t *bytes, size_t size)
+{
+	static const char *const numbers[] = {"0", "1", "2", "7", "33", "-1", "18446744073709551615", "18446744073709551616",
+		"9223372036854775807", "9223372036854775808", "4294967295", "4294967296", "1152921504606846975",
+	"2305843009213693952", "99999999999999999999999999", "1e9", "3.5", ""};
+	const char *number = numbers[rand() % (int) (sizeof(numbers) / sizeof(numbers[0]))];
+	size_t		header = bytes[0] + 256 * bytes[1];
+	size_t		from = 8 + rand() % header;
+	size_t		to;
+	size_t		length = strlen(number);
+
+	while (from < 8 + header && (bytes[from] < '0' || bytes[from] > '9'))
+		from++;
+	for (to = from; to < 8 + header && bytes[to] >= '0' && bytes[to] <= '9';)
+		to++;
+	memmove(bytes + from + length, bytes + to, size - to);
+	memcpy(bytes + from, number, length);
+	header = header + length - (to - from);
+	bytes[0] = (uint8_t) header;
+	bytes[1] = (uint8_t) (header >> 8);
+	return size + length - (to - from);
 }
 
 /* Random damage: nothing must break, whatever the verdict. */
@@ -261,8 +388,8 @@ test_damage(unsigned seed, int rounds)
 {
 	static uint8_t good[4096];
 	static uint8_t bytes[4096];
-	static const char marks[] = "{}[]\",:\\u0123456789ed";
-	size_t		size = make(good, model, 33);
+	static const char marks[] = "{}[]\",:\\u0123456789ed.-+";
+	size_t		good_size = make(good, model, MODEL_DATA);
 	int			accepted = 0;
 	int			i;
 
@@ -270,8 +397,12 @@ test_damage(unsigned seed, int rounds)
 	for (i = 0; i < rounds; i++)
 	{
 		int			changes = 1 + rand() % 4;
+		size_t		size = good_size;
 
 		memcpy(bytes, good, size);
+		if (i % 3 == 0)
+			for (; changes > 0; changes--)
+				size = damage_number(bytes, size);
 		while (changes-- > 0)
 			bytes[rand() % (8 + sizeof(model))] = rand() % 2 ? marks[rand() % (sizeof(marks) - 1)] : rand();
 		accepted += parse(bytes, size - (rand() % 8 == 0 ? rand() % 40 : 0), &file);
@@ -288,6 +419,7 @@ main(int argc, char **argv)
 	test_bad();
 	test_many();
 	test_lengths();
+	test_numbers();
 	test_damage(argc > 1 ? (unsigned) strtoul(argv[1], NULL, 10) : 1, 200000);
 	printf("safetensors: %d passed, %d failed\n", passed, failed);
 	return failed != 0;
