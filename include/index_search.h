@@ -112,6 +112,7 @@ typedef struct Ballcode
 } Ballcode;
 
 #define DatumGetBallcodeP(X) ((Ballcode *) PG_DETOAST_DATUM(X))
+#define BALLCODE_BYTES(b) (((b)->bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE)
 
 extern Ballcode *ballcode_make(Datum code, int32 radius);
 

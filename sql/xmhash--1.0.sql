@@ -27,19 +27,22 @@ CREATE FUNCTION bitcode_typmod_out(integer) RETURNS cstring
   AS 'MODULE_PATHNAME', 'bitcode_typmod_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_typmod_out(integer) IS 'I/O typmod';
 
--- The layout is that of bit varying.  The category is that of the bit strings,
--- so that COALESCE, CASE and UNION may mix codes with bit constants.
+-- The layout is that of bit varying, and so is the category.  Where a function
+-- or operator of ours takes a code or a bit string, preferred makes untyped
+-- constants and parameters codes; no type but domains over it becomes a code
+-- implicitly, so that nothing of others' is affected.
 CREATE TYPE bitcode (
   INPUT = bitcode_in, OUTPUT = bitcode_out,
   RECEIVE = bitcode_recv, SEND = bitcode_send,
   TYPMOD_IN = bitcode_typmod_in, TYPMOD_OUT = bitcode_typmod_out,
-  INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended, CATEGORY = 'V'
+  INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended, CATEGORY = 'V', PREFERRED = true
 );
 COMMENT ON TYPE bitcode IS 'binary code of 1 to 16384 bits, compared by Hamming distance';
 
 -- Casts.  A function, not WITHOUT FUNCTION, from the bit strings: they may be
 -- empty or too long.  Its planner support removes it where bit(n) proves the
--- length.
+-- length.  Nothing becomes a code implicitly: with bit varying, which becomes
+-- bit implicitly already, core's own functions would be ambiguous for everybody.
 
 CREATE FUNCTION bitcode_coerce_support(internal) RETURNS internal
   AS 'MODULE_PATHNAME', 'bitcode_coerce_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -59,6 +62,9 @@ COMMENT ON FUNCTION bitcode_from_bytea(bytea) IS 'convert bytea to bitcode';
 CREATE FUNCTION bitcode_from_bigint(bigint) RETURNS bitcode
   AS 'MODULE_PATHNAME', 'bitcode_from_bigint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_from_bigint(bigint) IS 'convert bigint to bitcode';
+CREATE FUNCTION bitcode_from_numeric(numeric) RETURNS bitcode
+  AS 'MODULE_PATHNAME', 'bitcode_from_numeric' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION bitcode_from_numeric(numeric) IS 'convert numeric to bitcode';
 CREATE FUNCTION bitcode_from_boolean_array(boolean[]) RETURNS bitcode
   AS 'MODULE_PATHNAME', 'bitcode_from_boolean_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_from_boolean_array(boolean[]) IS 'convert boolean[] to bitcode';
@@ -74,6 +80,9 @@ COMMENT ON FUNCTION bitcode_to_bytea(bitcode) IS 'convert bitcode to bytea';
 CREATE FUNCTION bitcode_to_bigint(bitcode) RETURNS bigint
   AS 'MODULE_PATHNAME', 'bitcode_to_bigint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_to_bigint(bitcode) IS 'convert bitcode to bigint';
+CREATE FUNCTION bitcode_to_numeric(bitcode) RETURNS numeric
+  AS 'MODULE_PATHNAME', 'bitcode_to_numeric' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION bitcode_to_numeric(bitcode) IS 'convert bitcode to numeric';
 CREATE FUNCTION bitcode_to_boolean_array(bitcode) RETURNS boolean[]
   AS 'MODULE_PATHNAME', 'bitcode_to_boolean_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_to_boolean_array(bitcode) IS 'convert bitcode to boolean[]';
@@ -81,9 +90,9 @@ CREATE FUNCTION bitcode_to_real_array(bitcode) RETURNS real[]
   AS 'MODULE_PATHNAME', 'bitcode_to_real_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION bitcode_to_real_array(bitcode) IS 'convert bitcode to real[]';
 
-CREATE CAST (bit AS bitcode) WITH FUNCTION bitcode(bit, integer, boolean) AS IMPLICIT;
+CREATE CAST (bit AS bitcode) WITH FUNCTION bitcode(bit, integer, boolean) AS ASSIGNMENT;
 COMMENT ON CAST (bit AS bitcode) IS 'the same bits; 1 to 16384';
-CREATE CAST (bit varying AS bitcode) WITH FUNCTION bitcode(bit varying, integer, boolean) AS IMPLICIT;
+CREATE CAST (bit varying AS bitcode) WITH FUNCTION bitcode(bit varying, integer, boolean) AS ASSIGNMENT;
 COMMENT ON CAST (bit varying AS bitcode) IS 'the same bits; 1 to 16384';
 CREATE CAST (bitcode AS bitcode) WITH FUNCTION bitcode(bitcode, integer, boolean) AS IMPLICIT;
 COMMENT ON CAST (bitcode AS bitcode) IS 'check of the length of bitcode(n)';
@@ -95,6 +104,8 @@ CREATE CAST (bytea AS bitcode) WITH FUNCTION bitcode_from_bytea(bytea);
 COMMENT ON CAST (bytea AS bitcode) IS 'bytes, most significant bit first';
 CREATE CAST (bigint AS bitcode) WITH FUNCTION bitcode_from_bigint(bigint);
 COMMENT ON CAST (bigint AS bitcode) IS '64 bits, most significant first';
+CREATE CAST (numeric AS bitcode) WITH FUNCTION bitcode_from_numeric(numeric);
+COMMENT ON CAST (numeric AS bitcode) IS '64 bits, most significant first, from 0 to 18446744073709551615';
 CREATE CAST (boolean[] AS bitcode) WITH FUNCTION bitcode_from_boolean_array(boolean[]);
 COMMENT ON CAST (boolean[] AS bitcode) IS 'one bit an element';
 CREATE CAST (real[] AS bitcode) WITH FUNCTION bitcode_from_real_array(real[]);
@@ -105,6 +116,8 @@ CREATE CAST (bitcode AS bytea) WITH FUNCTION bitcode_to_bytea(bitcode);
 COMMENT ON CAST (bitcode AS bytea) IS 'bytes, most significant bit first; lengths that are multiples of 8';
 CREATE CAST (bitcode AS bigint) WITH FUNCTION bitcode_to_bigint(bitcode);
 COMMENT ON CAST (bitcode AS bigint) IS 'codes of 64 bits, most significant first';
+CREATE CAST (bitcode AS numeric) WITH FUNCTION bitcode_to_numeric(bitcode);
+COMMENT ON CAST (bitcode AS numeric) IS 'codes of 64 bits, most significant first, without a sign';
 CREATE CAST (bitcode AS boolean[]) WITH FUNCTION bitcode_to_boolean_array(bitcode);
 COMMENT ON CAST (bitcode AS boolean[]) IS 'one element a bit';
 CREATE CAST (bitcode AS real[]) WITH FUNCTION bitcode_to_real_array(bitcode);
@@ -177,6 +190,93 @@ CREATE OPERATOR CLASS bitcode_ops DEFAULT FOR TYPE bitcode USING hash AS
 COMMENT ON OPERATOR CLASS bitcode_ops USING hash IS 'equality of codes';
 COMMENT ON OPERATOR FAMILY bitcode_ops USING hash IS 'equality of codes';
 
+-- Codes and bit strings.  An operator in both orders instead of an implicit cast
+-- lets bit constants, parameters and columns be compared with codes.  The bytes
+-- are the same, so the functions are the same; their planner support makes them
+-- the operators on two codes, which indexes and joins know.  Therefore they are
+-- in no operator family: a btree family needs all combinations, that of two bit
+-- strings too, whose operators are core's and would find a second family there.
+--
+-- Not so for & | # ||: with an untyped constant beside a bit varying they would
+-- take precedence over core's.  For the same reason hamming_distance() has no
+-- such form: it would take over pgvector's.
+
+CREATE FUNCTION bitcode_bit_support(internal) RETURNS internal
+  AS 'MODULE_PATHNAME', 'bitcode_bit_support' LANGUAGE C STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION bitcode_bit_support(internal) IS 'planner support for operators of bitcode and bit';
+CREATE FUNCTION bitcode_eq(bitcode, bit) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_eq' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_eq(bitcode, bit) IS 'implementation of = operator';
+CREATE FUNCTION bitcode_eq(bit, bitcode) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_eq' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_eq(bit, bitcode) IS 'implementation of = operator';
+CREATE FUNCTION bitcode_ne(bitcode, bit) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_ne' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_ne(bitcode, bit) IS 'implementation of <> operator';
+CREATE FUNCTION bitcode_ne(bit, bitcode) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_ne' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_ne(bit, bitcode) IS 'implementation of <> operator';
+CREATE FUNCTION bitcode_lt(bitcode, bit) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_lt' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_lt(bitcode, bit) IS 'implementation of < operator';
+CREATE FUNCTION bitcode_lt(bit, bitcode) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_lt' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_lt(bit, bitcode) IS 'implementation of < operator';
+CREATE FUNCTION bitcode_le(bitcode, bit) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_le' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_le(bitcode, bit) IS 'implementation of <= operator';
+CREATE FUNCTION bitcode_le(bit, bitcode) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_le' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_le(bit, bitcode) IS 'implementation of <= operator';
+CREATE FUNCTION bitcode_gt(bitcode, bit) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_gt' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_gt(bitcode, bit) IS 'implementation of > operator';
+CREATE FUNCTION bitcode_gt(bit, bitcode) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_gt' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_gt(bit, bitcode) IS 'implementation of > operator';
+CREATE FUNCTION bitcode_ge(bitcode, bit) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_ge' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_ge(bitcode, bit) IS 'implementation of >= operator';
+CREATE FUNCTION bitcode_ge(bit, bitcode) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_ge' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_ge(bit, bitcode) IS 'implementation of >= operator';
+CREATE OPERATOR = (LEFTARG = bitcode, RIGHTARG = bit, FUNCTION = bitcode_eq,
+  COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel);
+COMMENT ON OPERATOR = (bitcode, bit) IS 'equal';
+CREATE OPERATOR = (LEFTARG = bit, RIGHTARG = bitcode, FUNCTION = bitcode_eq,
+  COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel);
+COMMENT ON OPERATOR = (bit, bitcode) IS 'equal';
+CREATE OPERATOR <> (LEFTARG = bitcode, RIGHTARG = bit, FUNCTION = bitcode_ne,
+  COMMUTATOR = <>, NEGATOR = =, RESTRICT = neqsel, JOIN = neqjoinsel);
+COMMENT ON OPERATOR <> (bitcode, bit) IS 'not equal';
+CREATE OPERATOR <> (LEFTARG = bit, RIGHTARG = bitcode, FUNCTION = bitcode_ne,
+  COMMUTATOR = <>, NEGATOR = =, RESTRICT = neqsel, JOIN = neqjoinsel);
+COMMENT ON OPERATOR <> (bit, bitcode) IS 'not equal';
+CREATE OPERATOR < (LEFTARG = bitcode, RIGHTARG = bit, FUNCTION = bitcode_lt,
+  COMMUTATOR = >, NEGATOR = >=, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+COMMENT ON OPERATOR < (bitcode, bit) IS 'less than';
+CREATE OPERATOR < (LEFTARG = bit, RIGHTARG = bitcode, FUNCTION = bitcode_lt,
+  COMMUTATOR = >, NEGATOR = >=, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+COMMENT ON OPERATOR < (bit, bitcode) IS 'less than';
+CREATE OPERATOR <= (LEFTARG = bitcode, RIGHTARG = bit, FUNCTION = bitcode_le,
+  COMMUTATOR = >=, NEGATOR = >, RESTRICT = scalarlesel, JOIN = scalarlejoinsel);
+COMMENT ON OPERATOR <= (bitcode, bit) IS 'less than or equal';
+CREATE OPERATOR <= (LEFTARG = bit, RIGHTARG = bitcode, FUNCTION = bitcode_le,
+  COMMUTATOR = >=, NEGATOR = >, RESTRICT = scalarlesel, JOIN = scalarlejoinsel);
+COMMENT ON OPERATOR <= (bit, bitcode) IS 'less than or equal';
+CREATE OPERATOR > (LEFTARG = bitcode, RIGHTARG = bit, FUNCTION = bitcode_gt,
+  COMMUTATOR = <, NEGATOR = <=, RESTRICT = scalargtsel, JOIN = scalargtjoinsel);
+COMMENT ON OPERATOR > (bitcode, bit) IS 'greater than';
+CREATE OPERATOR > (LEFTARG = bit, RIGHTARG = bitcode, FUNCTION = bitcode_gt,
+  COMMUTATOR = <, NEGATOR = <=, RESTRICT = scalargtsel, JOIN = scalargtjoinsel);
+COMMENT ON OPERATOR > (bit, bitcode) IS 'greater than';
+CREATE OPERATOR >= (LEFTARG = bitcode, RIGHTARG = bit, FUNCTION = bitcode_ge,
+  COMMUTATOR = <=, NEGATOR = <, RESTRICT = scalargesel, JOIN = scalargejoinsel);
+COMMENT ON OPERATOR >= (bitcode, bit) IS 'greater than or equal';
+CREATE OPERATOR >= (LEFTARG = bit, RIGHTARG = bitcode, FUNCTION = bitcode_ge,
+  COMMUTATOR = <=, NEGATOR = <, RESTRICT = scalargesel, JOIN = scalargejoinsel);
+COMMENT ON OPERATOR >= (bit, bitcode) IS 'greater than or equal';
+
 -- Bitwise operators and parts
 
 CREATE FUNCTION bitcode_and(bitcode, bitcode) RETURNS bitcode
@@ -209,7 +309,7 @@ CREATE OPERATOR || (LEFTARG = bitcode, RIGHTARG = bitcode, FUNCTION = bitcode_co
 COMMENT ON OPERATOR || (bitcode, bitcode) IS 'concatenate';
 
 -- Positions are bigint, not integer as in core: else a call of core's function
--- with a bit varying and an integer would be ambiguous.
+-- with an untyped constant and an integer would mean these.
 CREATE FUNCTION length(bitcode) RETURNS integer
   AS 'MODULE_PATHNAME', 'bitcode_length' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION length(bitcode) IS 'length in bits';
@@ -226,40 +326,45 @@ CREATE FUNCTION "substring"(bitcode, bigint) RETURNS bitcode
   AS 'MODULE_PATHNAME', 'bitcode_substring_from' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION "substring"(bitcode, bigint) IS 'part of a code: from a position, from 1, to the end';
 
--- Core applies these to a bit varying by way of its implicit cast to bit.  The
--- implicit cast to bitcode is as good a way, so without an exact match such
--- calls would be ambiguous wherever this extension is in the search_path.
--- These are core's own functions under the exact types.
+CREATE FUNCTION bit_length(bitcode) RETURNS integer
+  AS 'MODULE_PATHNAME', 'bitcode_length' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION bit_length(bitcode) IS 'length in bits';
+CREATE FUNCTION octet_length(bitcode) RETURNS integer
+  AS 'MODULE_PATHNAME', 'bitcode_octet_length' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION octet_length(bitcode) IS 'length in bytes, the last one filled up';
+CREATE FUNCTION set_bit(bitcode, bigint, bigint) RETURNS bitcode
+  AS 'MODULE_PATHNAME', 'bitcode_set_bit' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION set_bit(bitcode, bigint, bigint) IS 'the code with the bit at a position, from 0, set to 0 or 1';
+CREATE FUNCTION "overlay"(bitcode, bitcode, bigint, bigint) RETURNS bitcode
+  AS 'MODULE_PATHNAME', 'bitcode_overlay' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION "overlay"(bitcode, bitcode, bigint, bigint) IS 'replace a part of a code: position, from 1, and length';
+CREATE FUNCTION "overlay"(bitcode, bitcode, bigint) RETURNS bitcode
+  AS 'MODULE_PATHNAME', 'bitcode_overlay_whole' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION "overlay"(bitcode, bitcode, bigint) IS 'replace a part of a code, as long as its replacement: position, from 1';
+-- SQL's POSITION(part IN code) is for core's types only.
+CREATE FUNCTION bit_position(part bitcode, code bitcode) RETURNS integer
+  AS 'MODULE_PATHNAME', 'bitcode_position' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION bit_position(part bitcode, code bitcode) IS 'where a code first has a part, from 1; 0: nowhere';
+-- Unlike the output function these depend on no setting.
+CREATE FUNCTION to_hex(bitcode) RETURNS text
+  AS 'MODULE_PATHNAME', 'bitcode_to_hex' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION to_hex(bitcode) IS 'hexadecimal digits of a code whose length is a multiple of 4';
+CREATE FUNCTION to_bin(bitcode) RETURNS text
+  AS 'MODULE_PATHNAME', 'bitcode_to_bin' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION to_bin(bitcode) IS 'binary digits of a code';
 
-CREATE FUNCTION bitcode_varbit_and(bit varying, bit varying) RETURNS bit
-  AS 'bit_and' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_varbit_and(bit varying, bit varying) IS 'implementation of & operator';
-CREATE FUNCTION bitcode_varbit_or(bit varying, bit varying) RETURNS bit
-  AS 'bit_or' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_varbit_or(bit varying, bit varying) IS 'implementation of | operator';
-CREATE FUNCTION bitcode_varbit_xor(bit varying, bit varying) RETURNS bit
-  AS 'bitxor' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_varbit_xor(bit varying, bit varying) IS 'implementation of # operator';
-CREATE FUNCTION bitcode_varbit_not(bit varying) RETURNS bit
-  AS 'bitnot' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_varbit_not(bit varying) IS 'implementation of ~ operator';
-CREATE FUNCTION length(bit varying) RETURNS integer
-  AS 'bitlength' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION length(bit varying) IS 'bitstring length';
-CREATE FUNCTION bit_count(bit varying) RETURNS bigint
-  AS 'bit_bit_count' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION bit_count(bit varying) IS 'number of set bits';
-CREATE OPERATOR & (LEFTARG = bit varying, RIGHTARG = bit varying, FUNCTION = bitcode_varbit_and,
-  COMMUTATOR = &);
-COMMENT ON OPERATOR & (bit varying, bit varying) IS 'bitwise and';
-CREATE OPERATOR | (LEFTARG = bit varying, RIGHTARG = bit varying, FUNCTION = bitcode_varbit_or,
-  COMMUTATOR = |);
-COMMENT ON OPERATOR | (bit varying, bit varying) IS 'bitwise or';
-CREATE OPERATOR # (LEFTARG = bit varying, RIGHTARG = bit varying, FUNCTION = bitcode_varbit_xor,
-  COMMUTATOR = #);
-COMMENT ON OPERATOR # (bit varying, bit varying) IS 'bitwise exclusive or';
-CREATE OPERATOR ~ (RIGHTARG = bit varying, FUNCTION = bitcode_varbit_not);
-COMMENT ON OPERATOR ~ (NONE, bit varying) IS 'bitwise not';
+CREATE AGGREGATE bit_and(bitcode) (
+  SFUNC = bitcode_and, STYPE = bitcode, COMBINEFUNC = bitcode_and, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE bit_and(bitcode) IS 'bitwise-and aggregate of codes of one length';
+CREATE AGGREGATE bit_or(bitcode) (
+  SFUNC = bitcode_or, STYPE = bitcode, COMBINEFUNC = bitcode_or, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE bit_or(bitcode) IS 'bitwise-or aggregate of codes of one length';
+CREATE AGGREGATE bit_xor(bitcode) (
+  SFUNC = bitcode_xor, STYPE = bitcode, COMBINEFUNC = bitcode_xor, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE bit_xor(bitcode) IS 'bitwise-xor aggregate of codes of one length';
 
 -- Hamming distance
 
@@ -274,6 +379,26 @@ COMMENT ON FUNCTION hamming_within(a bitcode, b bitcode, radius integer) IS 'whe
 CREATE OPERATOR <~> (LEFTARG = bitcode, RIGHTARG = bitcode, FUNCTION = hamming_distance,
   COMMUTATOR = <~>);
 COMMENT ON OPERATOR <~> (bitcode, bitcode) IS 'Hamming distance';
+
+-- With bit strings, as above.
+CREATE FUNCTION bitcode_hamming_distance(bitcode, bit) RETURNS integer
+  AS 'MODULE_PATHNAME', 'bitcode_hamming_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4 SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_hamming_distance(bitcode, bit) IS 'implementation of <~> operator';
+CREATE FUNCTION bitcode_hamming_distance(bit, bitcode) RETURNS integer
+  AS 'MODULE_PATHNAME', 'bitcode_hamming_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4 SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION bitcode_hamming_distance(bit, bitcode) IS 'implementation of <~> operator';
+CREATE OPERATOR <~> (LEFTARG = bitcode, RIGHTARG = bit, FUNCTION = bitcode_hamming_distance,
+  COMMUTATOR = <~>);
+COMMENT ON OPERATOR <~> (bitcode, bit) IS 'Hamming distance';
+CREATE OPERATOR <~> (LEFTARG = bit, RIGHTARG = bitcode, FUNCTION = bitcode_hamming_distance,
+  COMMUTATOR = <~>);
+COMMENT ON OPERATOR <~> (bit, bitcode) IS 'Hamming distance';
+CREATE FUNCTION hamming_within(a bitcode, b bit, radius integer) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_hamming_within' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4 SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION hamming_within(a bitcode, b bit, radius integer) IS 'whether a code and a bit string are of one length and differ in at most radius bits';
+CREATE FUNCTION hamming_within(a bit, b bitcode, radius integer) RETURNS boolean
+  AS 'MODULE_PATHNAME', 'bitcode_hamming_within' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4 SUPPORT bitcode_bit_support;
+COMMENT ON FUNCTION hamming_within(a bit, b bitcode, radius integer) IS 'whether a code and a bit string are of one length and differ in at most radius bits';
 
 -- The centre of a set of codes
 
@@ -347,7 +472,14 @@ COMMENT ON FUNCTION hamming_ball_in(cstring) IS 'I/O';
 CREATE FUNCTION hamming_ball_out(hamming_ball) RETURNS cstring
   LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION hamming_ball_out(hamming_ball) IS 'I/O';
+CREATE FUNCTION hamming_ball_recv(internal) RETURNS hamming_ball
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_recv(internal) IS 'I/O';
+CREATE FUNCTION hamming_ball_send(hamming_ball) RETURNS bytea
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_send(hamming_ball) IS 'I/O';
 CREATE TYPE hamming_ball (INPUT = hamming_ball_in, OUTPUT = hamming_ball_out,
+  RECEIVE = hamming_ball_recv, SEND = hamming_ball_send,
   INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended);
 COMMENT ON TYPE hamming_ball IS 'a code and a radius: all codes that differ from it in at most so many bits';
 
@@ -355,21 +487,93 @@ CREATE FUNCTION hamming_ball(center bitcode, radius integer) RETURNS hamming_bal
   LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'hamming_ball_make';
 COMMENT ON FUNCTION hamming_ball(bitcode, integer) IS 'the codes within a radius of a code';
 
+CREATE FUNCTION hamming_ball(center bit, radius integer) RETURNS hamming_ball
+  LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'hamming_ball_make_from_bits';
+COMMENT ON FUNCTION hamming_ball(bit, integer) IS 'the codes within a radius of a bit string';
+
+-- Order and equality of balls: of the centers as codes, then of the radii.
+
+CREATE FUNCTION hamming_ball_eq(hamming_ball, hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_eq(hamming_ball, hamming_ball) IS 'implementation of = operator';
+CREATE FUNCTION hamming_ball_ne(hamming_ball, hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_ne(hamming_ball, hamming_ball) IS 'implementation of <> operator';
+CREATE FUNCTION hamming_ball_lt(hamming_ball, hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_lt(hamming_ball, hamming_ball) IS 'implementation of < operator';
+CREATE FUNCTION hamming_ball_le(hamming_ball, hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_le(hamming_ball, hamming_ball) IS 'implementation of <= operator';
+CREATE FUNCTION hamming_ball_gt(hamming_ball, hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_gt(hamming_ball, hamming_ball) IS 'implementation of > operator';
+CREATE FUNCTION hamming_ball_ge(hamming_ball, hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_ge(hamming_ball, hamming_ball) IS 'implementation of >= operator';
+CREATE FUNCTION hamming_ball_cmp(hamming_ball, hamming_ball) RETURNS integer
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_cmp(hamming_ball, hamming_ball) IS 'less-equal-greater';
+CREATE FUNCTION hamming_ball_hash(hamming_ball) RETURNS integer
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_hash(hamming_ball) IS 'hash';
+CREATE FUNCTION hamming_ball_hash_extended(hamming_ball, bigint) RETURNS bigint
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_hash_extended(hamming_ball, bigint) IS 'hash';
+CREATE OPERATOR = (LEFTARG = hamming_ball, RIGHTARG = hamming_ball, FUNCTION = hamming_ball_eq,
+  COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES);
+COMMENT ON OPERATOR = (hamming_ball, hamming_ball) IS 'equal';
+CREATE OPERATOR <> (LEFTARG = hamming_ball, RIGHTARG = hamming_ball, FUNCTION = hamming_ball_ne,
+  COMMUTATOR = <>, NEGATOR = =, RESTRICT = neqsel, JOIN = neqjoinsel);
+COMMENT ON OPERATOR <> (hamming_ball, hamming_ball) IS 'not equal';
+CREATE OPERATOR < (LEFTARG = hamming_ball, RIGHTARG = hamming_ball, FUNCTION = hamming_ball_lt,
+  COMMUTATOR = >, NEGATOR = >=, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+COMMENT ON OPERATOR < (hamming_ball, hamming_ball) IS 'less than';
+CREATE OPERATOR <= (LEFTARG = hamming_ball, RIGHTARG = hamming_ball, FUNCTION = hamming_ball_le,
+  COMMUTATOR = >=, NEGATOR = >, RESTRICT = scalarlesel, JOIN = scalarlejoinsel);
+COMMENT ON OPERATOR <= (hamming_ball, hamming_ball) IS 'less than or equal';
+CREATE OPERATOR > (LEFTARG = hamming_ball, RIGHTARG = hamming_ball, FUNCTION = hamming_ball_gt,
+  COMMUTATOR = <, NEGATOR = <=, RESTRICT = scalargtsel, JOIN = scalargtjoinsel);
+COMMENT ON OPERATOR > (hamming_ball, hamming_ball) IS 'greater than';
+CREATE OPERATOR >= (LEFTARG = hamming_ball, RIGHTARG = hamming_ball, FUNCTION = hamming_ball_ge,
+  COMMUTATOR = <=, NEGATOR = <, RESTRICT = scalargesel, JOIN = scalargejoinsel);
+COMMENT ON OPERATOR >= (hamming_ball, hamming_ball) IS 'greater than or equal';
+CREATE OPERATOR CLASS hamming_ball_ops DEFAULT FOR TYPE hamming_ball USING btree AS
+  OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+  FUNCTION 1 hamming_ball_cmp(hamming_ball, hamming_ball),
+  FUNCTION 4 btequalimage(oid);
+COMMENT ON OPERATOR CLASS hamming_ball_ops USING btree IS 'order of the centers, then of the radii';
+COMMENT ON OPERATOR FAMILY hamming_ball_ops USING btree IS 'order of the centers, then of the radii';
+CREATE OPERATOR CLASS hamming_ball_ops DEFAULT FOR TYPE hamming_ball USING hash AS
+  OPERATOR 1 =,
+  FUNCTION 1 hamming_ball_hash(hamming_ball),
+  FUNCTION 2 hamming_ball_hash_extended(hamming_ball, bigint);
+COMMENT ON OPERATOR CLASS hamming_ball_ops USING hash IS 'equality of balls';
+COMMENT ON OPERATOR FAMILY hamming_ball_ops USING hash IS 'equality of balls';
+
+-- Membership
+
 CREATE FUNCTION bitcode_in_ball_support(internal) RETURNS internal
   LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION bitcode_in_ball_support(internal) IS 'planner support for <@';
+COMMENT ON FUNCTION bitcode_in_ball_support(internal) IS 'planner support for <@ and @>';
 CREATE FUNCTION bitcode_in_ball(code bitcode, ball hamming_ball) RETURNS boolean
   LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4 SUPPORT bitcode_in_ball_support AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION bitcode_in_ball(bitcode, hamming_ball) IS 'implementation of <@ operator';
 CREATE FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) RETURNS double precision
   LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) IS 'restriction selectivity of <@';
+COMMENT ON FUNCTION hamming_ball_selectivity(internal, oid, internal, integer) IS 'restriction selectivity of <@ and @>';
 CREATE FUNCTION hamming_ball_join_selectivity(internal, oid, internal, smallint, internal) RETURNS double precision
   LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION hamming_ball_join_selectivity(internal, oid, internal, smallint, internal) IS 'join selectivity of <@';
+COMMENT ON FUNCTION hamming_ball_join_selectivity(internal, oid, internal, smallint, internal) IS 'join selectivity of <@ and @>';
+CREATE FUNCTION ball_contains_bitcode(ball hamming_ball, code bitcode) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4 SUPPORT bitcode_in_ball_support AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION ball_contains_bitcode(hamming_ball, bitcode) IS 'implementation of @> operator';
 CREATE OPERATOR <@ (LEFTARG = bitcode, RIGHTARG = hamming_ball, FUNCTION = bitcode_in_ball,
-  RESTRICT = hamming_ball_selectivity, JOIN = hamming_ball_join_selectivity);
+  COMMUTATOR = @>, RESTRICT = hamming_ball_selectivity, JOIN = hamming_ball_join_selectivity);
 COMMENT ON OPERATOR <@ (bitcode, hamming_ball) IS 'is within the radius; what hamming_within() becomes in an index condition';
+CREATE OPERATOR @> (LEFTARG = hamming_ball, RIGHTARG = bitcode, FUNCTION = ball_contains_bitcode,
+  COMMUTATOR = <@, RESTRICT = hamming_ball_selectivity, JOIN = hamming_ball_join_selectivity);
+COMMENT ON OPERATOR @> (hamming_ball, bitcode) IS 'has within its radius';
 
 CREATE FUNCTION hamming_within_support(internal) RETURNS internal
   LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';

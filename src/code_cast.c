@@ -18,16 +18,19 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "utils/array.h"
+#include "utils/fmgrprotos.h"
 
 XMHASH_FUNCTION(bitcode_coerce);
 XMHASH_FUNCTION(bitcode_coerce_support);
 XMHASH_FUNCTION(bitcode_from_bytea);
 XMHASH_FUNCTION(bitcode_from_bigint);
+XMHASH_FUNCTION(bitcode_from_numeric);
 XMHASH_FUNCTION(bitcode_from_boolean_array);
 XMHASH_FUNCTION(bitcode_from_real_array);
 XMHASH_FUNCTION(bitcode_from_double_array);
 XMHASH_FUNCTION(bitcode_to_bytea);
 XMHASH_FUNCTION(bitcode_to_bigint);
+XMHASH_FUNCTION(bitcode_to_numeric);
 XMHASH_FUNCTION(bitcode_to_boolean_array);
 XMHASH_FUNCTION(bitcode_to_real_array);
 
@@ -113,10 +116,9 @@ bitcode_to_bytea(PG_FUNCTION_ARGS)
 }
 
 /* Most significant bit first, as core casts bigint to bit(64). */
-Datum
-bitcode_from_bigint(PG_FUNCTION_ARGS)
+static Datum
+code_of_number(uint64 value)
 {
-	uint64		value = (uint64) PG_GETARG_INT64(0);
 	Bitcode    *code = bitcode_make(64);
 
 	for (int i = 0; i < 8; i++)
@@ -124,20 +126,78 @@ bitcode_from_bigint(PG_FUNCTION_ARGS)
 	PG_RETURN_BITCODE_P(code);
 }
 
-Datum
-bitcode_to_bigint(PG_FUNCTION_ARGS)
+static uint64
+number_of_code(Datum datum, const char *type)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView code = DatumGetBitcodeView(datum);
 	uint64		value = 0;
 
 	if (code.bits != 64)
 		ereport(ERROR,
 				(errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
-				 errmsg("cannot cast a bitcode of %d bits to bigint", code.bits),
+				 errmsg("cannot cast a bitcode of %d bits to %s", code.bits, type),
 				 errdetail("The length must be 64 bits.")));
 	for (int i = 0; i < 8; i++)
 		value = value << 8 | code.data[i];
-	PG_RETURN_INT64((int64) value);
+	return value;
+}
+
+Datum
+bitcode_from_bigint(PG_FUNCTION_ARGS)
+{
+	return code_of_number((uint64) PG_GETARG_INT64(0));
+}
+
+Datum
+bitcode_to_bigint(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) number_of_code(PG_GETARG_DATUM(0), "bigint"));
+}
+
+/*
+ * An unsigned number of 64 bits, which no integer type of core's can hold, by
+ * way of its decimal digits.  A fraction of zeros is none.
+ */
+Datum
+bitcode_from_numeric(PG_FUNCTION_ARGS)
+{
+	char	   *digits = DatumGetCString(DirectFunctionCall1(numeric_out, PG_GETARG_DATUM(0)));
+	const char *digit = digits;
+	uint64		value = 0;
+	bool		fits = true;
+
+	/* Also what has no digits: a sign, NaN, Infinity. */
+	if (*digit < '0' || *digit > '9')
+		fits = false;
+	for (; fits && *digit >= '0' && *digit <= '9'; digit++)
+	{
+		if (value > (PG_UINT64_MAX - (*digit - '0')) / 10)
+			fits = false;
+		value = value * 10 + (*digit - '0');
+	}
+	if (!fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("number %.40s%s is out of range for a bitcode of 64 bits",
+						digits, strlen(digits) > 40 ? "..." : ""),
+				 errdetail("It must be 0 to 18446744073709551615.")));
+	if (*digit == '.')
+		digit += 1 + strspn(digit + 1, "0");
+	if (*digit != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot cast number %.40s%s with a fraction to bitcode",
+						digits, strlen(digits) > 40 ? "..." : "")));
+	return code_of_number(value);
+}
+
+Datum
+bitcode_to_numeric(PG_FUNCTION_ARGS)
+{
+	uint64		value = number_of_code(PG_GETARG_DATUM(0), "numeric");
+
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(psprintf("%llu", (unsigned long long) value)),
+							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
 /* Check an array that becomes a code of one bit an element; gives its size. */

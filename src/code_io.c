@@ -11,6 +11,9 @@
 
 #define BITS_PER_DIGIT 4
 
+/* What may surround the digits. */
+#define BLANKS " \t\n\r\v\f"
+
 typedef enum BitcodeOutput
 {
 	BITCODE_OUTPUT_BINARY,
@@ -27,6 +30,8 @@ static int	bitcode_output = BITCODE_OUTPUT_BINARY;
 
 XMHASH_FUNCTION(bitcode_in);
 XMHASH_FUNCTION(bitcode_out);
+XMHASH_FUNCTION(bitcode_to_hex);
+XMHASH_FUNCTION(bitcode_to_bin);
 XMHASH_FUNCTION(bitcode_recv);
 XMHASH_FUNCTION(bitcode_send);
 XMHASH_FUNCTION(bitcode_typmod_in);
@@ -66,18 +71,31 @@ digit_value(char digit)
 	return (digit | 0x20) - 'a' + 10;
 }
 
+/* Hexadecimal digits follow x, 0x or \x, as core and other programs write them. */
+static const char *
+skip_hex_prefix(const char *string)
+{
+	const char *x = string;
+
+	if (*x == '0' || *x == '\\')
+		x++;
+	return *x == 'x' || *x == 'X' ? x + 1 : string;
+}
+
 Datum
 bitcode_in(PG_FUNCTION_ARGS)
 {
 	const char *string = PG_GETARG_CSTRING(0);
 	int32		typmod = PG_GETARG_INT32(2);
-	bool		hex = string[0] == 'x' || string[0] == 'X';
-	const char *digits = string + (hex ? 1 : 0);
+	const char *start = string + strspn(string, BLANKS);
+	const char *digits = skip_hex_prefix(start);
+	bool		hex = digits != start;
 	size_t		count = strspn(digits, hex ? "0123456789abcdefABCDEF" : "01");
+	size_t		blanks = strspn(digits + count, BLANKS);
 	int			digit_bits = hex ? BITS_PER_DIGIT : 1;
 	Bitcode    *code;
 
-	if (digits[count] != '\0')
+	if (digits[count + blanks] != '\0')
 	{
 		report_bad_digit(string, digits + count - string, hex, fcinfo->context);
 		PG_RETURN_NULL();
@@ -97,26 +115,69 @@ bitcode_in(PG_FUNCTION_ARGS)
 	PG_RETURN_BITCODE_P(code);
 }
 
+static char *
+put_hex(char *out, const BitcodeView *code, const char *digits)
+{
+	for (int i = 0; i < code->bits / BITS_PER_DIGIT; i++)
+		*out++ = digits[(code->data[i / 2] >> (i % 2 ? 0 : 4)) & 0xF];
+	return out;
+}
+
+static char *
+put_binary(char *out, const BitcodeView *code)
+{
+	for (int i = 0; i < code->bits; i++)
+		*out++ = (code->data[i / 8] >> (7 - i % 8)) & 1 ? '1' : '0';
+	return out;
+}
+
 Datum
 bitcode_out(PG_FUNCTION_ARGS)
 {
 	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
 	char	   *result = palloc(code.bits + 2);
-	char	   *out = result;
+	char	   *end = result;
 
 	if (bitcode_output == BITCODE_OUTPUT_HEX && code.bits % BITS_PER_DIGIT == 0)
 	{
-		*out++ = 'x';
-		for (int i = 0; i < code.bits / BITS_PER_DIGIT; i++)
-			*out++ = "0123456789ABCDEF"[(code.data[i / 2] >> (i % 2 ? 0 : 4)) & 0xF];
+		*end++ = 'x';
+		end = put_hex(end, &code, "0123456789ABCDEF");
 	}
 	else
-	{
-		for (int i = 0; i < code.bits; i++)
-			*out++ = (code.data[i / 8] >> (7 - i % 8)) & 1 ? '1' : '0';
-	}
-	*out = '\0';
+		end = put_binary(end, &code);
+	*end = '\0';
 	PG_RETURN_CSTRING(result);
+}
+
+/* As core's to_hex() writes numbers: lower case and no prefix. */
+Datum
+bitcode_to_hex(PG_FUNCTION_ARGS)
+{
+	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	text	   *result;
+	char	   *end;
+
+	if (code.bits % BITS_PER_DIGIT != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
+				 errmsg("cannot write a bitcode of %d bits in hexadecimal digits", code.bits),
+				 errdetail("The length must be a multiple of %d bits.", BITS_PER_DIGIT),
+				 errhint("Use to_bin.")));
+	result = palloc(VARHDRSZ + code.bits / BITS_PER_DIGIT);
+	end = put_hex(VARDATA(result), &code, "0123456789abcdef");
+	SET_VARSIZE(result, end - (char *) result);
+	PG_RETURN_TEXT_P(result);
+}
+
+Datum
+bitcode_to_bin(PG_FUNCTION_ARGS)
+{
+	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	text	   *result = palloc(VARHDRSZ + code.bits);
+	char	   *end = put_binary(VARDATA(result), &code);
+
+	SET_VARSIZE(result, end - (char *) result);
+	PG_RETURN_TEXT_P(result);
 }
 
 /*

@@ -1,5 +1,11 @@
 /*
- * code_support.c: what planning can tell of the lengths of codes.
+ * code_support.c: what planning can tell of codes.
+ *
+ * Operators of a code and a bit string become those of two codes, which have
+ * operator classes: the bit string is relabelled, as the bytes are the same.
+ * No length is checked, since the functions behind these operators take bit
+ * strings of any length: none that is no code is equal to one, or at any
+ * distance from it.
  *
  * Codes of different lengths are not within any radius of each other, so a
  * constant of a wrong length would silently find nothing.  Where the length
@@ -10,11 +16,21 @@
 
 #include "code.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
+#include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+XMHASH_FUNCTION(bitcode_bit_support);
 
 /*
  * The length that an expression is declared to have, or -1.  A relabelling in
@@ -94,4 +110,90 @@ bitcode_check_within(PlannerInfo *root, Node *a, Node *b)
 		bitcode_check_declared(root, b, bitcode_datum_bits(((Const *) a)->constvalue), bitcode);
 	if (IsA(b, Const) && !((Const *) b)->constisnull)
 		bitcode_check_declared(root, a, bitcode_datum_bits(((Const *) b)->constvalue), bitcode);
+}
+
+/* The operators that functions of a code and a bit string stand behind. */
+static const struct
+{
+	const char *function;
+	const char *operator;
+}			bit_operators[] = {
+	{"bitcode_eq", "="},
+	{"bitcode_ne", "<>"},
+	{"bitcode_lt", "<"},
+	{"bitcode_le", "<="},
+	{"bitcode_gt", ">"},
+	{"bitcode_ge", ">="},
+	{"bitcode_hamming_distance", "<~>"}
+};
+
+/* hamming_within() on two codes, which lies in the same schema. */
+static Oid
+within_function(Oid schema, Oid bitcode)
+{
+	Oid			types[3] = {bitcode, bitcode, INT4OID};
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("hamming_within"),
+						   PointerGetDatum(buildoidvector(types, 3)), ObjectIdGetDatum(schema));
+}
+
+static Oid
+code_operator(const char *function, Oid schema, Oid bitcode)
+{
+	for (int i = 0; i < lengthof(bit_operators); i++)
+		if (strcmp(function, bit_operators[i].function) == 0)
+			return GetSysCacheOid4(OPERNAMENSP, Anum_pg_operator_oid,
+								   CStringGetDatum(bit_operators[i].operator),
+								   ObjectIdGetDatum(bitcode), ObjectIdGetDatum(bitcode),
+								   ObjectIdGetDatum(schema));
+	return InvalidOid;
+}
+
+/* The call with its bit string taken for a code; NULL: stay with what it is. */
+static Node *
+call_on_codes(PlannerInfo *root, FuncExpr *call)
+{
+	Oid		   *declared;
+	int			count;
+	Oid			bitcode;
+	Oid			schema = get_func_namespace(call->funcid);
+	char	   *name = get_func_name(call->funcid);
+	Node	   *a = linitial(call->args);
+	Node	   *b = lsecond(call->args);
+	Oid			target;
+
+	(void) get_func_signature(call->funcid, &declared, &count);
+	if (name == NULL || count < 2 || count != list_length(call->args))
+		return NULL;
+	bitcode = declared[0] == BITOID ? declared[1] : declared[0];
+	if (declared[0] == BITOID)
+		a = applyRelabelType(a, bitcode, -1, InvalidOid, COERCE_IMPLICIT_CAST, -1, false);
+	if (declared[1] == BITOID)
+		b = applyRelabelType(b, bitcode, -1, InvalidOid, COERCE_IMPLICIT_CAST, -1, false);
+	if (count == 3)
+	{
+		target = within_function(schema, bitcode);
+		if (!OidIsValid(target))
+			return NULL;
+		bitcode_check_within(root, a, b);
+		return (Node *) makeFuncExpr(target, BOOLOID, list_make3(a, b, lthird(call->args)),
+									 InvalidOid, InvalidOid, call->funcformat);
+	}
+	target = code_operator(name, schema, bitcode);
+	if (!OidIsValid(target))
+		return NULL;
+	return (Node *) make_opclause(target, call->funcresulttype, false, (Expr *) a, (Expr *) b,
+								  InvalidOid, InvalidOid);
+}
+
+Datum
+bitcode_bit_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	Node	   *result = NULL;
+
+	if (IsA(request, SupportRequestSimplify))
+		result = call_on_codes(((SupportRequestSimplify *) request)->root,
+							   ((SupportRequestSimplify *) request)->fcall);
+	PG_RETURN_POINTER(result);
 }

@@ -69,7 +69,9 @@ ball_expression(Node *query, Node *radius, Oid maker, Oid type)
 		Const	   *code = (Const *) query;
 		Const	   *distance = (Const *) radius;
 
-		if (code->constisnull || distance->constisnull)
+		int			bits = code->constisnull ? 0 : bitcode_datum_bits(code->constvalue);
+
+		if (distance->constisnull || bits < 1 || bits > BITCODE_MAX_BITS)
 			return (Expr *) makeNullConst(type, -1, InvalidOid);
 		return (Expr *) makeConst(type, -1, InvalidOid, -1,
 								  PointerGetDatum(ballcode_make(code->constvalue,
@@ -295,6 +297,16 @@ hamming_within_support(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(result);
 }
 
+/* The two sides of code <@ ball or ball @> code, by what stands first. */
+static void
+take_membership(Oid function, List *args, Node **code, Node **ball)
+{
+	bool		contains = exprType(linitial(args)) == ball_type(function);
+
+	*code = contains ? lsecond(args) : linitial(args);
+	*ball = contains ? linitial(args) : lsecond(args);
+}
+
 Datum
 bitcode_in_ball_support(PG_FUNCTION_ARGS)
 {
@@ -303,9 +315,10 @@ bitcode_in_ball_support(PG_FUNCTION_ARGS)
 	if (IsA(request, SupportRequestSimplify))
 	{
 		SupportRequestSimplify *simplify = (SupportRequestSimplify *) request;
-		Node	   *code = linitial(simplify->fcall->args);
-		Node	   *ball = lsecond(simplify->fcall->args);
+		Node	   *code;
+		Node	   *ball;
 
+		take_membership(simplify->fcall->funcid, simplify->fcall->args, &code, &ball);
 		if (IsA(ball, Const) && !((Const *) ball)->constisnull)
 			bitcode_check_declared(simplify->root, code,
 								   DatumGetBallcodeP(((Const *) ball)->constvalue)->bits, exprType(code));
@@ -313,16 +326,19 @@ bitcode_in_ball_support(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-/* ---------- Selectivity of <@ ---------- */
+/* ---------- Selectivity of <@ and @> ---------- */
 
 /* Take code <@ ball apart: query and radius, where the ball shows them. */
 static double
-ball_clause_selectivity(PlannerInfo *root, List *args, int relation)
+ball_clause_selectivity(PlannerInfo *root, Oid operator, List *args, int relation)
 {
-	Node	   *ball = estimate_expression_value(root, lsecond(args));
+	Node	   *code;
+	Node	   *ball;
 	Node	   *query = NULL;
 	Node	   *radius = NULL;
 
+	take_membership(get_opcode(operator), args, &code, &ball);
+	ball = estimate_expression_value(root, ball);
 	if (IsA(ball, FuncExpr) && list_length(((FuncExpr *) ball)->args) == 2)
 	{
 		query = linitial(((FuncExpr *) ball)->args);
@@ -331,28 +347,28 @@ ball_clause_selectivity(PlannerInfo *root, List *args, int relation)
 	else if (IsA(ball, Const) && !((Const *) ball)->constisnull)
 	{
 		Ballcode   *value = DatumGetBallcodeP(((Const *) ball)->constvalue);
-		Bitcode    *code = bitcode_make(value->bits);
+		Bitcode    *center = bitcode_make(value->bits);
 
-		memcpy(BITCODE_DATA(code), value->data, BITCODE_BYTES(code));
-		query = (Node *) makeConst(InvalidOid, -1, InvalidOid, -1, PointerGetDatum(code), false, false);
+		memcpy(BITCODE_DATA(center), value->data, BITCODE_BYTES(center));
+		query = (Node *) makeConst(InvalidOid, -1, InvalidOid, -1, PointerGetDatum(center), false, false);
 		radius = (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
 									Int32GetDatum(value->radius), false, true);
 	}
 	else if (IsA(ball, Const))
 		return 0;
-	return clause_selectivity_of(root, linitial(args), query, radius, relation);
+	return clause_selectivity_of(root, code, query, radius, relation);
 }
 
 Datum
 hamming_ball_selectivity(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0),
+	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), PG_GETARG_OID(1),
 											 (List *) PG_GETARG_POINTER(2), PG_GETARG_INT32(3)));
 }
 
 Datum
 hamming_ball_join_selectivity(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0),
+	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), PG_GETARG_OID(1),
 											 (List *) PG_GETARG_POINTER(2), 0));
 }

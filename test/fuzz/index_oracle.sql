@@ -12,19 +12,18 @@
 -- from random(), so setseed() repeats it.
 CREATE SCHEMA oracle;
 
-CREATE FUNCTION oracle.bits(n integer) RETURNS bit varying LANGUAGE sql VOLATILE AS $$
-  SELECT substring(('x' || string_agg(lpad(to_hex(floor(random() * 4294967296)::bigint), 8, '0'), ''))::bit varying
-                   FROM 1 FOR n)
+CREATE FUNCTION oracle.bits(n integer) RETURNS bitcode LANGUAGE sql VOLATILE AS $$
+  SELECT substring(('x' || string_agg(lpad(to_hex(floor(random() * 4294967296)::bigint), 8, '0'), ''))::bitcode, 1, n)
   FROM generate_series(1, (n + 31) / 32)
 $$;
 
 -- The same code for the same number.
-CREATE FUNCTION oracle.centre(n integer, number integer) RETURNS bit varying LANGUAGE sql IMMUTABLE AS $$
-  SELECT substring(('x' || string_agg(md5(number || ':' || i), ''))::bit varying FROM 1 FOR n)
+CREATE FUNCTION oracle.centre(n integer, number integer) RETURNS bitcode LANGUAGE sql IMMUTABLE AS $$
+  SELECT substring(('x' || string_agg(md5(number || ':' || i), ''))::bitcode, 1, n)
   FROM generate_series(1, (n + 127) / 128) AS i
 $$;
 
-CREATE FUNCTION oracle.flip(code bit varying, times integer) RETURNS bit varying LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION oracle.flip(code bitcode, times integer) RETURNS bitcode LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   place integer;
 BEGIN
@@ -47,11 +46,11 @@ BEGIN
     WHEN 'few' THEN oracle.centre(n, floor(5 * random())::integer)
     WHEN 'near' THEN oracle.flip(oracle.centre(n, 2), floor(3 * random())::integer)
     -- all at the same distance from zero, and at most 2 from one another
-    WHEN 'shell' THEN oracle.flip(repeat('0', n)::bit varying, 1)
+    WHEN 'shell' THEN oracle.flip(repeat('0', n)::bitcode, 1)
     WHEN 'opposite' THEN CASE WHEN random() < .5 THEN oracle.centre(n, 3) ELSE ~ oracle.centre(n, 3) END
     -- only the last bits differ
-    WHEN 'tail' THEN oracle.centre(n, 4) # lpad(oracle.bits(least(n, 6))::text, n, '0')::bit varying
-  END::bitcode;
+    WHEN 'tail' THEN oracle.centre(n, 4) # lpad(to_bin(oracle.bits(least(n, 6))), n, '0')::bitcode
+  END;
 END $$;
 
 CREATE FUNCTION oracle.any_kind() RETURNS text LANGUAGE sql VOLATILE AS $$
@@ -69,11 +68,11 @@ BEGIN
       INTO code;
   END IF;
   IF code IS NULL THEN
-    code := CASE WHEN what = 9 THEN repeat('0', n)::bit varying
-                 WHEN what = 8 THEN repeat('1', n)::bit varying
+    code := CASE WHEN what = 9 THEN repeat('0', n)::bitcode
+                 WHEN what = 8 THEN repeat('1', n)::bitcode
                  ELSE oracle.draw(oracle.any_kind(), n) END;
   ELSIF what > 2 THEN
-    code := oracle.flip(code::bit varying, floor(random() * 6)::integer);
+    code := oracle.flip(code, floor(random() * 6)::integer);
   END IF;
   RETURN code;
 END $$;

@@ -46,6 +46,6 @@ SELECT ('01'::bitcode <~> NULL) IS NULL AND hamming_within('01', NULL, 1) IS NUL
 
 -- as promised to the planner
 SELECT proname, provolatile, proisstrict, proparallel, procost FROM pg_proc
-WHERE proname IN ('hamming_distance', 'hamming_within') AND proargtypes[0] = 'bitcode'::regtype ORDER BY 1;
-SELECT oprname, oprresult::regtype, oprcom::regoperator FROM pg_operator WHERE oprleft = 'bitcode'::regtype AND oprname = '<~>';
+WHERE proname IN ('hamming_distance', 'hamming_within') AND proargtypes[0] = 'bitcode'::regtype AND proargtypes[1] = 'bitcode'::regtype ORDER BY 1;
+SELECT oprname, oprresult::regtype, oprcom::regoperator FROM pg_operator WHERE oprleft = 'bitcode'::regtype AND oprname = '<~>' ORDER BY oprright::regtype::text;
 DROP TABLE distance_codes;

@@ -16,7 +16,7 @@ SELECT bit_majority(code) AS ties FROM (VALUES ('0011'::bitcode), ('0101')) v(co
 SELECT bit_majority(code) AS one FROM (VALUES ('0101'::bitcode), (NULL)) v(code);
 SELECT bit_majority(code) IS NULL AS none FROM (VALUES (NULL::bitcode), (NULL)) v(code);
 SELECT bit_majority(code) IS NULL AS empty FROM (SELECT '0'::bitcode AS code WHERE false) v;
-SELECT bit_majority(bits) AS of_bit, pg_typeof(bit_majority(bits)) FROM (VALUES (B'0011'), (B'0111'), (B'1110')) v(bits);
+SELECT bit_majority(bits::bitcode) AS of_bit, pg_typeof(bit_majority(bits::bitcode)) FROM (VALUES (B'0011'), (B'0111'), (B'1110')) v(bits);
 SELECT bit_majority(DISTINCT code), bit_majority(code) FILTER (WHERE code <> '11') AS filtered FROM (VALUES ('11'::bitcode), ('11'), ('01'), ('00')) v(code);
 SELECT pg_temp.failure($$SELECT bit_majority(code) FROM (VALUES (NULL::bitcode), ('0101'), ('01')) v(code)$$);
 

@@ -12,8 +12,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 SELECT '0011'::bitcode & '0101', '0011'::bitcode | '0101', '0011'::bitcode # '0101', ~ '0011'::bitcode, '0011'::bitcode || '01';
-SELECT '0011'::bitcode & B'0101', B'0011' | '0101'::bitcode, '0011' # 'x5'::bitcode, B'1' || '0011'::bitcode;
-SELECT pg_typeof('0011'::bitcode & B'0101'), pg_typeof(~ '0'::bitcode), pg_typeof(B'1' || '0011'::bitcode), pg_typeof(substring('01'::bitcode, 1));
+SELECT '0011'::bitcode & 'x5', '0011' | '0101'::bitcode, '0011' # 'x5'::bitcode, '1' || '0011'::bitcode;
+SELECT pg_typeof('0011'::bitcode & '0101'), pg_typeof(~ '0'::bitcode), pg_typeof('1' || '0011'::bitcode), pg_typeof(substring('01'::bitcode, 1));
 
 -- the same results as core for all lengths 1 to 200
 CREATE TABLE operands AS
@@ -22,9 +22,9 @@ SELECT n, left(('x' || md5(n::text) || md5((-n)::text))::bit(256)::text, n)::bit
 SELECT count(*),
   count(*) FILTER (WHERE (a::bitcode & b::bitcode)::bit varying IS DISTINCT FROM (a::bit(200) & b::bit(200))::bit varying(200)
     AND n = 200) AS whole,
-  count(*) FILTER (WHERE (a::bitcode & b)::text IS DISTINCT FROM left((a::bit(200) & b::bit(200))::text, n)) AS conjunction,
-  count(*) FILTER (WHERE (a::bitcode | b)::text IS DISTINCT FROM left((a::bit(200) | b::bit(200))::text, n)) AS disjunction,
-  count(*) FILTER (WHERE (a::bitcode # b)::text IS DISTINCT FROM left((a::bit(200) # b::bit(200))::text, n)) AS exclusive,
+  count(*) FILTER (WHERE (a::bitcode & b::bitcode)::text IS DISTINCT FROM left((a::bit(200) & b::bit(200))::text, n)) AS conjunction,
+  count(*) FILTER (WHERE (a::bitcode | b::bitcode)::text IS DISTINCT FROM left((a::bit(200) | b::bit(200))::text, n)) AS disjunction,
+  count(*) FILTER (WHERE (a::bitcode # b::bitcode)::text IS DISTINCT FROM left((a::bit(200) # b::bit(200))::text, n)) AS exclusive,
   count(*) FILTER (WHERE (~ a::bitcode)::text IS DISTINCT FROM left((~ a::bit(200))::text, n)) AS negation,
   count(*) FILTER (WHERE length(a::bitcode) IS DISTINCT FROM n) AS length,
   count(*) FILTER (WHERE bit_count(a::bitcode) IS DISTINCT FROM bit_count(a::bit(200))) AS bit_count

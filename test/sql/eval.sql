@@ -180,7 +180,7 @@ SELECT xmhash_precision_recall('one_query', 'code', 'small', 'code', NULL);
 SELECT xmhash_evaluate('small_id_seq', 'code', 'small', 'code', 'label');
 SELECT xmhash_evaluate(0, 'code', 'small', 'code', 'label');
 SELECT xmhash_evaluate('caption', 'code', 'small', 'code', 'classes');
-CREATE VIEW long_picture AS SELECT code || B'0' AS code, classes FROM picture;
+CREATE VIEW long_picture AS SELECT code || '0' AS code, classes FROM picture;
 SELECT xmhash_evaluate('caption', 'code', 'long_picture', 'code', 'classes');
 CREATE TABLE mixed_length (code bit varying, label text);
 INSERT INTO mixed_length VALUES ('00000000', 'cat'), ('0000', 'cat');

@@ -47,7 +47,7 @@ DROP TABLE t;
 -- Band runs: found by them what is found by reading all.
 CREATE TABLE t (id serial, n integer, code bitcode(64));
 INSERT INTO t (n, code) SELECT i, oracle.draw('uniform', 64) FROM generate_series(1, 30000) AS i;
-INSERT INTO t (n, code) SELECT id, oracle.flip(code::bit varying, id % 7) FROM t WHERE id <= 2000;
+INSERT INTO t (n, code) SELECT id, oracle.flip(code, id % 7) FROM t WHERE id <= 2000;
 CREATE INDEX xm_t ON t USING xmhash (code) WITH (bands = 4);
 SELECT bool_and(oracle.matching('t', 'hamming_within(code, $1, $2)', code, radius, 'index') > 0) AS found
 FROM t, generate_series(0, 12) AS radius WHERE id % 2000 BETWEEN 7 AND 20;

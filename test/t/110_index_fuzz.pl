@@ -71,7 +71,7 @@ sub compare
 	return $compare if !$round{banded};
 	my $radius = int rand 8;
 	return ($compare, "SELECT count(oracle.matching('t', '$round{condition} AND hamming_within($round{expr}, \$1, \$2)', "
-		  . "oracle.flip(($round{expr})::bit varying, $radius)::bitcode, $radius)) FROM (SELECT * FROM t WHERE code IS NOT NULL AND id % 17 = @{[ int rand 17 ]} LIMIT 8) AS x;");
+		  . "oracle.flip(($round{expr}), $radius), $radius)) FROM (SELECT * FROM t WHERE code IS NOT NULL AND id % 17 = @{[ int rand 17 ]} LIMIT 8) AS x;");
 }
 
 sub check { return "SELECT oracle.check_indexes('t');"; }
