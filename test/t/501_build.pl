@@ -67,4 +67,21 @@ like($output, qr/ -c .*some\.c/, 'to the compiler');
 unlike($output, qr/-Werror(?!=)/, 'and lets warnings pass');
 ($ok, $output) = make("PG_CONFIG=$real", '-n', 'src/some.o', 'WERROR=1');
 like($output, qr/-Werror(?!=)/, 'but for those who ask');
+
+# The trial of every release says what it needs, before it makes anything.
+sub versions
+{
+	local $ENV{VERSIONS} = shift;
+	local $ENV{TMPDIR} = "$folder/none";
+	my $said = '';
+	my $done = IPC::Run::run([ "$FindBin::RealBin/../versions.sh" ], '<', \undef, '>', \$said, '2>&1');
+	return ($done, $said);
+}
+SKIP:
+{
+	skip 'run as root', 2 if $> == 0;
+	($ok, $output) = versions('15');
+	ok(!$ok, 'test-versions is for root');
+	like($output, qr/\Axmhash: test-versions needs root[^\n]*\n\z/, 'and says so');
+}
 done_testing();
