@@ -57,13 +57,14 @@ INSERT INTO t SELECT i, i % 100, CASE WHEN i % 30 > 0 THEN oracle.draw('clustere
 CREATE INDEX xm_t ON t USING xmhash (code) WITH (pending_list_limit = 64);
 CREATE INDEX xm_inverse ON t USING xmhash ((~ code)) WHERE n % 2 = 0;
 CREATE INDEX xm_bands ON t USING xmhash (code) WITH (bands = 4);
-CREATE INDEX t_order ON t (code);
-CREATE INDEX t_hash ON t USING hash (code);
 INSERT INTO t SELECT i, i % 100, oracle.draw('clustered', 64) FROM generate_series(20001, 24000) AS i;
 DELETE FROM t WHERE n = 7;
 VACUUM t;
 INSERT INTO t SELECT i, i % 100, oracle.draw('near', 64) FROM generate_series(30001, 30100) AS i;
 DELETE FROM t WHERE n = 8;
+CREATE TABLE other AS SELECT id, code FROM t WHERE id < 5000 AND code IS NOT NULL;
+CREATE INDEX other_order ON other (code);
+CREATE INDEX other_hash ON other USING hash (code);
 CREATE TABLE part (id bigint, n integer, code bitcode(100)) PARTITION BY HASH (code);
 CREATE TABLE part_0 PARTITION OF part FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE part_1 PARTITION OF part FOR VALUES WITH (MODULUS 2, REMAINDER 1);
@@ -123,9 +124,9 @@ SELECT oracle.compare('t', 'code', 64, 10), oracle.compare('t', '(~ code)', 64, 
   oracle.compare('unlogged', 'code', 64, 3);
 SQL
 	is($err, '', "$name: sound and exact");
-	is($there->safe_psql($database, "$path SELECT hidden.bt_index_check('t_order', true) IS NOT NULL"), 't', "$name: a btree's order is as it was");
-	is($there->safe_psql($database, "$path BEGIN; DROP INDEX xm_t, xm_bands, t_order; SET enable_seqscan = off;
-		SELECT bool_and((SELECT count(*) FROM t AS s WHERE s.code = c.code) > 0) FROM (SELECT code FROM t WHERE code IS NOT NULL ORDER BY id LIMIT 1000) AS c; ROLLBACK"),
+	is($there->safe_psql($database, "$path SELECT hidden.bt_index_check('other_order', true) IS NOT NULL"), 't', "$name: a btree's order is as it was");
+	is($there->safe_psql($database, "$path BEGIN; DROP INDEX other_order; SET enable_seqscan = off;
+		SELECT bool_and((SELECT count(*) FROM other AS s WHERE s.code = c.code) > 0) FROM (SELECT code FROM other ORDER BY id LIMIT 1000) AS c; ROLLBACK"),
 		't', "$name: a hash index finds what it found");
 	return;
 }
@@ -157,6 +158,19 @@ SQL
 # ----------------------------------------------------------------------- dump
 my $new = new_node('restored');
 $new->start;
+
+# Minor releases since November 2026 mark each column in attoptions, and their
+# pg_dump leaves the mark out; one from before puts it into the dump, which then
+# can't be restored, whatever is in it.  Where the newer release is such a one,
+# the older one's marks are taken away, as if it were from before as well.
+my $marked = q{SELECT count(*) > 0 FROM pg_attribute WHERE array_to_string(attoptions, ' ') LIKE '%pg_attver=%'};
+if ($old->safe_psql('postgres', $marked) eq 't' && $new->safe_psql('postgres', $marked) eq 'f')
+{
+	note "$to is from before the marks of $from";
+	$old->safe_psql($_, q{SET allow_system_table_mods = on; UPDATE pg_attribute
+		SET attoptions = (SELECT array_agg(o) FROM unnest(attoptions) AS o WHERE o NOT LIKE 'pg_attver=%') WHERE array_to_string(attoptions, ' ') LIKE '%pg_attver=%'})
+	  for qw(postgres template1);
+}
 my $dump = $new->basedir . '/dump';
 for my $format ('plain', 'custom')
 {
