@@ -22,7 +22,6 @@
 #define MODEL_PART_BYTES (16 * 1024 * 1024)
 
 /* Settings, see model_memory.c. */
-extern int	xmhash_threads;
 extern int	xmhash_train_work_mem;
 extern int	xmhash_train_max_memory;
 extern int	xmhash_model_cache;
@@ -109,10 +108,14 @@ extern Oid	model_column_type(Oid relation, const char *relation_name, const char
 /* model_memory.c: the numeric core's surroundings in the server. */
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
 extern void model_copy_floats(float *to, const float *from, size_t count);
-extern void model_start_blas(void);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 extern void model_append_number(StringInfo text, double number);
 extern double model_memory_available(void);
+
+/* model_blas.c: the library of matrix products, and its threads. */
+extern void model_blas_init(void);
+extern void model_start_blas(void);
+extern void model_set_threads(int wanted);
 
 /* model_load.c: from tables to networks that take raw features. */
 extern void model_read(const ModelTables *tables, const ModelRow *row,

@@ -24,14 +24,52 @@ typedef struct Surroundings
 } Surroundings;
 
 /*
- * OpenBLAS is loaded lazily, with every signal blocked while it starts its
- * threads, so that they never run a handler of the server's.
+ * OpenBLAS is loaded lazily, and kept at one thread; products are shared among
+ * threads of our own.
  */
-extern bool blas_load(char *message, size_t size);	/* false: why, in message */
+typedef enum BlasStatus
+{
+	BLAS_LOADED,
+	BLAS_NOT_FOUND,
+	BLAS_UNSUITABLE,			/* found, but not what is needed */
+	BLAS_NO_MEMORY
+} BlasStatus;
+
+/* `path` NULL or "": wherever the platform has it.  Not loaded: why, in message. */
+extern BlasStatus blas_load(const char *path, char *message, size_t size);
 extern bool blas_loaded(void);
-extern void blas_set_threads(int threads);	/* under a full signal mask */
+extern int	blas_set_threads(int threads);	/* how many there are; errno: why not more */
 extern int	blas_threads(void);
+extern int	blas_most_threads(void);
 extern const char *blas_version(void);	/* library and core, e.g. for a checkpoint */
+
+/*
+ * numeric_processors.c: processors that this process may use, by affinity and
+ * control groups; below, what it is put together from.
+ */
+extern int	processors_usable(void);
+extern double cgroup_processors(const char *groups, const char *mounts);
+extern double cgroup_share(const char *quota, const char *period);
+extern bool cgroup_path(const char *line, int version, char *path, size_t size);
+extern bool cgroup_mount(const char *line, int version, char *root, char *point, size_t size);
+extern bool cgroup_directory(const char *root, const char *point, const char *path, char *directory, size_t size);
+
+/*
+ * numeric_threads.c: threads with every signal blocked, idle but for
+ * threads_run().  threads_start() brings their number, the caller included,
+ * to `wanted` or as near as the system allows, and returns it; *error is 0 or
+ * the errno that stopped it.  `prepare` may refuse a thread beforehand; `reserve`
+ * is the first thing that it runs.  threads_run() runs work(argument, 0 … parts - 1), part 0
+ * in the caller, and returns when all are done; parts must not exceed what there is.
+ */
+#define THREADS_MAX 1024
+
+typedef bool (*ThreadPrepare) (size_t stack);
+typedef void (*ThreadReserve) (void);
+typedef void (*ThreadWork) (void *argument, int part);
+
+extern int	threads_start(int wanted, ThreadPrepare prepare, ThreadReserve reserve, int *error);
+extern void threads_run(int parts, ThreadWork work, void *argument);
 
 /*
  * C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C, all row-major, cut by shape

@@ -20,7 +20,6 @@
 #define ALIGNMENT 64
 #define ZEROED_AT_ONCE ((size_t) 16 * 1024 * 1024)
 
-int			xmhash_threads;
 int			xmhash_train_work_mem;
 int			xmhash_train_max_memory;
 int			xmhash_model_cache;
@@ -80,22 +79,6 @@ model_surroundings(Surroundings *surroundings, MemoryContext arena)
 	surroundings->allocate = allocate;
 	surroundings->arena = arena;
 	surroundings->interrupt = interrupt;
-}
-
-/* Load BLAS when first needed, and give it as many threads as allowed now. */
-void
-model_start_blas(void)
-{
-	char		message[256];
-
-	if (!blas_load(message, sizeof(message)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FILE),
-				 errmsg("could not load the OpenBLAS library"),
-				 errdetail_internal("%s", message),
-				 errhint("On Debian, install the package libopenblas0-pthread.")));
-	if (blas_threads() != xmhash_threads)
-		blas_set_threads(xmhash_threads);
 }
 
 /* Must this procedure not commit?  In a subtransaction it cannot, whatever it is told. */
@@ -170,13 +153,7 @@ model_memory_available(void)
 void
 model_init(void)
 {
-	long		cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	DefineCustomIntVariable("xmhash.threads",
-							"Sets the number of threads for matrix products in a session.",
-							"The default is the number of processors.",
-							&xmhash_threads, Min(Max(cores, 1), 1024), 1, 1024,
-							PGC_USERSET, 0, NULL, NULL, NULL);
+	model_blas_init();
 	DefineCustomIntVariable("xmhash.train_work_mem",
 							"Sets the memory for training rows, beyond which they go to a temporary file.",
 							NULL,

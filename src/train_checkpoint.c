@@ -106,7 +106,12 @@ static void
 restore_blas(const Training *training, int threads, const char *blas)
 {
 	if (threads != blas_threads())
-		blas_set_threads(threads);
+		model_set_threads(threads);
+	if (threads != blas_threads())
+		ereport(WARNING,
+				(errmsg("model \"%s\" goes on with %d threads, it began with %d",
+						training->row.name, blas_threads(), threads),
+				 errhint("The weights may not be those of an uninterrupted training to the last bit.")));
 	if (strcmp(blas, blas_version()) != 0)
 		ereport(WARNING,
 				(errmsg("model \"%s\" goes on with another BLAS than it began with", training->row.name),

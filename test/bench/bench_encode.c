@@ -255,7 +255,7 @@ main(int count, char **argument)
 	Sgemv		sgemv;
 	int			threads;
 
-	if (!blas_load(message, sizeof(message)))
+	if (blas_load(NULL, message, sizeof(message)) != BLAS_LOADED)
 	{
 		printf("%s\n", message);
 		return 1;

@@ -179,7 +179,7 @@ main(int argc, char **argv)
 {
 	char		message[200];
 
-	if (!blas_load(message, sizeof(message)))
+	if (blas_load(NULL, message, sizeof(message)) != BLAS_LOADED)
 	{
 		printf("%s\n", message);
 		return 1;

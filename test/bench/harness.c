@@ -178,7 +178,7 @@ harness_load(void)
 {
 	char		message[200];
 
-	if (!blas_load(message, sizeof(message)))
+	if (blas_load(NULL, message, sizeof(message)) != BLAS_LOADED)
 	{
 		fprintf(stderr, "%s\n", message);
 		exit(1);

@@ -54,7 +54,7 @@ SELECT key, max(value::text) FILTER (WHERE method = 'jdsh') AS jdsh, max(value::
 FROM xmhash_models, LATERAL jsonb_each(options) WHERE name IN ('pictures', 'labelled') GROUP BY key ORDER BY key COLLATE "C";
 
 -- The settings likewise, and the index's options.
-SELECT name, boot_val, unit, context FROM pg_settings WHERE name LIKE 'xmhash.%' AND name NOT IN ('xmhash.threads', 'xmhash.progress') ORDER BY name;
+SELECT name, boot_val, unit, context FROM pg_settings WHERE name LIKE 'xmhash.%' AND name <> 'xmhash.progress' ORDER BY name;
 CREATE INDEX banded ON picture USING xmhash (code) WITH (bands = 4, pending_list_limit = 64);
 SELECT rows, band_pages FROM xmhash_index_stats('banded');   -- so few rows need none
 DROP INDEX banded;

@@ -109,12 +109,12 @@ relative_error(const float *a, const double *b, size_t count)
 static UNUSED void
 start(const char *name, int argc, char **argv)
 {
-	char		message[200];
+	char		message[512];
 
 	if (argc > 1)
 		test_seed = strtoull(argv[1], NULL, 10);
 	printf("%s: seed %llu\n", name, (unsigned long long) test_seed);
-	if (!blas_load(message, sizeof(message)))
+	if (blas_load(getenv("XMHASH_BLAS"), message, sizeof(message)) != BLAS_LOADED)
 	{
 		printf("FAILED: %s\n", message);
 		exit(1);
