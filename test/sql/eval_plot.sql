@@ -60,7 +60,9 @@ SELECT xmhash_plot_precision_recall('query', array_fill('code'::name, '{33}'), '
 SELECT xmhash_plot_training('no such model');
 SELECT xmhash_plot_training(VARIADIC NULL::text[]);
 SELECT xmhash_plot_training(NULL);
+\set VERBOSITY sqlstate
 SELECT xmhash_plot_training();
+\set VERBOSITY default
 
 SET client_min_messages = warning;
 DROP TABLE query, "A & B <picture>", empty, many CASCADE;

@@ -32,6 +32,16 @@ BEGIN
   RETURN answer[1] IS NOT DISTINCT FROM answer[2];
 END $$;
 
+-- The plan of a statement, without what newer servers say of nodes that are switched off.
+CREATE FUNCTION pg_temp.plan(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP
+    IF line !~ '^ *Disabled: true$' THEN RETURN NEXT line; END IF;
+  END LOOP;
+END $$;
+
 \set q '''xcafe0123456789ab''::bitcode'
 -- k nearest neighbours; NULLs come last where the limit reaches them
 SELECT k, pg_temp.same(format('SELECT code <~> %L::bitcode AS d FROM answers ORDER BY d LIMIT %s', :q, k))
@@ -94,13 +104,12 @@ CLOSE held;
 -- rescans with changing keys, and joins by radius
 CREATE TABLE queries (n integer, code bitcode(64));
 INSERT INTO queries SELECT n, CASE WHEN n <> 5 THEN pg_temp.code(n + 1000) # pg_temp.code(1) END FROM generate_series(1, 20) n;
-EXPLAIN (COSTS OFF)
-SELECT n, d FROM queries q, LATERAL (SELECT a.code <~> q.code AS d FROM answers a ORDER BY a.code <~> q.code LIMIT 3) x;
+SELECT pg_temp.plan('SELECT n, d FROM queries q, LATERAL (SELECT a.code <~> q.code AS d FROM answers a ORDER BY a.code <~> q.code LIMIT 3) x');
 CREATE TEMP TABLE lateral_index AS
 SELECT n, d FROM queries q, LATERAL (SELECT a.code <~> q.code AS d FROM answers a ORDER BY a.code <~> q.code LIMIT 3) x;
 CREATE TEMP TABLE join_index AS
 SELECT n, id FROM queries q JOIN answers a ON hamming_within(a.code, q.code, 18);
-EXPLAIN (COSTS OFF) SELECT n, id FROM queries q JOIN answers a ON hamming_within(a.code, q.code, 18);
+SELECT pg_temp.plan('SELECT n, id FROM queries q JOIN answers a ON hamming_within(a.code, q.code, 18)');
 RESET enable_seqscan;
 RESET enable_sort;
 SET enable_indexscan = off;
@@ -128,7 +137,7 @@ EXECUTE within(pg_temp.code(3), 0);
 EXECUTE within(:q, 64);
 EXECUTE within(NULL, 64);
 -- a volatile query is no index condition
-EXPLAIN (COSTS OFF) SELECT count(*) FROM answers WHERE hamming_within(code, :q, (random() * 10)::integer);
+SELECT pg_temp.plan(format('SELECT count(*) FROM answers WHERE hamming_within(code, %L, (random() * 10)::integer)', :q));
 RESET ALL;
 
 -- one code in masses: a limit reads a page or two, not all

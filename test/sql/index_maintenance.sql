@@ -10,7 +10,9 @@ ALTER INDEX t_code SET (pending_list_limit = -1);
 ALTER INDEX t_code SET (fillfactor = 70);
 ALTER INDEX t_code SET (pending_list_limit = 8);
 SHOW xmhash.pending_list_limit;
+\set VERBOSITY sqlstate
 SET xmhash.pending_list_limit = '4kB';
+\set VERBOSITY default
 
 -- a row at a time: flushed at the limit, merged four by four
 SELECT format_version, bits, rows, segments, pending_rows, bytes FROM xmhash_index_stats('t_code');

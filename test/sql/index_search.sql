@@ -4,6 +4,16 @@
 SET client_min_messages = warning;
 SET max_parallel_workers_per_gather = 0;
 
+-- The plan of a statement, without what newer servers say of nodes that are switched off.
+CREATE FUNCTION pg_temp.plan(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP
+    IF line !~ '^ *Disabled: true$' THEN RETURN NEXT line; END IF;
+  END LOOP;
+END $$;
+
 -- Run a query by the index and without; plain distances in order, then rows in any order.
 CREATE FUNCTION compare(query text, plan text DEFAULT 'Index Scan') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -134,8 +144,8 @@ SELECT id FROM items WHERE hamming_within(code, B'0101', 1);
 \set VERBOSITY default
 
 -- Volatile arguments and the column itself are no index condition.
-EXPLAIN (COSTS off) SELECT id FROM items WHERE hamming_within(code, random_code(64, 1), (random() * 0)::int);
-EXPLAIN (COSTS off) SELECT id FROM items WHERE hamming_within(code, code, 1);
+SELECT pg_temp.plan('SELECT id FROM items WHERE hamming_within(code, random_code(64, 1), (random() * 0)::int)');
+SELECT pg_temp.plan('SELECT id FROM items WHERE hamming_within(code, code, 1)');
 RESET enable_seqscan;
 
 -- Prepared statements: custom and generic plans

@@ -195,7 +195,9 @@ CREATE TABLE t (id integer, code bitcode(64));
 CREATE UNIQUE INDEX ON t USING xmhash (code);
 CREATE INDEX ON t USING xmhash (code, code);
 CREATE INDEX ON t USING xmhash (id);
+\set VERBOSITY sqlstate
 CREATE INDEX ON t USING xmhash (code DESC);
+\set VERBOSITY default
 CREATE INDEX ON t USING xmhash (code) INCLUDE (id);
 DROP TABLE t;
 DROP FUNCTION verify, code;

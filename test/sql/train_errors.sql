@@ -180,7 +180,9 @@ RESET xmhash.train_max_memory;
 SET xmhash.train_work_mem = '64kB';
 SET temp_file_limit = '100kB';
 CREATE VIEW many AS SELECT image, words FROM pairs, generate_series(1, 100);
+\set VERBOSITY sqlstate
 CALL xmhash_train('m', 'many', 'image', 'words', 8);
+\set VERBOSITY default
 RESET temp_file_limit;
 RESET xmhash.train_work_mem;
 

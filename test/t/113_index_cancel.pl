@@ -59,13 +59,16 @@ for my $round (1 .. $rounds)
 		$script .= rand() < .15 ? "SET temp_file_limit = '@{[ 64 * int rand 12 ]}kB';\n" : "SET temp_file_limit = -1;\n";
 		if (rand() < .3 && $sql !~ /VACUUM|CONCURRENTLY/)
 		{
-			# Cut off in a savepoint, the transaction goes on.
-			$script .= "SET statement_timeout = $ms;\nBEGIN;\nSAVEPOINT s;\n$sql;\nROLLBACK TO s;\nSET LOCAL statement_timeout = 0;\n"
+			# Cut off in a savepoint, the transaction goes on.  The time limit
+			# ends with the savepoint, at the latest when it cuts off the
+			# first ROLLBACK: then the second one has all the time.
+			$script .= "BEGIN;\nSAVEPOINT s;\nSET LOCAL statement_timeout = $ms;\n$sql;\nROLLBACK TO s;\nROLLBACK TO s;\n"
 			  . "INSERT INTO t (n, code) SELECT i, code FROM draws LIMIT 50;\nCOMMIT;\n";
 		}
 		else
 		{
-			$script .= "SET statement_timeout = $ms;\n$sql;\n";
+			# The limit holds for lifting it, too.
+			$script .= "SET statement_timeout = $ms;\n$sql;\n" . "RESET statement_timeout;\n" x 4;
 		}
 	}
 	$script .= <<'SQL';

@@ -116,7 +116,7 @@ for my $method (sort keys %trainings)
 	$said = fail_at(6, sub { return weight_bytes('xmhash_checkpoint_part') + 8192 * int($per_epoch / 2 / 8192) + 4096; },
 		q{CALL xmhash_train_resume('broken')});
 	like($said, qr/resuming after epoch 5 of 8/, 'resumed');
-	like($said, qr/ERROR:  could not extend file .*wrote only 4096 of 8192 bytes/, 'and cut again');
+	like($said, qr/ERROR:  could not extend file .*(wrote only 4096 of 8192 bytes|File too large)/, 'and cut again');
 
 	# The finished weights: other models of this size make their file the longest.
 	query(q{SELECT xmhash_import_model('other ' || n, xmhash_export_model('whole')) FROM generate_series(1, 60) n});
@@ -140,7 +140,7 @@ for my $method (sort keys %trainings)
 my $spill = q{SET xmhash.train_work_mem = '64kB'; %s CALL xmhash_train('spilled', '%s', 'image', 'words', 16, options => '{"epochs": 2}')};
 my $nothing = q{SELECT (SELECT count(*) FROM xmhash_model) + (SELECT count(*) FROM pg_ls_tmpdir())
 	+ (SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock')};
-like(error_of(sprintf($spill, q{SET temp_file_limit = '1MB';}, 'pair')), qr/ERROR:  temporary file size exceeds temp_file_limit/, 'no more temporary files are allowed');
+like(error_of(sprintf($spill, q{SET temp_file_limit = '1MB';}, 'pair')), qr/ERROR:  temporary file size exceeds "?temp_file_limit/, 'no more temporary files are allowed');
 is(query($nothing), 0, 'nothing is left of a training that could not read its rows');
 like(fail_at(0, sub { return 1200 * 1024 }, sprintf($spill, '', 'slow')), qr/ERROR:  could not write training rows to temporary file/, 'a file of rows cannot be written');
 is(query($nothing), 0, 'nothing is left then, either');
