@@ -125,7 +125,8 @@ describe_row(const Reader *reader)
 						 reader->data->source->relation_name,
 						 ItemPointerGetBlockNumber(&reader->location),
 						 ItemPointerGetOffsetNumber(&reader->location), reader->table);
-		if (SPI_execute(query.data, true, 1) == SPI_OK_SELECT && SPI_processed == 1)
+		/* By a new snapshot, as the cursor reads: the caller's may be older than the row. */
+		if (SPI_execute(query.data, false, 1) == SPI_OK_SELECT && SPI_processed == 1)
 			appendStringInfo(&text, ")=(%s)",
 							 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 		else

@@ -64,7 +64,11 @@ need_commands() {
 }
 
 packages_build() {
-  echo "make gcc libc6-dev postgresql${version:+-$version} postgresql-server-dev-${version:-all} libopenblas0-pthread"
+  echo "make gcc libc6-dev libopenblas0-pthread"
+  # A server from source came without packages.
+  case $pg_config in
+    /usr/*) echo "postgresql${version:+-$version} postgresql-server-dev-${version:-all}" ;;
+  esac
 }
 packages_bench() { echo "python3-numpy"; }
 packages_test() { echo "perl libipc-run-perl python3-numpy librsvg2-bin"; }
