@@ -17,6 +17,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
+#include "catalog/pg_proc.h"
 #include "commands/progress.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
@@ -24,9 +25,11 @@
 #include "pgstat.h"
 #include "storage/spin.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/sampling.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #define KEY_SHARED			UINT64CONST(0x584D000000000001)
 #define KEY_SCAN			UINT64CONST(0x584D000000000002)
@@ -317,6 +320,27 @@ dismiss(BuildTeam *team)
 	team->context = NULL;
 }
 
+/*
+ * The library's name for helpers is the one by which core has found the
+ * handler: on a path of its own (dynamic_library_path), or wherever it is.
+ */
+static char *
+library_name(Relation index)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(index->rd_amhandler));
+	bool		isnull = true;
+	Datum		name = (Datum) 0;
+	char	   *result;
+
+	if (HeapTupleIsValid(tuple))
+		name = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
+	if (isnull)
+		elog(ERROR, "the handler of index \"%s\" has no library", RelationGetRelationName(index));
+	result = TextDatumGetCString(name);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /* Gather helpers, if the planner wants any and there are any to be had. */
 static void
 gather(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
@@ -328,7 +352,7 @@ gather(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
 	if (workers == 0)
 		return;
 	EnterParallelMode();
-	team->context = CreateParallelContext("$libdir/xmhash", "xmhash_build_worker", workers);
+	team->context = CreateParallelContext(library_name(index), "xmhash_build_worker", workers);
 	if (!share(team, heap, index, info, sorter, bits))
 	{
 		dismiss(team);
