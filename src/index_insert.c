@@ -65,10 +65,12 @@ page_takes(Page page, const Tail *tail, const Entry *entry)
 /*
  * Log an appended entry.  GenericXLog would find out what has changed by
  * comparing the whole page byte by byte, which took 60 % of the time of a bulk
- * insertion; here it is known.  So its record is made by hand: for each changed
- * range its offset and length as two uint16, and its bytes (generic_xlog.c says
- * so since 9.6).  Replay is core's.  The hole is zero already, as replay leaves
- * it: entries are only ever appended to a page that began zeroed.
+ * insertion; here it is known.  So its record is made by hand, in what is a
+ * private format of core's: for each changed range its offset and length as two
+ * uint16, and its bytes (generic_xlog.c says so since 9.6).  Replay is core's.
+ * Hence only where GENERIC_XLOG_FORMAT_KNOWN says that replay has been tested.
+ * The hole is zero already, as replay leaves it: entries are only ever appended
+ * to a page that began zeroed.
  */
 typedef struct Delta
 {
@@ -120,6 +122,16 @@ append_logged(Relation index, Buffer buffer, const Entry *entry)
 	END_CRIT_SECTION();
 }
 
+/* The same by the documented calls. */
+static void
+append_generic(Relation index, Buffer buffer, const Entry *entry)
+{
+	GenericXLogState *state = GenericXLogStart(index);
+
+	xmhash_pending_page_add(GenericXLogRegisterBuffer(state, buffer, 0), entry->code, entry->tid);
+	GenericXLogFinish(state);
+}
+
 static AppendResult
 append_to_tail(Relation index, const Tail *tail, const Entry *entry)
 {
@@ -131,8 +143,10 @@ append_to_tail(Relation index, const Tail *tail, const Entry *entry)
 	buffer = ReadBuffer(index, tail->block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	result = page_takes(BufferGetPage(buffer), tail, entry);
-	if (result == APPENDED)
+	if (result == APPENDED && GENERIC_XLOG_FORMAT_KNOWN)
 		append_logged(index, buffer, entry);
+	else if (result == APPENDED)
+		append_generic(index, buffer, entry);
 	UnlockReleaseBuffer(buffer);
 	return result;
 }
