@@ -66,6 +66,7 @@ extern XmhashExtent *xmhash_extents_cut(const XmhashExtent *extent, int extents,
 extern void xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent **extent);
 
 /* index_flush.c, index_merge.c */
+extern void xmhash_lock_page(Relation index, BlockNumber lock);
 extern bool xmhash_flush(Relation index, bool wait, uint64 *rows);
 extern void xmhash_flush_all(Relation index, uint64 *rows);
 extern void xmhash_merge_small(Relation index, bool wait);

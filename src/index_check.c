@@ -1,8 +1,9 @@
 /*
  * index_check.c: xmhash_index_check(): verify all that the index relies on.
  *
- * Under the merge and flush locks nothing changes but that rows are appended
- * to the pending list.  In this order: the meta page and catalogue (read with
+ * It reads as a scan does, one view of the index under a snapshot that keeps
+ * the view's pages as they are, but for rows that VACUUM removes; so nobody
+ * waits for it, however long it takes.  In this order: the meta page and catalogue (read with
  * their own checks), every block belongs to one thing only, every page is what
  * it should be with the right checksum, every code lies within the distances
  * that the directory states, and counts add up.  Then, on request, that no row
@@ -113,20 +114,39 @@ check_uses(Relation index, UseList *list, BlockNumber end)
 }
 
 /*
- * The reservations are void as we hold both locks, so they are not looked at.
- * Pending list, stock and end of the index move while rows are inserted: the
- * meta page is copied here once for all of them.
+ * The view, and a meta page that belongs to it: pending list, stock and end of
+ * the index move while rows are inserted, so they are copied once for all.
+ */
+static XmhashMeta *
+read_view(Relation index, XmhashView *view)
+{
+	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
+
+	for (;;)
+	{
+		Buffer		buffer;
+
+		CHECK_FOR_INTERRUPTS();
+		xmhash_view_read(index, view);
+		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
+		memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
+		UnlockReleaseBuffer(buffer);
+		if (meta->nonce == view->nonce && meta->catalogue_version == view->version)
+			return meta;
+	}
+}
+
+/*
+ * Reservations are not looked at: their blocks are in no list, or, until the
+ * next change of the catalogue, in that of free extents.
  */
 static void
 check_blocks(Check *check)
 {
-	Buffer		buffer = xmhash_meta_buffer(check->index, BUFFER_LOCK_SHARE);
-	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
+	XmhashMeta *meta = read_view(check->index, check->view);
 	const XmhashView *view = check->view;
 	UseList		list = {0};
 
-	memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
-	UnlockReleaseBuffer(buffer);
 	note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
 	for (int i = 0; i < view->extents; i++)
 		note_use(&list, view->extent[i].start, view->extent[i].count, "segment");
@@ -290,25 +310,67 @@ check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 
 }
 
 /*
- * Each run has the rows of the data pages.  Only a VACUUM that was cancelled
- * may have left more in it, of dead rows; then its digest says nothing.
+ * Each run has the rows of the data pages; else *band is the first that has
+ * not.  Only a VACUUM that was cancelled may have left more in it, of dead
+ * rows; then its digest says nothing.
  */
-static void
-check_bands(Check *check, const XmhashSegment *segment)
+static bool
+bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
 {
-	for (uint32 band = 0; band < segment->bands; band++)
+	for (*band = 0; *band < segment->bands; (*band)++)
 	{
 		uint64		rows = 0;
 		uint64		digest = 0;
 
 		for (uint32 i = 0; i < segment->band_pages; i++)
-			check_band_page(check, segment, band, i, &rows, &digest);
+			check_band_page(check, segment, *band, i, &rows, &digest);
 		if (rows < check->rows || (rows == check->rows && digest != check->digest))
-			xmhash_damaged(check->index,
-						   xmhash_segment_block(check->view, segment,
-												segment->data_pages + band * segment->band_pages),
-						   "The run of band %u that begins here has other rows than the data pages.", band);
+			return false;
 	}
+	return true;
+}
+
+/* Rows and digest of the data pages as they are now. */
+static void
+sum_data_pages(Check *check, const XmhashSegment *segment)
+{
+	int			words = check->view->words;
+
+	check->rows = check->digest = 0;
+	for (uint32 n = 0; n < segment->data_pages; n++)
+	{
+		Page		page = load_page(check, xmhash_segment_block(check->view, segment, n),
+									 XMHASH_PAGE_DATA, segment->id, n);
+		int			count = XmhashPageOpaque(page)->count;
+
+		for (int i = 0; i < count; i++)
+			check->digest += row_digest(&XmhashPageTid(page, i), XmhashPageCodes(page) + (Size) i * words, words);
+		check->rows += count;
+	}
+}
+
+/*
+ * A VACUUM may have been here between the data pages and a band's.  So what
+ * looks wrong is compared once more, under the lock that keeps VACUUM away.
+ */
+static void
+check_bands(Check *check, const XmhashSegment *segment)
+{
+	uint64		rows = check->rows;
+	uint32		band;
+	bool		agree;
+
+	if (bands_agree(check, segment, &band))
+		return;
+	xmhash_lock_page(check->index, XMHASH_MERGE_LOCK);
+	sum_data_pages(check, segment);
+	agree = bands_agree(check, segment, &band);
+	UnlockPage(check->index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	if (!agree)
+		xmhash_damaged(check->index,
+					   xmhash_segment_block(check->view, segment, segment->data_pages + band * segment->band_pages),
+					   "The run of band %u that begins here has other rows than the data pages.", band);
+	check->rows = rows;
 }
 
 static void
@@ -378,13 +440,14 @@ check_structure(Check *check)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash check", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
+	/* The pending list first: src/README.md says why no row is met twice. */
+	for (uint32 i = 0; i < check->view->pending_pages; i++)
+		check_pending_page(check, i);
 	for (int i = 0; i < check->view->segments; i++)
 	{
 		check_segment_pages(check, &check->view->segment[i]);
 		MemoryContextReset(context);
 	}
-	for (uint32 i = 0; i < check->view->pending_pages; i++)
-		check_pending_page(check, i);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -489,13 +552,12 @@ check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *ent
 static void
 check_index(Relation heap, Relation index, bool heapallindexed)
 {
-	Snapshot	snapshot = NULL;
+	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	Check		check = {.index = index, .copy = palloc(sizeof(PGAlignedBlock)),
 	.strategy = GetAccessStrategy(BAS_BULKREAD)};
 
 	if (heapallindexed)
 	{
-		snapshot = RegisterSnapshot(GetTransactionSnapshot());
 		/* An index may be newer than what an old snapshot wants to see. */
 		if (IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
 			!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), snapshot->xmin))
@@ -505,20 +567,15 @@ check_index(Relation heap, Relation index, bool heapallindexed)
 							RelationGetRelationName(index))));
 		check.entries = begin_keys();
 	}
-	LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
-	LockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
 	check.view = xmhash_view_create(CurrentMemoryContext);
-	xmhash_view_read(index, check.view);
 	check_blocks(&check);
 	check_structure(&check);
-	UnlockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
-	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 	if (heapallindexed)
 	{
 		check_heap(heap, index, snapshot, check.entries);
 		tuplesort_end(check.entries);
-		UnregisterSnapshot(snapshot);
 	}
+	UnregisterSnapshot(snapshot);
 }
 
 XMHASH_FUNCTION(xmhash_index_check);

@@ -15,6 +15,8 @@
 #include "index_storage.h"
 
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
 
 /*
  * Seal the last pending page, under its exclusive lock: whoever appends to it
@@ -121,6 +123,25 @@ flush_view(Relation index, const XmhashView *view, uint64 *rows)
 }
 
 /*
+ * Wait for a lock without standing in its queue: who waits there for longer
+ * than deadlock_timeout cancels the autovacuum that holds it.  The order of
+ * the locks excludes deadlocks, so nobody has to look for one.
+ */
+void
+xmhash_lock_page(Relation index, BlockNumber lock)
+{
+	long		wait = 1;
+
+	while (!ConditionalLockPage(index, lock, ExclusiveLock))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait, PG_WAIT_LOCK | LOCKTAG_PAGE);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		wait = Min(2 * wait, 100);
+	}
+}
+
+/*
  * Fold the pending list in.  False: another backend is at it and we were not
  * to wait, or there are too many segments and a merge must come first.
  */
@@ -132,7 +153,7 @@ xmhash_flush(Relation index, bool wait, uint64 *rows)
 	bool		possible;
 
 	if (wait)
-		LockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
+		xmhash_lock_page(index, XMHASH_FLUSH_LOCK);
 	else if (!ConditionalLockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock))
 		return false;
 

@@ -124,9 +124,11 @@ copy_page(Relation index, const XmhashView *view, const XmhashSegment *segment, 
 		  uint32 number, BufferAccessStrategy strategy, char *copy)
 {
 	BlockNumber block = xmhash_segment_block(view, segment, number);
-	Buffer		buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+	Buffer		buffer;
 
+	/* It may sleep: nothing is pinned then. */
 	xmhash_delay_point();
+	buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (!xmhash_page_usable(index, view, buffer, kind, segment->id, number))
 		elog(ERROR, "segment " UINT64_FORMAT " vanished under the merge lock", segment->id);
@@ -246,7 +248,7 @@ xmhash_merge_small(Relation index, bool wait)
 	uint64		limit = (uint64) SMALL_MERGE_LISTS * xmhash_pending_limit_pages(index);
 
 	if (wait)
-		LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
+		xmhash_lock_page(index, XMHASH_MERGE_LOCK);
 	else if (!ConditionalLockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock))
 		return;
 	for (;;)

@@ -212,7 +212,7 @@ xmhash_index_merge(PG_FUNCTION_ARGS)
 				 errmsg("recovery is in progress"),
 				 errhint("An index cannot be merged during recovery.")));
 	xmhash_open_index(&open, PG_GETARG_OID(0), RowExclusiveLock, true);
-	LockPage(open.index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	xmhash_lock_page(open.index, XMHASH_MERGE_LOCK);
 	xmhash_flush_all(open.index, &rows);
 	xmhash_merge_all(open.index);
 	UnlockPage(open.index, XMHASH_MERGE_LOCK, ExclusiveLock);
