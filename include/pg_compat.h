@@ -108,7 +108,7 @@ BufFileReadExact(BufFile *file, void *target, size_t size)
  * these versions; elsewhere the documented calls make it.
  */
 #ifndef GENERIC_XLOG_FORMAT_KNOWN
-#if PG_VERSION_NUM / 10000 == 15 || PG_VERSION_NUM / 10000 == 17
+#if PG_VERSION_NUM / 10000 == 15 || (PG_VERSION_NUM / 10000 >= 17 && PG_VERSION_NUM / 10000 <= 19)
 #define GENERIC_XLOG_FORMAT_KNOWN true
 #else
 #define GENERIC_XLOG_FORMAT_KNOWN false
