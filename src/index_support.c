@@ -328,18 +328,31 @@ bitcode_in_ball_support(PG_FUNCTION_ARGS)
 
 /* ---------- Selectivity of <@ and @> ---------- */
 
-/* Take code <@ ball apart: query and radius, where the ball shows them. */
+/*
+ * Take code <@ ball apart: query and radius, where the ball shows them.  Anyone
+ * may name an estimator in an operator of his own, on whatever types, and use a
+ * function of his own that gives a ball: nothing is believed that was not seen
+ * to be of our types.
+ */
 static double
-ball_clause_selectivity(PlannerInfo *root, Oid operator, List *args, int relation)
+ball_clause_selectivity(PlannerInfo *root, Oid estimator, List *args, int relation)
 {
+	Oid			bitcode = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("bitcode"),
+										  ObjectIdGetDatum(get_func_namespace(estimator)));
 	Node	   *code;
 	Node	   *ball;
 	Node	   *query = NULL;
 	Node	   *radius = NULL;
 
-	take_membership(get_opcode(operator), args, &code, &ball);
+	if (list_length(args) != 2)
+		return DEFAULT_WITHIN_SELECTIVITY;
+	take_membership(estimator, args, &code, &ball);
+	if (exprType(code) != bitcode || exprType(ball) != ball_type(estimator))
+		return DEFAULT_WITHIN_SELECTIVITY;
 	ball = estimate_expression_value(root, ball);
-	if (IsA(ball, FuncExpr) && list_length(((FuncExpr *) ball)->args) == 2)
+	if (IsA(ball, FuncExpr) &&
+		(((FuncExpr *) ball)->funcid == ball_maker(estimator, bitcode) ||
+		 ((FuncExpr *) ball)->funcid == ball_maker(estimator, BITOID)))
 	{
 		query = linitial(((FuncExpr *) ball)->args);
 		radius = lsecond(((FuncExpr *) ball)->args);
@@ -362,13 +375,13 @@ ball_clause_selectivity(PlannerInfo *root, Oid operator, List *args, int relatio
 Datum
 hamming_ball_selectivity(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), PG_GETARG_OID(1),
+	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), fcinfo->flinfo->fn_oid,
 											 (List *) PG_GETARG_POINTER(2), PG_GETARG_INT32(3)));
 }
 
 Datum
 hamming_ball_join_selectivity(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), PG_GETARG_OID(1),
+	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), fcinfo->flinfo->fn_oid,
 											 (List *) PG_GETARG_POINTER(2), 0));
 }
