@@ -51,21 +51,19 @@ bitcode_declared_bits(Node *node, Oid bitcode)
 }
 
 /*
- * Is it a column that the query names?  A condition on a UNION is handed down
- * to each of its parts, whose lengths may differ, and whose rows another
- * condition may exclude: no mistake of whoever asks.
+ * Is it what the query itself says?  Once the planner looks at relations, it
+ * also simplifies the predicates of indexes, constraints, and conditions handed
+ * down to children.  A condition on a UNION is handed down to each of its
+ * parts, whose lengths may differ, and whose rows another condition may
+ * exclude: no mistake of whoever asks.
  */
 static bool
-is_column_asked_for(PlannerInfo *root, Node *column)
+is_asked_for(PlannerInfo *root)
 {
-	Relids		relations = pull_varnos(root, column);
-	ListCell   *cell;
-
+	if (root->simple_rel_array != NULL)
+		return false;
 	for (PlannerInfo *outer = root->parent_root; outer; outer = outer->parent_root)
 		if (outer->append_rel_list != NIL || outer->parse->setOperations != NULL)
-			return false;
-	foreach(cell, root->append_rel_list)
-		if (bms_is_member(((AppendRelInfo *) lfirst(cell))->child_relid, relations))
 			return false;
 	return true;
 }
@@ -89,7 +87,7 @@ bitcode_check_declared(PlannerInfo *root, Node *column, int bits, Oid bitcode)
 
 	/* Without a query it is an index's or a constraint's own expression. */
 	if (declared < 0 || declared == bits || IsA(column, Const) ||
-		root == NULL || !is_column_asked_for(root, column))
+		root == NULL || !is_asked_for(root))
 		return;
 	name = column_name(root, column);
 	ereport(ERROR,
