@@ -1,5 +1,5 @@
 /*
- * model.h: trained models: where they are stored, how they are looked up, and
+ * model.h: trained models: the tables that they are, what their rows say, and
  * the codes they give.
  */
 #ifndef MODEL_H
@@ -7,18 +7,21 @@
 
 #include "xmhash.h"
 
+#include "access/genam.h"
 #include "code.h"
 #include "lib/stringinfo.h"
 #include "network.h"
+#include "storage/lockdefs.h"
 #include "train.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
-#include "utils/uuid.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 /* A sanity bound on the length of a feature vector: 4 MB of float32. */
 #define MODEL_MOST_DIMENSIONS 1048576
 #define MODEL_MOST_HIDDEN 65536	/* units of one layer */
-#define MODEL_MOST_NAME 255
+#define MODEL_MOST_METHOD 255	/* bytes of a method's name */
 #define MODEL_PART_BYTES (16 * 1024 * 1024)
 
 /* Settings, see model_memory.c. */
@@ -35,12 +38,80 @@ typedef enum Modality
 
 extern const char *const modality_name[2];
 
-/* The columns of xmhash_model that describe a model, save its name's lock. */
+/*
+ * model_relation.c: a model is a table of the type xmhash_model, with columns
+ * part, number, info and data.  Whoever owns it can have put anything there.
+ */
+typedef struct ModelTable
+{
+	Relation	relation;
+	Snapshot	snapshot;		/* registered */
+	Oid			index;			/* on (part, number); invalid: read the whole table */
+	AttrNumber	part;
+	AttrNumber	number;
+	AttrNumber	info;
+	AttrNumber	data;
+} ModelTable;
+
+/* Where a model is to be made. */
+typedef struct ModelPlace
+{
+	Oid			schema;
+	char	   *name;
+} ModelPlace;
+
+extern Oid	model_type(Oid function);
+extern char *model_name(Oid model);
+extern bool model_is_table(Oid function, Oid model);
+extern void model_open(Oid function, Oid model, ModelTable *table);
+extern void model_open_own(Oid function, Oid model, ModelTable *table);
+extern bool model_open_quietly(Oid function, Oid model, ModelTable *table);
+extern void model_close(ModelTable *table);
+extern void model_check_owner(Oid model);
+extern void model_find_place(text *name, ModelPlace *place);
+extern Oid	model_create(Oid function, const ModelPlace *place);
+extern void model_lock(Oid model, bool session);
+extern void model_unlock(Oid model);
+extern bool model_in_training(Oid model);
+extern Oid	model_column_type(Oid relation, const char *relation_name, const char *name);
+
+/* The parts of a model. */
+#define MODEL_PART_MODEL "model"	/* one row, number 0: what the view shows */
+#define MODEL_PART_EPOCH "epoch"	/* one row an epoch */
+#define MODEL_PART_WEIGHTS "weights"	/* pieces, from number 0 */
+#define MODEL_PART_CHECKPOINT "checkpoint"	/* likewise; number 0 has its description */
+
+/* model_rows.c: rows in and out. */
+typedef struct ModelScan
+{
+	const ModelTable *table;
+	SysScanDesc scan;
+	HeapTuple	tuple;			/* the row found */
+	int			number;
+} ModelScan;
+
+#define MODEL_ANY_NUMBER (-1)
+
+extern void model_scan_begin(ModelScan *scan, const ModelTable *table, const char *part, int number);
+extern bool model_scan_next(ModelScan *scan);
+extern void model_scan_end(ModelScan *scan);
+extern Jsonb *model_scan_info(const ModelScan *scan);
+extern void model_insert_row(const ModelTable *table, const char *part, int number,
+							 const char *info, bytea *data);
+extern void model_update_info(const ModelTable *table, const char *part, int number, const char *info);
+extern void model_delete_rows(const ModelTable *table, const char *part, int from);
+extern void model_write_pieces(const ModelTable *table, const char *part, const float *floats,
+							   size_t count, const char *info);
+extern float *model_read_pieces(const ModelTable *table, const char *part, size_t count,
+								const Surroundings *surroundings);
+extern uint64 model_fingerprint(const ModelTable *table, bool *uncommitted);
+
+/* model_row.c: what the row of part "model" says. */
 typedef struct ModelRow
 {
-	pg_uuid_t	id;
-	char	   *name;
-	Oid			owner;
+	char	   *name;			/* of the table, for messages */
+	Jsonb	   *info;			/* as it was read */
+	char	   *status;
 	char	   *method;
 	int			bits;
 	int			dimensions[2];	/* by Modality, as what follows; 0: it has no such network */
@@ -50,10 +121,21 @@ typedef struct ModelRow
 	char	  **class_names;	/* NULL when classes have none */
 	char	   *source;			/* JSON: what it was trained on; may be NULL */
 	char	   *options;		/* JSON; may be NULL */
-	char	   *status;
 	int64		pairs;			/* -1: not known */
-	int64		digest;			/* of the training rows */
+	uint64		digest;			/* of the training rows */
+	double		created;		/* seconds since 1970 */
+	int			epochs_done;
+	double		loss;			/* of the last epoch; NaN: none */
+	double		seconds;		/* of all epochs */
 } ModelRow;
+
+extern void model_find(const ModelTable *table, ModelRow *row);
+extern bool model_find_quietly(const ModelTable *table, ModelRow *row, char **problem);
+extern void model_insert(const ModelTable *table, const ModelRow *row);
+extern void model_update(const ModelTable *table, const ModelRow *row);
+extern double model_now(void);
+extern bool model_get_number(Jsonb *object, const char *key, double least, double most, double *number);
+extern char *model_get_string(Jsonb *object, const char *key);
 
 /*
  * Everything that turns features into codes.  The stored order of the floats
@@ -71,39 +153,16 @@ typedef struct ModelWeights
 	size_t		count;
 } ModelWeights;
 
-/* model_storage.c: the tables, and who may use them. */
-typedef struct ModelTables
-{
-	Oid			relation;		/* xmhash_model */
-	Oid			owner;			/* of the tables */
-	char	   *schema;			/* quoted */
-} ModelTables;
-
-extern void model_tables(Oid function, ModelTables *tables);
-extern uint64 model_execute(const ModelTables *tables, const char *query, bool read_only,
-							int count, Oid *types, Datum *values, const char *nulls);
-extern void model_make_id(pg_uuid_t *id);
-extern void model_check_name(const char *name);
-extern void model_lock_name(const ModelTables *tables, const char *name, bool session);
-extern void model_unlock_name(const ModelTables *tables, const char *name);
-extern bool model_name_exists(const ModelTables *tables, const char *name, bool *usable);
-extern void model_check_name_free(const ModelTables *tables, const char *name);
-extern bool model_find(const ModelTables *tables, const char *name, ModelRow *row);
-extern void model_find_or_fail(const ModelTables *tables, const char *name, ModelRow *row);
-extern void model_insert(const ModelTables *tables, const ModelRow *row);
-extern void model_set_status(const ModelTables *tables, const ModelRow *row, const char *status);
-extern void model_layout(const ModelRow *row, float *floats, const Surroundings *surroundings,
-						 ModelWeights *weights);
+/* model_load.c: from rows to networks that take raw features. */
 extern size_t model_floats(const ModelRow *row);
 extern bool model_has(const ModelRow *row, Modality modality);
 extern int	model_most_units(const ModelRow *row);
-extern void model_write_parts(const ModelTables *tables, const char *table,
-							  const pg_uuid_t *id, const float *floats, size_t count);
-extern void model_check_parts(const ModelTables *tables, const char *table, const char *name,
-							  const pg_uuid_t *id, size_t count);
-extern void model_read_parts(const ModelTables *tables, const char *table, const char *name,
-							 const pg_uuid_t *id, float *floats, size_t count);
-extern Oid	model_column_type(Oid relation, const char *relation_name, const char *name);
+extern void model_layout(const ModelRow *row, float *floats, const Surroundings *surroundings,
+						 ModelWeights *weights);
+extern void model_read(const ModelTable *table, const ModelRow *row,
+					   const Surroundings *surroundings, ModelWeights *weights);
+extern void model_load(const ModelTable *table, const ModelRow *row,
+					   const Surroundings *surroundings, Network network[2]);
 
 /* model_memory.c: the numeric core's surroundings in the server. */
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
@@ -117,21 +176,13 @@ extern void model_blas_init(void);
 extern void model_start_blas(void);
 extern void model_set_threads(int wanted);
 
-/* model_load.c: from tables to networks that take raw features. */
-extern void model_read(const ModelTables *tables, const ModelRow *row,
-					   const Surroundings *surroundings, ModelWeights *weights);
-extern void model_load(const ModelTables *tables, const ModelRow *row,
-					   const Surroundings *surroundings, Network network[2]);
-
 /* model_cache.c: decoded models of this backend. */
 typedef struct CachedModel
 {
 	struct CachedModel *next;
-	pg_uuid_t	id;
-	char		name[MODEL_MOST_NAME + 1];
-	int			name_length;
-	Oid			owner;
-	uint64		generation;		/* at which name and owner were found */
+	Oid			model;			/* the table */
+	uint64		fingerprint;	/* of its rows */
+	uint64		generation;		/* at which the fingerprint was right */
 	int			bits;
 	Network		network[2];		/* with shift and scale folded in */
 	float	   *scratch;		/* [most hidden units] */
@@ -142,10 +193,17 @@ typedef struct CachedModel
 	uint64		used;			/* when, to evict the one unused longest */
 } CachedModel;
 
-extern uint64 model_generation; /* changes when any cached model may be out of date */
+/* What a call site remembers. */
+typedef struct ModelCall
+{
+	CachedModel *model;
+	uint64		generation;
+	Oid			oid;
+	Oid			user;
+} ModelCall;
+
 extern void model_cache_init(void);
-extern CachedModel *model_cache_get(Oid function, const char *name, int length);
-extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, text *name);
+extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, ModelCall *call, Oid oid);
 
 /* model_table.c */
 extern Oid	model_code_type(Oid schema);

@@ -12,7 +12,10 @@ typedef struct Training
 {
 	MemoryContext context;		/* all of its memory */
 	bool		atomic;			/* within a transaction block: no commits */
-	ModelTables tables;
+	Oid			function;		/* that was called */
+	Oid			model;			/* invalid: not made yet */
+	Oid			owner;			/* of the model, when it is resumed */
+	ModelPlace	place;			/* where it is to be made */
 	ModelRow	row;
 	TrainSource source;
 	TrainSettings settings;
@@ -36,9 +39,8 @@ typedef struct Training
 extern void train_commit(Training *training);
 
 /* train_checkpoint.c */
-extern void train_checkpoint_save(Training *training);
-extern bool train_checkpoint_load(Training *training);
-extern void train_checkpoint_drop(Training *training);
+extern void train_checkpoint_save(Training *training, const ModelTable *table);
+extern bool train_checkpoint_load(Training *training, const ModelTable *table);
 
 /* train_validate.c */
 extern double train_validate(Training *training);

@@ -600,226 +600,61 @@ COMMENT ON FUNCTION xmhash_last_scan() IS
 -- Models: storage, training, encoding
 ------------------------------------------------------------------------
 
--- Rows of these tables are written by the module's functions, as the owner of
--- the tables and after a check of the model's owner.  PUBLIC may read and
--- insert under row security alone, which is what pg_dump and pg_restore need
--- for a role that bypasses row security; nobody is granted UPDATE or DELETE,
--- so a trained model stays as it is.
+-- A model is a table of its owner's, OF this type, which is what it is known
+-- by.  The extension itself has no tables: rights, dumps, replication and
+-- names of models are those of any table.
 --
--- What belongs to a model goes with it by a trigger, not by foreign keys: a
--- parallel pg_restore fills an extension's tables in any order.
---
--- Views, policies and constraints name the schema of every operator and have
--- operands of its very types: the schema of this script is first in the search
--- path while it runs, and what its owner has put there must not be taken.
+-- Views name the schema of every operator and have operands of its very types:
+-- the schema of this script is first in the search path while it runs, and
+-- what its owner has put there must not be taken.
 
-CREATE TABLE xmhash_model (
-    id uuid PRIMARY KEY,
-    name text NOT NULL UNIQUE,
-    owner regrole NOT NULL,
-    method text NOT NULL,
-    bits integer NOT NULL,
-    image_dimensions integer NOT NULL,
-    text_dimensions integer NOT NULL,
-    image_hidden integer[] NOT NULL,
-    text_hidden integer[] NOT NULL,
-    image_scales integer NOT NULL,
-    text_scales integer NOT NULL,
-    classes text[],
-    source jsonb,
-    options jsonb,
-    status text NOT NULL CHECK (status OPERATOR(pg_catalog.=) ANY ('{training,trained,diverged,imported}'::text[])),
-    pairs bigint,
-    digest bigint,
-    created timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
-);
-COMMENT ON TABLE xmhash_model IS 'models of xmhash; see the view xmhash_models';
-COMMENT ON COLUMN xmhash_model.image_dimensions IS 'length of the image features; 0: the model has no image network';
-COMMENT ON COLUMN xmhash_model.text_dimensions IS 'length of the text features; 0: the model has no text network';
-COMMENT ON COLUMN xmhash_model.image_hidden IS 'units of each hidden layer of the image network';
-COMMENT ON COLUMN xmhash_model.text_hidden IS 'units of each hidden layer of the text network';
+CREATE TYPE xmhash_model AS (part text COLLATE pg_catalog."C", number integer, info jsonb, data bytea);
+COMMENT ON TYPE xmhash_model IS 'row type of the tables that are models; see the view xmhash_models';
+COMMENT ON COLUMN xmhash_model.part IS '''model'': what the view xmhash_models shows; ''epoch'': one row an epoch of the training; ''weights'', ''checkpoint'': pieces of these';
+COMMENT ON COLUMN xmhash_model.number IS '0 for ''model'', the epoch, or the piece''s number from 0';
+COMMENT ON COLUMN xmhash_model.info IS 'what is known about the row';
+COMMENT ON COLUMN xmhash_model.data IS 'at most 16 MB of little-endian float32';
 
-CREATE TABLE xmhash_model_part (
-    model uuid NOT NULL,
-    part integer NOT NULL,
-    data bytea NOT NULL,
-    PRIMARY KEY (model, part)
-);
-ALTER TABLE xmhash_model_part ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE xmhash_model_part IS 'weights of the models of xmhash, little-endian float32, in parts of at most 16 MB';
+CREATE FUNCTION xmhash_model_info(
+    model regclass,
+    OUT method text, OUT bits integer, OUT image_dimensions integer, OUT text_dimensions integer,
+    OUT image_hidden integer[], OUT text_hidden integer[], OUT classes text[], OUT options jsonb,
+    OUT status text, OUT epochs_done integer, OUT pairs bigint, OUT loss double precision,
+    OUT created timestamp with time zone, OUT seconds double precision, OUT bytes bigint)
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+COMMENT ON FUNCTION xmhash_model_info(regclass) IS 'what a model says of itself: for the view xmhash_models';
 
-CREATE TABLE xmhash_training_log (
-    model uuid NOT NULL,
-    epoch integer NOT NULL,
-    loss double precision NOT NULL,
-    loss_terms jsonb NOT NULL,
-    learning_rate double precision NOT NULL,
-    seconds double precision NOT NULL,
-    validation_map double precision,
-    PRIMARY KEY (model, epoch)
-);
-COMMENT ON TABLE xmhash_training_log IS 'one row an epoch of the trainings of xmhash; see the view xmhash_training';
+CREATE FUNCTION xmhash_model_epochs(model regclass)
+    RETURNS TABLE (epoch integer, epochs integer, loss double precision, loss_terms jsonb,
+                   learning_rate double precision, seconds double precision, validation_map double precision)
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000 ROWS 100;
+COMMENT ON FUNCTION xmhash_model_epochs(regclass) IS 'the epochs of a model: for the view xmhash_training';
 
-CREATE TABLE xmhash_checkpoint (
-    model uuid PRIMARY KEY,
-    epoch integer NOT NULL,
-    threads integer NOT NULL,
-    blas text NOT NULL,
-    floats bigint NOT NULL,
-    best_epoch integer,
-    best_map double precision
-);
-COMMENT ON TABLE xmhash_checkpoint IS 'last checkpoint of each unfinished training of xmhash';
-
-CREATE TABLE xmhash_checkpoint_part (
-    model uuid NOT NULL,
-    part integer NOT NULL,
-    data bytea NOT NULL,
-    PRIMARY KEY (model, part)
-);
-ALTER TABLE xmhash_checkpoint_part ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE xmhash_checkpoint_part IS 'state of the checkpoints of xmhash: weights and optimizer, little-endian float32, in parts of at most 16 MB';
-
--- A role that owns models cannot be dropped (see below).  Should one be gone all
--- the same, its models stay here: a dump would name it by its number, which may
--- be another role's where it is restored.
-SELECT pg_catalog.pg_extension_config_dump('xmhash_model',
-    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) owner)');
-SELECT pg_catalog.pg_extension_config_dump('xmhash_model_part', '');
-SELECT pg_catalog.pg_extension_config_dump('xmhash_training_log', '');
-SELECT pg_catalog.pg_extension_config_dump('xmhash_checkpoint', '');
-SELECT pg_catalog.pg_extension_config_dump('xmhash_checkpoint_part', '');
-
-ALTER TABLE xmhash_model ENABLE ROW LEVEL SECURITY;
-ALTER TABLE xmhash_model_part ENABLE ROW LEVEL SECURITY;
-ALTER TABLE xmhash_training_log ENABLE ROW LEVEL SECURITY;
-ALTER TABLE xmhash_checkpoint ENABLE ROW LEVEL SECURITY;
-ALTER TABLE xmhash_checkpoint_part ENABLE ROW LEVEL SECURITY;
-
--- One policy each for reading and for inserting: members of the owner's role.
-CREATE POLICY xmhash_owner ON xmhash_model
-    USING (pg_catalog.pg_has_role(owner, 'MEMBER'))
-    WITH CHECK (pg_catalog.pg_has_role(owner, 'MEMBER'));
-CREATE POLICY xmhash_owner ON xmhash_model_part
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
-CREATE POLICY xmhash_owner ON xmhash_training_log
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
-CREATE POLICY xmhash_owner ON xmhash_checkpoint
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
-CREATE POLICY xmhash_owner ON xmhash_checkpoint_part
-    USING (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model))
-    WITH CHECK (EXISTS (SELECT FROM xmhash_model m WHERE m.id OPERATOR(pg_catalog.=) model));
-
-GRANT SELECT, INSERT ON xmhash_model, xmhash_model_part, xmhash_training_log,
-    xmhash_checkpoint, xmhash_checkpoint_part TO PUBLIC;
-
-CREATE FUNCTION xmhash_model_changed() RETURNS trigger
-    AS 'MODULE_PATHNAME' LANGUAGE C;
-COMMENT ON FUNCTION xmhash_model_changed() IS 'internal: tells every session that its cached models may be out of date';
-
--- Triggers on rows, since replicated rows fire no others; and always, since
--- else replication and session_replication_role would pass them by.
-CREATE TRIGGER xmhash_model_changed
-    AFTER INSERT OR UPDATE OR DELETE ON xmhash_model
-    FOR EACH ROW EXECUTE FUNCTION xmhash_model_changed();
-CREATE TRIGGER xmhash_models_changed
-    AFTER TRUNCATE ON xmhash_model
-    FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_changed();
-
-CREATE FUNCTION xmhash_model_removed() RETURNS trigger
-    AS 'MODULE_PATHNAME' LANGUAGE C;
-COMMENT ON FUNCTION xmhash_model_removed() IS 'internal: removes what belongs to removed models';
-
-CREATE TRIGGER xmhash_model_removed
-    AFTER DELETE ON xmhash_model
-    FOR EACH ROW EXECUTE FUNCTION xmhash_model_removed();
-CREATE TRIGGER xmhash_models_removed
-    AFTER TRUNCATE ON xmhash_model
-    FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_removed();
-
-CREATE FUNCTION xmhash_model_ownership() RETURNS trigger
-    AS 'MODULE_PATHNAME' LANGUAGE C;
-COMMENT ON FUNCTION xmhash_model_ownership() IS 'internal: keeps roles that own models from being dropped';
-
-CREATE TRIGGER xmhash_model_ownership
-    AFTER INSERT OR UPDATE OR DELETE ON xmhash_model
-    FOR EACH ROW EXECUTE FUNCTION xmhash_model_ownership();
-CREATE TRIGGER xmhash_models_ownership
-    BEFORE TRUNCATE ON xmhash_model
-    FOR EACH STATEMENT EXECUTE FUNCTION xmhash_model_ownership();
-
-ALTER TABLE xmhash_model
-    ENABLE ALWAYS TRIGGER xmhash_model_changed,
-    ENABLE ALWAYS TRIGGER xmhash_models_changed,
-    ENABLE ALWAYS TRIGGER xmhash_model_removed,
-    ENABLE ALWAYS TRIGGER xmhash_models_removed,
-    ENABLE ALWAYS TRIGGER xmhash_model_ownership,
-    ENABLE ALWAYS TRIGGER xmhash_models_ownership;
-
--- A view runs with its owner's rights, to which row security does not apply,
--- so the views repeat the condition for whoever asks.  (security_invoker would
--- need PostgreSQL 15.)  A training holds a lock on its model's name: the row
--- says 'training' without it when that session has ended in an error or crash.
-CREATE VIEW xmhash_models WITH (security_barrier) AS
-SELECT m.name,
-       m.owner,
-       m.method,
-       m.bits,
-       CASE WHEN m.image_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.image_dimensions END AS image_dimensions,
-       CASE WHEN m.text_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.text_dimensions END AS text_dimensions,
-       CASE WHEN m.image_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.image_hidden END AS image_hidden,
-       CASE WHEN m.text_dimensions OPERATOR(pg_catalog.<>) 0 THEN m.text_hidden END AS text_hidden,
-       m.classes,
-       m.options,
-       CASE WHEN m.status OPERATOR(pg_catalog.<>) 'training'::text THEN m.status
-            WHEN EXISTS (SELECT
-                         FROM pg_catalog.pg_locks l
-                         WHERE l.granted
-                           AND l.locktype OPERATOR(pg_catalog.=) 'object'::text
-                           AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'::text
-                           AND l.database OPERATOR(pg_catalog.=)
-                               (SELECT d.oid FROM pg_catalog.pg_database d
-                                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
-                           AND l.classid OPERATOR(pg_catalog.=) m.tableoid
-                           AND l.objid::bigint OPERATOR(pg_catalog.=)
-                               (pg_catalog.hashtextextended(m.name, 0) OPERATOR(pg_catalog.&) 4294967295::bigint)
-                           AND l.objsubid::bigint OPERATOR(pg_catalog.=)
-                               ((pg_catalog.hashtextextended(m.name, 0) OPERATOR(pg_catalog.>>) 32)
-                                OPERATOR(pg_catalog.&) 32767::bigint))
-            THEN 'training' ELSE 'interrupted' END AS status,
-       g.epochs_done,
-       m.pairs,
-       g.loss,
-       m.created,
-       g.seconds
-FROM xmhash_model m
-     CROSS JOIN LATERAL (
-         SELECT pg_catalog.max(t.epoch) AS epochs_done,
-                (SELECT u.loss FROM xmhash_training_log u
-                 WHERE u.model OPERATOR(pg_catalog.=) m.id ORDER BY u.epoch DESC LIMIT 1) AS loss,
-                pg_catalog.sum(t.seconds) AS seconds
-         FROM xmhash_training_log t
-         WHERE t.model OPERATOR(pg_catalog.=) m.id) g
-WHERE pg_catalog.pg_has_role(m.owner, 'MEMBER');
+-- The functions look at a table only if the current user may SELECT from it,
+-- and are not held up by what they cannot look at.  CASE: nobody's rights are
+-- looked up but to models.
+CREATE VIEW xmhash_models AS
+SELECT c.oid::pg_catalog.regclass AS model,
+       c.relowner::pg_catalog.regrole AS owner,
+       i.method, i.bits, i.image_dimensions, i.text_dimensions, i.image_hidden, i.text_hidden,
+       i.classes, i.options, i.status, i.epochs_done, i.pairs, i.loss, i.created, i.seconds, i.bytes
+FROM pg_catalog.pg_class c
+     CROSS JOIN LATERAL xmhash_model_info(c.oid::pg_catalog.regclass) i
+WHERE c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid
+  AND CASE WHEN c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid
+                AND c.relkind OPERATOR(pg_catalog.=) 'r'::"char"
+           THEN pg_catalog.has_table_privilege(c.oid, 'SELECT') END;
 COMMENT ON VIEW xmhash_models IS 'the models that the current user may use';
 
-CREATE VIEW xmhash_training WITH (security_barrier) AS
-SELECT m.name AS model,
-       t.epoch,
-       -- Anybody may insert a model of his own: no content may make this view fail.
-       CASE WHEN (m.options OPERATOR(pg_catalog.->>) 'epochs'::text) OPERATOR(pg_catalog.~) '^[0-9]{1,9}$'::text
-            THEN (m.options OPERATOR(pg_catalog.->>) 'epochs'::text)::integer END AS epochs,
-       t.loss,
-       t.loss_terms,
-       t.learning_rate,
-       t.seconds,
-       t.validation_map
-FROM xmhash_training_log t
-     JOIN xmhash_model m ON m.id OPERATOR(pg_catalog.=) t.model
-WHERE pg_catalog.pg_has_role(m.owner, 'MEMBER');
+CREATE VIEW xmhash_training AS
+SELECT c.oid::pg_catalog.regclass AS model,
+       e.epoch, e.epochs, e.loss, e.loss_terms, e.learning_rate, e.seconds, e.validation_map
+FROM pg_catalog.pg_class c
+     CROSS JOIN LATERAL xmhash_model_epochs(c.oid::pg_catalog.regclass) e
+WHERE c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid
+  AND CASE WHEN c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid
+                AND c.relkind OPERATOR(pg_catalog.=) 'r'::"char"
+           THEN pg_catalog.has_table_privilege(c.oid, 'SELECT') END;
 COMMENT ON VIEW xmhash_training IS 'one row an epoch for the models that the current user may use';
 
 GRANT SELECT ON xmhash_models, xmhash_training TO PUBLIC;
@@ -837,21 +672,21 @@ CREATE PROCEDURE xmhash_train(
 COMMENT ON PROCEDURE xmhash_train(text, regclass, name, name, integer, text, name, jsonb)
     IS 'train a model on pairs of image and text features; outside a transaction block it commits every epoch';
 
-CREATE PROCEDURE xmhash_train_resume(model text)
+CREATE PROCEDURE xmhash_train_resume(model regclass)
     AS 'MODULE_PATHNAME' LANGUAGE C;
-COMMENT ON PROCEDURE xmhash_train_resume(text)
+COMMENT ON PROCEDURE xmhash_train_resume(regclass)
     IS 'go on with an interrupted training from its last checkpoint, to the weights of an uninterrupted one';
 
-CREATE FUNCTION xmhash_encode_image(model text, features real[]) RETURNS bitcode
+CREATE FUNCTION xmhash_encode_image(model regclass, features real[]) RETURNS bitcode
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION xmhash_encode_image(text, real[]) IS 'code of an image by a trained model';
+COMMENT ON FUNCTION xmhash_encode_image(regclass, real[]) IS 'code of an image by a trained model';
 
-CREATE FUNCTION xmhash_encode_text(model text, features real[]) RETURNS bitcode
+CREATE FUNCTION xmhash_encode_text(model regclass, features real[]) RETURNS bitcode
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION xmhash_encode_text(text, real[]) IS 'code of a text by a trained model';
+COMMENT ON FUNCTION xmhash_encode_text(regclass, real[]) IS 'code of a text by a trained model';
 
 CREATE PROCEDURE xmhash_encode_table(
-    model text,
+    model regclass,
     relation regclass,
     image_column name,
     image_code_column name,
@@ -860,7 +695,7 @@ CREATE PROCEDURE xmhash_encode_table(
     only_missing boolean DEFAULT true,
     batch_rows integer DEFAULT 4096)
     AS 'MODULE_PATHNAME' LANGUAGE C;
-COMMENT ON PROCEDURE xmhash_encode_table(text, regclass, name, name, name, name, boolean, integer)
+COMMENT ON PROCEDURE xmhash_encode_table(regclass, regclass, name, name, name, name, boolean, integer)
     IS 'fill code columns of a table by a trained model; outside a transaction block it commits every batch';
 
 CREATE FUNCTION xmhash_encode_trigger() RETURNS trigger
@@ -868,17 +703,9 @@ CREATE FUNCTION xmhash_encode_trigger() RETURNS trigger
 COMMENT ON FUNCTION xmhash_encode_trigger()
     IS 'trigger before insert or update of a row, with arguments model, ''image'' or ''text'', features column, code column';
 
-CREATE FUNCTION xmhash_drop_model(model text) RETURNS void
-    AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
-COMMENT ON FUNCTION xmhash_drop_model(text) IS 'drop a model, its training log and its checkpoint';
-
-CREATE FUNCTION xmhash_rename_model(model text, new_name text) RETURNS void
-    AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
-COMMENT ON FUNCTION xmhash_rename_model(text, text) IS 'give a model another name';
-
-CREATE FUNCTION xmhash_export_model(model text) RETURNS bytea
+CREATE FUNCTION xmhash_export_model(model regclass) RETURNS bytea
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT;
-COMMENT ON FUNCTION xmhash_export_model(text) IS 'a trained model as a file in safetensors format';
+COMMENT ON FUNCTION xmhash_export_model(regclass) IS 'a trained model as a file in safetensors format';
 
 CREATE FUNCTION xmhash_import_model(model text, file bytea) RETURNS void
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
@@ -951,7 +778,7 @@ CREATE FUNCTION xmhash_plot_precision_recall(
   AS 'MODULE_PATHNAME', 'xmhash_plot_precision_recall_several' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
 COMMENT ON FUNCTION xmhash_plot_precision_recall(regclass, name[], regclass, name[], name, text[], integer) IS
   'precision over recall of several code columns, over one another, as an SVG picture';
-CREATE FUNCTION xmhash_plot_training(VARIADIC models text[]) RETURNS text
+CREATE FUNCTION xmhash_plot_training(VARIADIC models regclass[]) RETURNS text
   AS 'MODULE_PATHNAME', 'xmhash_plot_training' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
-COMMENT ON FUNCTION xmhash_plot_training(text[]) IS
+COMMENT ON FUNCTION xmhash_plot_training(regclass[]) IS
   'loss, and validation mAP if there is any, of the trainings of models as an SVG picture';

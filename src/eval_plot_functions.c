@@ -14,6 +14,7 @@
 
 #include "eval_plot.h"
 #include "eval_read.h"
+#include "model.h"
 
 XMHASH_FUNCTION(xmhash_plot_precision_recall);
 XMHASH_FUNCTION(xmhash_plot_precision_recall_several);
@@ -106,25 +107,35 @@ xmhash_plot_precision_recall(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(precision_recall_picture(&source, &series, 1, k)));
 }
 
+/* How many elements an array argument has: a list, of no more lines than can be drawn. */
+static int
+check_array(ArrayType *array, const char *name)
+{
+	int			count;
+
+	if (ARR_NDIM(array) != 1 || array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be an array of one dimension without NULL elements", name)));
+	count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (count > MOST_SERIES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s has %d elements, expected at most %d", name, count, MOST_SERIES)));
+	return count;
+}
+
 /* The elements of an array argument as strings; returns how many. */
 static int
 get_strings(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, char ***strings)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(argument);
 	Datum	   *elements;
-	int			count;
+	int			count = check_array(array, name);
 	int			i;
 
-	if (ARR_NDIM(array) != 1 || array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("%s must be an array of one dimension without NULL elements", name)));
 	deconstruct_array(array, type, type == NAMEOID ? NAMEDATALEN : -1, false,
 					  type == NAMEOID ? TYPALIGN_CHAR : TYPALIGN_INT, &elements, NULL, &count);
-	if (count > MOST_SERIES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%s has %d elements, expected at most %d", name, count, MOST_SERIES)));
 	*strings = palloc(count * sizeof(char *));
 	for (i = 0; i < count; i++)
 		(*strings)[i] = type == NAMEOID ? pstrdup(NameStr(*DatumGetName(elements[i]))) :
@@ -197,10 +208,10 @@ series_allocate(PlotSeries *series, const char *name, int style, int points)
 
 /* Run a query about one model, with the extension's schema in place of %s. */
 static void
-run_query(const char *query, const char *schema, const char *model)
+run_query(const char *query, const char *schema, Oid model)
 {
-	Oid			type = TEXTOID;
-	Datum		value = CStringGetTextDatum(model);
+	Oid			type = REGCLASSOID;
+	Datum		value = ObjectIdGetDatum(model);
 	int			result;
 
 	result = SPI_execute_with_args(psprintf(query, schema), 1, &type, &value, NULL, true, 0);
@@ -218,34 +229,26 @@ get_number(uint64 row, int column)
 	return isnull ? NAN : DatumGetFloat8(value);
 }
 
-static void
-require_model(const char *schema, const char *model)
-{
-	run_query("SELECT 1 FROM %s.xmhash_models WHERE name OPERATOR(pg_catalog.=) $1", schema, model);
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("model \"%s\" does not exist", model),
-				 errhint("The view xmhash_models lists the models that you may use.")));
-}
-
 /* Loss and validation mAP by epoch. */
 static void
-read_training(Training *training, const char *schema, const char *model, int style,
+read_training(Training *training, Oid function, const char *schema, Oid model, int style,
 			  MemoryContext context)
 {
 	MemoryContext old_context;
+	ModelTable	table;
 	uint64		i;
 
-	require_model(schema, model);
+	/* Whoever may not use it is told; the view would show nothing. */
+	model_open(function, model, &table);
+	model_close(&table);
 	run_query("SELECT epoch::pg_catalog.float8, loss::pg_catalog.float8, validation_map::pg_catalog.float8 "
-			  "FROM %s.xmhash_training WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY epoch", schema, model);
+			  "FROM %s.xmhash_model_epochs($1) ORDER BY epoch", schema, model);
 	if (SPI_processed == 0)
 		ereport(NOTICE,
-				(errmsg("model \"%s\" has no finished epoch to draw", model)));
+				(errmsg("model \"%s\" has no finished epoch to draw", model_name(model))));
 	old_context = MemoryContextSwitchTo(context);
-	series_allocate(&training->loss, model, style, SPI_processed);
-	series_allocate(&training->validation, model, style, SPI_processed);
+	series_allocate(&training->loss, model_name(model), style, SPI_processed);
+	series_allocate(&training->validation, model_name(model), style, SPI_processed);
 	MemoryContextSwitchTo(old_context);
 	for (i = 0; i < SPI_processed; i++)
 	{
@@ -262,15 +265,15 @@ read_training(Training *training, const char *schema, const char *model, int sty
  * many.  series has room for MOST_SERIES.
  */
 static int
-read_terms(PlotSeries *series, const char *schema, const char *model, MemoryContext context)
+read_terms(PlotSeries *series, const char *schema, Oid model, MemoryContext context)
 {
 	int			count = 0;
 	uint64		i;
 
 	run_query("SELECT term.key, epoch::pg_catalog.float8, term.value::pg_catalog.float8, "
 			  "pg_catalog.count(*) OVER (PARTITION BY term.key)::pg_catalog.float8 "
-			  "FROM %s.xmhash_training, pg_catalog.jsonb_each_text(loss_terms) AS term "
-			  "WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
+			  "FROM %s.xmhash_model_epochs($1), pg_catalog.jsonb_each_text(loss_terms) AS term "
+			  "ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
 	for (i = 0; i < SPI_processed && count < MOST_SERIES - 1;)
 	{
 		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
@@ -294,7 +297,7 @@ read_terms(PlotSeries *series, const char *schema, const char *model, MemoryCont
 
 /* Put what was read into panels: losses above, validation below if there is any. */
 static char *
-training_picture(Training *trainings, char **models, int count, PlotSeries *terms, int term_count)
+training_picture(Training *trainings, const Oid *models, int count, PlotSeries *terms, int term_count)
 {
 	Plot		plot;
 	PlotSeries *losses = palloc((count + term_count) * sizeof(PlotSeries));
@@ -309,7 +312,7 @@ training_picture(Training *trainings, char **models, int count, PlotSeries *term
 		losses[i] = trainings[i].loss;
 		validations[i] = trainings[i].validation;
 		validated |= trainings[i].validated;
-		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", models[i]);
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", model_name(models[i]));
 	}
 	if (term_count > 0)
 	{
@@ -317,7 +320,7 @@ training_picture(Training *trainings, char **models, int count, PlotSeries *term
 		memcpy(losses + 1, terms, term_count * sizeof(PlotSeries));
 	}
 	memset(&plot, 0, sizeof(plot));
-	plot.title = count == 1 ? psprintf("Training of %s", short_name(models[0])) :
+	plot.title = count == 1 ? psprintf("Training of %s", short_name(model_name(models[0]))) :
 		psprintf("Training of %d models", count);
 	plot.description = psprintf("Loss by epoch%s: %s", validated ? ", and validation mAP" : "", names.data);
 	plot.x_title = "epoch";
@@ -339,21 +342,24 @@ xmhash_plot_training(PG_FUNCTION_ARGS)
 	const char *schema = quote_identifier(get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)));
 	Training   *trainings;
 	PlotSeries	terms[MOST_SERIES];
-	char	  **models;
+	ArrayType  *models;
+	const Oid  *oids;
 	int			count;
 	int			term_count = 0;
 	int			i;
 
 	eval_require_argument(fcinfo, 0, "models");
-	count = get_strings(fcinfo, 0, "models", TEXTOID, &models);
+	models = PG_GETARG_ARRAYTYPE_P(0);
+	count = check_array(models, "models");
+	oids = (const Oid *) ARR_DATA_PTR(models);
 	trainings = palloc0(count * sizeof(Training));
 	memset(terms, 0, sizeof(terms));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (i = 0; i < count; i++)
-		read_training(&trainings[i], schema, models[i], i, context);
+		read_training(&trainings[i], fcinfo->flinfo->fn_oid, schema, oids[i], i, context);
 	if (count == 1)
-		term_count = read_terms(terms, schema, models[0], context);
+		term_count = read_terms(terms, schema, oids[0], context);
 	SPI_finish();
-	PG_RETURN_TEXT_P(cstring_to_text(training_picture(trainings, models, count, terms, term_count)));
+	PG_RETURN_TEXT_P(cstring_to_text(training_picture(trainings, oids, count, terms, term_count)));
 }

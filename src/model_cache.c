@@ -1,57 +1,73 @@
 /*
- * model_cache.c: decoded models of this backend, found by name.
+ * model_cache.c: decoded models of this backend, found by their table.
  *
- * A model never changes under its id, so what is decoded stays right; what can
- * change is which id a name stands for, and who may use it.  Both are guarded
- * by one counter, the generation: it moves when the model table is written (a
- * trigger sends a relation cache invalidation, which every backend receives no
- * later than at its next statement) and when roles change.  While it stands
- * still, and the user is the same, a call needs no look-up at all.
+ * A trained model does not change, so what is decoded stays right; what can
+ * change is whether the table is there, who may use it and, in a table that
+ * is filled anew, the rows.  All of it is guarded by one counter, the
+ * generation: it moves when a cached table's entry in the relation cache is
+ * invalidated (by whatever changes the table or its rights, and by the end of
+ * a training, which every backend hears of no later than at its next
+ * statement) and when roles change.  While it stands still, and the user is
+ * the same, a call needs no look-up at all.  After it has moved, a look at the
+ * rows' fingerprint tells whether the weights have to be read again.
  */
 #include "model.h"
 
 #include "access/xact.h"
-#include "commands/trigger.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 /* Models kept, beside xmhash.model_cache: the one just used is kept whatever its size. */
 #define MOST_MODELS 32
 
-uint64		model_generation = 1;
+static uint64 generation_now = 1;	/* changes when any cached model may be out of date */
 
 static CachedModel *models;		/* the list of all of them */
-static Oid	watched = InvalidOid;	/* the model table, once a model is cached */
-static bool forget_at_end = false;	/* something was found by an old snapshot */
+static Oid	looked_up = InvalidOid;	/* the table last asked, listed or not yet */
+static bool look_at_end = false;	/* something was found that others do not see */
 static uint64 clock_now = 0;
+static int	room_made = -1;		/* xmhash.model_cache when it was last kept to */
 
 static void
 relation_changed(Datum argument, Oid relation)
 {
-	if (relation == watched || relation == InvalidOid)
-		model_generation++;
+	CachedModel *model;
+
+	if (relation == InvalidOid || relation == looked_up)
+		generation_now++;
+	for (model = models; model != NULL; model = model->next)
+	{
+		if (model->model == relation)
+			generation_now++;
+	}
 }
 
 static void
 roles_changed(Datum argument, int cache, uint32 hash)
 {
-	model_generation++;
+	generation_now++;
 }
 
 static void
 transaction_ended(XactEvent event, void *argument)
 {
-	if (forget_at_end && event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PARALLEL_PRE_COMMIT)
+	if (look_at_end && event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PARALLEL_PRE_COMMIT)
 	{
-		forget_at_end = false;
-		model_generation++;
+		look_at_end = false;
+		generation_now++;
 	}
+}
+
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *argument)
+{
+	if (look_at_end && event == SUBXACT_EVENT_ABORT_SUB)
+		generation_now++;
 }
 
 void
@@ -61,22 +77,7 @@ model_cache_init(void)
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);
-}
-
-XMHASH_FUNCTION(xmhash_model_changed);
-
-/* Trigger on xmhash_model: whoever has cached models should look again. */
-Datum
-xmhash_model_changed(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"xmhash_model_changed\" was not called as a trigger")));
-	CacheInvalidateRelcache(trigger->tg_relation);
-	PG_RETURN_POINTER(NULL);
+	RegisterSubXactCallback(subtransaction_ended, NULL);
 }
 
 static void
@@ -90,7 +91,7 @@ forget(CachedModel *model)
 	MemoryContextDelete(model->context);
 
 	/* Callers may still hold the pointer, with the old generation. */
-	model_generation++;
+	generation_now++;
 }
 
 static Size
@@ -133,24 +134,27 @@ make_room(const CachedModel *keep)
 
 /* Decode a model into a context of its own. */
 static CachedModel *
-load(const ModelTables *tables, const ModelRow *row)
+load(const ModelTable *table, Oid oid, uint64 fingerprint)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash model",
 												  ALLOCSET_SMALL_SIZES);
 	CachedModel *model = MemoryContextAllocZero(context, sizeof(CachedModel));
 	Surroundings surroundings;
+	ModelRow	row;
 
+	model_find(table, &row);
 	model_surroundings(&surroundings, context);
 	model->context = context;
-	model->id = row->id;
-	model->bits = row->bits;
-	model_load(tables, row, &surroundings, model->network);
-	model->scratch = surroundings.allocate(context, sizeof(float) * (model_most_units(row) + 1));
-	model->outputs = surroundings.allocate(context, row->bits * sizeof(float));
+	model->model = oid;
+	model->fingerprint = fingerprint;
+	model->bits = row.bits;
+	model_load(table, &row, &surroundings, model->network);
+	model->scratch = surroundings.allocate(context, sizeof(float) * (model_most_units(&row) + 1));
+	model->outputs = surroundings.allocate(context, row.bits * sizeof(float));
 	model->column = surroundings.allocate(context, sizeof(int32_t) *
-										  Max(row->dimensions[0], row->dimensions[1]));
+										  Max(row.dimensions[0], row.dimensions[1]));
 	model->value = surroundings.allocate(context, sizeof(float) *
-										 Max(row->dimensions[0], row->dimensions[1]));
+										 Max(row.dimensions[0], row.dimensions[1]));
 
 	/* Complete: from here on it belongs to the backend, not to this call. */
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -160,111 +164,92 @@ load(const ModelTables *tables, const ModelRow *row)
 }
 
 static CachedModel *
-find_by_id(const pg_uuid_t *id)
+find(Oid oid)
 {
 	CachedModel *model;
 
 	for (model = models; model != NULL; model = model->next)
 	{
-		if (memcmp(&model->id, id, sizeof(pg_uuid_t)) == 0)
+		if (model->model == oid)
 			return model;
 	}
 	return NULL;
 }
 
+/*
+ * Ask the table, as every user must at first and after any change: whether it
+ * may be used, and whether what is cached of it is still right.
+ */
 static CachedModel *
-find_by_name(const char *name, int length)
+look_up(Oid function, Oid oid)
 {
+	ModelTable	table;
 	CachedModel *model;
-
-	for (model = models; model != NULL; model = model->next)
-	{
-		if (model->generation == model_generation && model->name_length == length &&
-			memcmp(model->name, name, length) == 0)
-			return is_member_of_role(GetUserId(), model->owner) ? model : NULL;
-	}
-	return NULL;
-}
-
-/* Ask the tables, as every user must at first and after any change. */
-static CachedModel *
-look_up(Oid function, const char *name, int length)
-{
-	ModelTables tables;
-	ModelRow	row;
-	CachedModel *model;
+	uint64		fingerprint;
 	uint64		generation;
-
-	SPI_connect();
-	model_tables(function, &tables);
-	watched = tables.relation;
+	bool		uncommitted;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash model look-up",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
 
 	/* What changes while we look is noticed at the next call. */
-	generation = model_generation;
-	forget_at_end |= IsInParallelMode();
-	model_find_or_fail(&tables, pnstrdup(name, length), &row);
-	model = find_by_id(&row.id);
+	looked_up = oid;
+	generation = generation_now;
+	model_open(function, oid, &table);
+	fingerprint = model_fingerprint(&table, &uncommitted);
+	look_at_end |= uncommitted || IsInParallelMode();
+	model = find(oid);
+	if (model != NULL && model->fingerprint != fingerprint)
+	{
+		forget(model);
+		generation = generation_now;
+		model = NULL;
+	}
 	if (model == NULL)
-		model = load(&tables, &row);
-	if (model_generation == generation)
+		model = load(&table, oid, fingerprint);
+	if (generation_now == generation)
 	{
 		make_room(model);
-		generation = model_generation;
+		room_made = xmhash_model_cache;
+		generation = generation_now;
 	}
 	model->generation = generation;
-	model->owner = row.owner;
-	model->name_length = length;
-	memcpy(model->name, name, length);
-	model->name[length] = '\0';
-	SPI_finish();
+	model_close(&table);
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
 	return model;
 }
 
-/* A model by its name, for the current user; not to be kept beyond the call. */
+/* May the current user use a model that is cached, and known to be right? */
+static bool
+may_use(Oid model)
+{
+	bool		missing = false;
+
+	return pg_class_aclcheck_ext(model, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK && !missing &&
+		check_enable_rls(model, InvalidOid, true) != RLS_ENABLED;
+}
+
+/*
+ * A model for the current user; not to be kept beyond the call.  A call site
+ * need not even look at the list when nothing can have changed.
+ */
 CachedModel *
-model_cache_get(Oid function, const char *name, int length)
+model_cache_find(FunctionCallInfo fcinfo, ModelCall *call, Oid oid)
 {
 	CachedModel *model;
 
-	/* Nothing stops a user from inserting a row with a longer name. */
-	if (length > MODEL_MOST_NAME)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("model name has %d bytes, expected 1 to %d", length, MODEL_MOST_NAME)));
-	model = find_by_name(name, length);
-	if (model == NULL)
-		model = look_up(function, name, length);
+	if (call->oid == oid && call->generation == generation_now && call->user == GetUserId())
+		return call->model;
+	call->generation = 0;		/* in case of an error */
+	model = find(oid);
+	if (model == NULL || model->generation != generation_now ||
+		room_made != xmhash_model_cache || !may_use(oid))
+		model = look_up(fcinfo->flinfo->fn_oid, oid);
 	model->used = ++clock_now;
+	call->model = model;
+	call->generation = model->generation;
+	call->oid = oid;
+	call->user = GetUserId();
 	return model;
-}
-
-/* What a call site remembers. */
-typedef struct CallSite
-{
-	CachedModel *model;
-	uint64		generation;
-	Oid			user;
-} CallSite;
-
-/* The same for a call site, which need not even look at the list when nothing can have changed. */
-CachedModel *
-model_cache_find(FunctionCallInfo fcinfo, text *name)
-{
-	CallSite   *site = fcinfo->flinfo->fn_extra;
-	const char *data = VARDATA_ANY(name);
-	int			length = VARSIZE_ANY_EXHDR(name);
-
-	if (site == NULL)
-		site = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
-																 sizeof(CallSite));
-	if (site->generation != model_generation || site->user != GetUserId() ||
-		site->model->name_length != length ||
-		memcmp(site->model->name, data, length) != 0)
-	{
-		site->generation = 0;	/* in case of an error */
-		site->model = model_cache_get(fcinfo->flinfo->fn_oid, data, length);
-		site->generation = site->model->generation;
-		site->user = GetUserId();
-	}
-	return site->model;
 }

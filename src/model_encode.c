@@ -39,18 +39,18 @@ check_features(const CachedModel *model, Modality modality, ArrayType *array)
 				 errmsg("%s features are an array of %d dimensions, expected 1",
 						modality_name[modality], ARR_NDIM(array))));
 	if (expected == 0)
-		model_fail_absent(model->name, modality);
+		model_fail_absent(model_name(model->model), modality);
 	length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	if (length != expected)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("%s features have %d elements, but model \"%s\" expects %d",
-						modality_name[modality], length, model->name, expected)));
+						modality_name[modality], length, model_name(model->model), expected)));
 	if (ARR_HASNULL(array) && array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s features for model \"%s\" have a NULL element, expected %d finite numbers",
-						modality_name[modality], model->name, expected)));
+						modality_name[modality], model_name(model->model), expected)));
 	return (const float *) ARR_DATA_PTR(array);
 }
 
@@ -65,7 +65,7 @@ fail_not_finite(const CachedModel *model, Modality modality, const float *values
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s features for model \"%s\" have %s as element %d, expected %d finite numbers",
-					modality_name[modality], model->name,
+					modality_name[modality], model_name(model->model),
 					isnan(values[i]) ? "NaN" : values[i] > 0 ? "Infinity" : "-Infinity",
 					i + 1, count)));
 }
@@ -138,9 +138,14 @@ model_encode(CachedModel *model, Modality modality, ArrayType *array)
 static Datum
 encode(FunctionCallInfo fcinfo, Modality modality)
 {
-	CachedModel *model = model_cache_find(fcinfo, PG_GETARG_TEXT_PP(0));
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
-	Bitcode    *code = model_encode(model, modality, array);
+	CachedModel *model;
+	Bitcode    *code;
+
+	if (fcinfo->flinfo->fn_extra == NULL)
+		fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(ModelCall));
+	model = model_cache_find(fcinfo, fcinfo->flinfo->fn_extra, PG_GETARG_OID(0));
+	code = model_encode(model, modality, array);
 
 	PG_FREE_IF_COPY(array, 1);
 	PG_RETURN_BITCODE_P(code);

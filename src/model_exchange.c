@@ -183,8 +183,7 @@ XMHASH_FUNCTION(xmhash_export_model);
 Datum
 xmhash_export_model(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ModelTables tables;
+	ModelTable	table;
 	ModelRow	row;
 	Surroundings surroundings;
 	ModelWeights weights;
@@ -199,11 +198,11 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 	int			count;
 	int			i;
 
-	SPI_connect();
 	model_surroundings(&surroundings, CurrentMemoryContext);
-	model_tables(fcinfo->flinfo->fn_oid, &tables);
-	model_find_or_fail(&tables, text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
-	model_read(&tables, &row, &surroundings, &weights);
+	model_open(fcinfo->flinfo->fn_oid, PG_GETARG_OID(0), &table);
+	model_find(&table, &row);
+	model_read(&table, &row, &surroundings, &weights);
+	model_close(&table);
 	count = list_places(&row, &weights, places);
 	initStringInfo(&header);
 	size = write_header(&header, &row, places, count);
@@ -217,7 +216,7 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("model \"%s\" has %zu bytes, too many for a bytea value", row.name, size)));
-	result = MemoryContextAlloc(caller, total);
+	result = palloc(total);
 	SET_VARSIZE(result, total);
 	to = VARDATA(result);
 	memset(to + 8, ' ', TYPEALIGN(8, length));
@@ -231,7 +230,6 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 		write_tensor(&places[i], to);
 		to += place_elements(&places[i]) * sizeof(float);
 	}
-	SPI_finish();
 	PG_RETURN_BYTEA_P(result);
 }
 
@@ -437,7 +435,7 @@ read_metadata(const SafeTensors *file, ModelRow *row)
 	if (format != NULL && strncmp(format, "xmhash", 6) == 0 && strcmp(format, FORMAT_NAME) != 0)
 		refuse("Its format is \"%.40s\"; this release reads \"%s\".", format, FORMAT_NAME);
 	row->method = get_metadata(file, "method");
-	if (row->method == NULL || strlen(row->method) > MODEL_MOST_NAME)
+	if (row->method == NULL || strlen(row->method) > MODEL_MOST_METHOD)
 		row->method = "imported";
 	check_metadata_number(file, "bits", row->bits);
 	check_metadata_number(file, "image_dim", row->dimensions[MODALITY_IMAGE]);
@@ -516,41 +514,37 @@ XMHASH_FUNCTION(xmhash_import_model);
 Datum
 xmhash_import_model(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bytea	   *bytes = PG_GETARG_BYTEA_PP(1);
 	const uint8 *data = (const uint8 *) VARDATA_ANY(bytes);
 	size_t		size = VARSIZE_ANY_EXHDR(bytes);
 	SafeTensors *file = palloc0(sizeof(SafeTensors));
 	Surroundings surroundings;
 	ModelWeights weights;
-	ModelTables tables;
+	ModelPlace	place;
+	ModelTable	table;
 	ModelRow	row;
 	size_t		header;
 
 	PreventCommandIfReadOnly("xmhash_import_model()");
 	SPI_connect();
-	model_check_name(name);
 	model_surroundings(&surroundings, CurrentMemoryContext);
-	model_tables(fcinfo->flinfo->fn_oid, &tables);
-	model_lock_name(&tables, name, false);
-	model_check_name_free(&tables, name);
-
+	model_find_place(PG_GETARG_TEXT_PP(0), &place);
 	if (!safetensors_header(data, size, file, &header) ||
 		!safetensors_parse(data, size, palloc(header + 1), file))
 		refuse("The file is malformed: %s.", file->error);
 	memset(&row, 0, sizeof(row));
 	read_shapes(file, &row);
-	model_make_id(&row.id);
-	row.name = name;
-	row.owner = GetUserId();
+	row.created = model_now();
 	row.status = "imported";
 	row.pairs = -1;
 	read_metadata(file, &row);
 	model_layout(&row, surroundings.allocate(surroundings.arena, model_floats(&row) * sizeof(float)),
 				 &surroundings, &weights);
 	read_tensors(file, &row, &weights);
-	model_insert(&tables, &row);
-	model_write_parts(&tables, "xmhash_model_part", &row.id, weights.floats, weights.count);
+	model_open_own(fcinfo->flinfo->fn_oid, model_create(fcinfo->flinfo->fn_oid, &place), &table);
+	model_insert(&table, &row);
+	model_write_pieces(&table, MODEL_PART_WEIGHTS, weights.floats, weights.count, NULL);
+	model_close(&table);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -10,9 +10,68 @@
 
 #include <math.h>
 
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+
+bool
+model_has(const ModelRow *row, Modality modality)
+{
+	return row->dimensions[modality] > 0;
+}
+
+/* Hidden units of the network that has more of them: what one row's activations take. */
+int
+model_most_units(const ModelRow *row)
+{
+	return Max(network_units(&row->hidden[MODALITY_IMAGE]), network_units(&row->hidden[MODALITY_TEXT]));
+}
+
+static size_t
+side_parameters(const ModelRow *row, int side)
+{
+	return model_has(row, side) ?
+		network_parameters(row->dimensions[side], &row->hidden[side], row->bits) : 0;
+}
+
+/* Number of stored floats. */
+size_t
+model_floats(const ModelRow *row)
+{
+	size_t		count = 0;
+	int			side;
+
+	for (side = 0; side < 2; side++)
+		count += side_parameters(row, side) + 2 * (size_t) row->scales[side];
+	return count;
+}
+
+/* Lay networks, shifts and scales out over floats [model_floats(row)]. */
+void
+model_layout(const ModelRow *row, float *floats, const Surroundings *surroundings,
+			 ModelWeights *weights)
+{
+	float	   *at = floats;
+	int			side;
+
+	weights->floats = floats;
+	weights->count = model_floats(row);
+	for (side = 0; side < 2; side++)
+	{
+		if (model_has(row, side))
+			network_layout(&weights->network[side], row->dimensions[side], &row->hidden[side],
+						   row->bits, at, surroundings);
+		else
+			memset(&weights->network[side], 0, sizeof(Network));
+		at += side_parameters(row, side);
+	}
+	for (side = 0; side < 2; side++)
+	{
+		weights->shift[side] = at;
+		weights->scale[side] = at + row->scales[side];
+		at += 2 * row->scales[side];
+	}
+}
 
 /* weight [inputs × outputs], shift and scale [scales], bias [outputs] */
 static void
@@ -43,31 +102,73 @@ fold(Layer *layer, const float *shift, const float *scale, int scales)
 
 /* The stored weights of a finished model, in the surroundings' memory. */
 void
-model_read(const ModelTables *tables, const ModelRow *row, const Surroundings *surroundings,
+model_read(const ModelTable *table, const ModelRow *row, const Surroundings *surroundings,
 		   ModelWeights *weights)
 {
-	float	   *floats;
-
 	if (strcmp(row->status, "training") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" is not trained yet", row->name),
 				 errhint("The view xmhash_models shows how far its training is.")));
-	model_check_parts(tables, "xmhash_model_part", row->name, &row->id, model_floats(row));
-	floats = surroundings->allocate(surroundings->arena, model_floats(row) * sizeof(float));
-	model_read_parts(tables, "xmhash_model_part", row->name, &row->id, floats, model_floats(row));
-	model_layout(row, floats, surroundings, weights);
+	model_layout(row, model_read_pieces(table, MODEL_PART_WEIGHTS, model_floats(row), surroundings),
+				 surroundings, weights);
+}
+
+static void
+fail_not_finite(const ModelRow *row, int side)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("model \"%s\" is damaged", row->name),
+			 errdetail("A number of its %s network is not finite.", modality_name[side])));
+}
+
+/*
+ * How far rounding can move an output is known from all weights before it: if
+ * one of these is not finite, nor is that.
+ */
+static void
+check_finite(const ModelRow *row, const Network *network, int side)
+{
+	size_t		at;
+	int			k;
+	int			i;
+
+	for (k = 0; k < network->layers * network->outputs; k++)
+	{
+		if (!isfinite(network->doubt[k]))
+			break;
+	}
+	if (k == network->layers * network->outputs)
+		return;
+	for (i = 0; i < network->layers; i++)
+	{
+		const Layer *layer = &network->layer[i];
+
+		for (at = 0; at < (size_t) layer->inputs * layer->outputs; at++)
+		{
+			if (at % (1 << 20) == 0)
+				CHECK_FOR_INTERRUPTS();
+			if (!isfinite(layer->weight[at]))
+				fail_not_finite(row, side);
+		}
+		for (k = 0; k < layer->outputs; k++)
+		{
+			if (!isfinite(layer->bias[k]))
+				fail_not_finite(row, side);
+		}
+	}
 }
 
 /* Its networks, ready to take features as they come. */
 void
-model_load(const ModelTables *tables, const ModelRow *row, const Surroundings *surroundings,
+model_load(const ModelTable *table, const ModelRow *row, const Surroundings *surroundings,
 		   Network network[2])
 {
 	ModelWeights weights;
 	int			side;
 
-	model_read(tables, row, surroundings, &weights);
+	model_read(table, row, surroundings, &weights);
 	for (side = 0; side < 2; side++)
 	{
 		network[side] = weights.network[side];
@@ -76,5 +177,6 @@ model_load(const ModelTables *tables, const ModelRow *row, const Surroundings *s
 		fold(&weights.network[side].layer[0], weights.shift[side], weights.scale[side],
 			 row->scales[side]);
 		network_prepare(surroundings, &network[side]);
+		check_finite(row, &network[side], side);
 	}
 }

@@ -71,7 +71,7 @@ enum
 typedef struct TableEncoder
 {
 	bool		atomic;
-	char	   *model;
+	Oid			model;
 	int			bits;
 	Network		network[2];
 	Surroundings surroundings;
@@ -278,7 +278,7 @@ read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, f
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("column \"%s\" of relation %s has an array of %d dimensions and %d elements, but model \"%s\" expects 1 and %d",
 						encoder->features_column[side], encoder->relation_name, ARR_NDIM(array), length,
-						encoder->model, expected),
+						model_name(encoder->model), expected),
 				 detail_place(place)));
 	if (array_contains_nulls(array))
 		ereport(ERROR,
@@ -588,7 +588,7 @@ read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("only the column arguments of xmhash_encode_table may be NULL")));
-	encoder->model = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_MODEL));
+	encoder->model = PG_GETARG_OID(ARGUMENT_MODEL);
 	encoder->relation = PG_GETARG_OID(ARGUMENT_RELATION);
 	name = get_rel_name(encoder->relation);
 	if (name == NULL)
@@ -624,20 +624,21 @@ static void
 load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 {
 	MemoryContext context = CurrentMemoryContext;
-	ModelTables tables;
+	ModelTable	table;
 	ModelRow	row;
 	int			widest;
 	int			side;
 
 	model_surroundings(&encoder->surroundings, context);
-	model_tables(fcinfo->flinfo->fn_oid, &tables);
-	model_find_or_fail(&tables, encoder->model, &row);
+	model_open(fcinfo->flinfo->fn_oid, encoder->model, &table);
+	model_find(&table, &row);
 	for (side = 0; side < 2; side++)
 	{
 		if (encoder->used[side] && !model_has(&row, side))
 			model_fail_absent(row.name, side);
 	}
-	model_load(&tables, &row, &encoder->surroundings, encoder->network);
+	model_load(&table, &row, &encoder->surroundings, encoder->network);
+	model_close(&table);
 	model_start_blas();
 	encoder->bits = row.bits;
 	widest = Max(Max(row.dimensions[0], row.dimensions[1]), model_most_units(&row));

@@ -1,24 +1,28 @@
 /*
  * model_trigger.c: keep a code column current, row by row.
  *
- * Unlike a generated column, a trigger is made after the data when a dump is
- * restored, so that codes arrive as they were dumped and no model is needed
- * before its row is there.
+ * Unlike a generated column, a trigger can be without its model for a while:
+ * where a schema is restored before the data, or rows are replicated, the
+ * codes that rows bring are kept until the model's own rows are there.
  */
 #include "model.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "nodes/makefuncs.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/varlena.h"
 
 /* What the trigger's arguments say. */
 typedef struct TriggerArguments
 {
-	char	   *model;
+	const char *model;
 	Modality	modality;
 	int			features;		/* column numbers */
 	int			code;
@@ -106,6 +110,99 @@ check_code(const TriggerData *trigger, int column, Datum code, bool isnull)
 		domain_check(code, isnull, attribute->atttypid, NULL, CurrentMemoryContext);
 }
 
+/* What a trigger remembers of its statement. */
+typedef struct TriggerCall
+{
+	ModelCall	call;
+	Oid			model;			/* once found */
+	bool		warned;
+} TriggerCall;
+
+/*
+ * The model by its name.  One without a schema is looked for beside the
+ * trigger's table first: so whoever writes a row cannot put another model
+ * before it, and no search path is needed.
+ */
+static Oid
+find_model(const TriggerData *trigger, const char *name)
+{
+	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
+	Oid			model = InvalidOid;
+
+	if (range->schemaname == NULL)
+		model = get_relname_relid(range->relname, RelationGetNamespace(trigger->tg_relation));
+	if (!OidIsValid(model))
+		model = RangeVarGetRelid(range, NoLock, true);
+	return model;
+}
+
+static bool
+is_same(const TriggerData *trigger, int column, HeapTuple a, HeapTuple b)
+{
+	TupleDesc	descriptor = RelationGetDescr(trigger->tg_relation);
+	Form_pg_attribute attribute = TupleDescAttr(descriptor, column - 1);
+	bool		a_null;
+	bool		b_null;
+	Datum		a_value = heap_getattr(a, column, descriptor, &a_null);
+	Datum		b_value = heap_getattr(b, column, descriptor, &b_null);
+
+	if (a_null || b_null)
+		return a_null && b_null;
+	return datum_image_eq(a_value, b_value, attribute->attbyval, attribute->attlen);
+}
+
+/* Does the row have a code that was made for its features elsewhere? */
+static bool
+brings_code(const TriggerData *trigger, const TriggerArguments *arguments)
+{
+	bool		isnull;
+
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+	{
+		heap_getattr(trigger->tg_newtuple, arguments->code, RelationGetDescr(trigger->tg_relation), &isnull);
+		return !isnull && (!is_same(trigger, arguments->code, trigger->tg_trigtuple, trigger->tg_newtuple) ||
+						   is_same(trigger, arguments->features, trigger->tg_trigtuple, trigger->tg_newtuple));
+	}
+	heap_getattr(trigger->tg_trigtuple, arguments->code, RelationGetDescr(trigger->tg_relation), &isnull);
+	return !isnull;
+}
+
+/*
+ * A model that is not there, or has no rows yet, leaves a code that the row
+ * brings as it is, with a warning once a statement.
+ */
+static bool
+keeps_code(FunctionCallInfo fcinfo, const TriggerData *trigger, const TriggerArguments *arguments,
+		   TriggerCall *call)
+{
+	Oid			model = call->model;
+	ModelTable	table;
+	ModelScan	scan;
+	bool		empty;
+
+	if (!brings_code(trigger, arguments))
+		return false;
+	if (OidIsValid(model))
+	{
+		if (call->call.oid == model && call->call.generation != 0)
+			return false;		/* it was there a moment ago */
+		model_open(fcinfo->flinfo->fn_oid, model, &table);
+		model_scan_begin(&scan, &table, MODEL_PART_MODEL, 0);
+		empty = !model_scan_next(&scan);
+		model_scan_end(&scan);
+		model_close(&table);
+		if (!empty)
+			return false;
+	}
+	if (!call->warned)
+		ereport(WARNING,
+				(errmsg("model \"%s\" %s: codes that rows of \"%s\" bring are kept as they are", arguments->model,
+						OidIsValid(model) ? "is empty" : "does not exist", RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("Trigger \"%s\" names it.", trigger->tg_trigger->tgname)));
+	call->warned = true;
+	return true;
+}
+
 XMHASH_FUNCTION(xmhash_encode_trigger);
 
 Datum
@@ -113,6 +210,7 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TriggerArguments arguments;
+	TriggerCall *call = fcinfo->flinfo->fn_extra;
 	HeapTuple	tuple;
 	Datum		value;
 	Datum		code = (Datum) 0;
@@ -123,14 +221,24 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("xmhash_encode_trigger must be a trigger BEFORE INSERT OR UPDATE FOR EACH ROW")));
+	if (call == NULL)
+		call = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(TriggerCall));
 	read_arguments(fcinfo, trigger, &arguments);
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	value = heap_getattr(tuple, arguments.features, RelationGetDescr(trigger->tg_relation), &isnull);
 	if (!isnull)
 	{
-		CachedModel *model;
 		bool		connected = getBaseType(arguments.features_type) != FLOAT4ARRAYOID;
 
+		if (!OidIsValid(call->model))
+			call->model = find_model(trigger, arguments.model);
+		if (keeps_code(fcinfo, trigger, &arguments, call))
+			return PointerGetDatum(tuple);
+		if (!OidIsValid(call->model))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("model \"%s\" does not exist", arguments.model),
+					 errdetail("Trigger \"%s\" names it.", trigger->tg_trigger->tgname)));
 		if (connected)
 		{
 			SPI_connect();
@@ -141,10 +249,8 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 			SPI_finish();
 		}
 		if (!isnull)
-		{
-			model = model_cache_find(fcinfo, cstring_to_text(arguments.model));
-			code = PointerGetDatum(model_encode(model, arguments.modality, DatumGetArrayTypeP(value)));
-		}
+			code = PointerGetDatum(model_encode(model_cache_find(fcinfo, &call->call, call->model),
+												arguments.modality, DatumGetArrayTypeP(value)));
 	}
 	check_code(trigger, arguments.code, code, isnull);
 	tuple = heap_modify_tuple_by_cols(tuple, RelationGetDescr(trigger->tg_relation), 1,

@@ -12,10 +12,9 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 
 #define MOST_THREADS 1024		/* of xmhash.threads */
@@ -39,26 +38,12 @@ collect_states(Training *training, TrainerState states[TRAINER_MOST_STATES + 1],
 	return count;
 }
 
-void
-train_checkpoint_drop(Training *training)
-{
-	Oid			type = UUIDOID;
-	Datum		id = UUIDPGetDatum(&training->row.id);
-
-	model_execute(&training->tables, "DELETE FROM %1$s.xmhash_checkpoint_part "
-				  "WHERE model OPERATOR(pg_catalog.=) $1", false, 1, &type, &id, NULL);
-	model_execute(&training->tables, "DELETE FROM %1$s.xmhash_checkpoint "
-				  "WHERE model OPERATOR(pg_catalog.=) $1", false, 1, &type, &id, NULL);
-}
-
 /* Replace the checkpoint by the present state. */
 void
-train_checkpoint_save(Training *training)
+train_checkpoint_save(Training *training, const ModelTable *table)
 {
 	TrainerState states[TRAINER_MOST_STATES + 1];
-	Oid			types[7] = {UUIDOID, INT4OID, INT4OID, TEXTOID, INT8OID, INT4OID, FLOAT8OID};
-	Datum		values[7];
-	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	StringInfoData info;
 	size_t		floats;
 	int			count = collect_states(training, states, &floats);
 	float	   *flat = MemoryContextAllocHuge(CurrentMemoryContext, floats * sizeof(float));
@@ -70,35 +55,18 @@ train_checkpoint_save(Training *training)
 		model_copy_floats(flat + at, states[i].data, states[i].count);
 		at += states[i].count;
 	}
-	train_checkpoint_drop(training);
-	values[0] = UUIDPGetDatum(&training->row.id);
-	values[1] = Int32GetDatum(training->epochs_done);
-	values[2] = Int32GetDatum(blas_threads());
-	values[3] = CStringGetTextDatum(blas_version());
-	values[4] = Int64GetDatum(floats);
-	values[5] = Int32GetDatum(training->best_epoch);
-	values[6] = Float8GetDatum(training->best_map);
-	if (training->best_epoch == 0)
-		nulls[5] = nulls[6] = 'n';
-	model_execute(&training->tables, "INSERT INTO %1$s.xmhash_checkpoint "
-				  "(model, epoch, threads, blas, floats, best_epoch, best_map) "
-				  "VALUES ($1, $2, $3, $4, $5, $6, $7)", false, 7, types, values, nulls);
-	model_write_parts(&training->tables, "xmhash_checkpoint_part", &training->row.id, flat, floats);
+	initStringInfo(&info);
+	appendStringInfo(&info, "{\"epoch\": %d, \"threads\": %d, \"blas\": ", training->epochs_done, blas_threads());
+	escape_json(&info, blas_version());
+	if (training->best_epoch > 0)
+	{
+		appendStringInfo(&info, ", \"best_epoch\": %d, \"best_map\": ", training->best_epoch);
+		model_append_number(&info, training->best_map);
+	}
+	appendStringInfoChar(&info, '}');
+	model_delete_rows(table, MODEL_PART_CHECKPOINT, 0);
+	model_write_pieces(table, MODEL_PART_CHECKPOINT, flat, floats, info.data);
 	pfree(flat);
-}
-
-/* Epochs after the checkpoint will be trained again: forget their log. */
-static void
-drop_later_log(Training *training)
-{
-	Oid			types[2] = {UUIDOID, INT4OID};
-	Datum		values[2];
-
-	values[0] = UUIDPGetDatum(&training->row.id);
-	values[1] = Int32GetDatum(training->epochs_done);
-	model_execute(&training->tables, "DELETE FROM %1$s.xmhash_training_log "
-				  "WHERE model OPERATOR(pg_catalog.=) $1 AND epoch OPERATOR(pg_catalog.>) $2",
-				  false, 2, types, values, NULL);
 }
 
 /* Use the threads the checkpoint was made with, and say if BLAS is another. */
@@ -119,72 +87,92 @@ restore_blas(const Training *training, int threads, const char *blas)
 				 errhint("The weights will not be those of an uninterrupted training to the last bit.")));
 }
 
-/*
- * Fill the trainer from the model's checkpoint; false if there is none, and
- * the training starts from the beginning.
- */
-bool
-train_checkpoint_load(Training *training)
+static void
+fail_damaged(const Training *training, const char *detail)
 {
-	TrainerState states[TRAINER_MOST_STATES + 1];
-	Oid			type = UUIDOID;
-	Datum		id = UUIDPGetDatum(&training->row.id);
-	HeapTuple	tuple;
-	TupleDesc	descriptor;
-	bool		isnull;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the checkpoint of model \"%s\" is damaged", training->row.name),
+			 errdetail_internal("%s", detail)));
+}
+
+/* What the checkpoint says beside its numbers; the model's owner can have written anything. */
+static void
+read_info(Training *training, Jsonb *info)
+{
+	int			epochs = training->settings.core.epochs;
+	double		epoch;
+	double		threads;
+	double		best_epoch = 0;
 	char	   *blas;
-	int			threads;
-	size_t		floats;
-	int			count = collect_states(training, states, &floats);
+
+	if (info == NULL || (blas = model_get_string(info, "blas")) == NULL)
+		fail_damaged(training, "It does not say what made it.");
+	if (!model_get_number(info, "epoch", 1, epochs, &epoch) || epoch != floor(epoch))
+		fail_damaged(training, psprintf("It was not made after an epoch from 1 to %d.", epochs));
+	if (!model_get_number(info, "threads", 1, MOST_THREADS, &threads) || threads != floor(threads))
+		fail_damaged(training, psprintf("It was not made with 1 to %d threads.", MOST_THREADS));
+	training->best_map = 0;
+	if (model_get_number(info, "best_map", 0, 1, &training->best_map) !=
+		model_get_number(info, "best_epoch", 1, epoch, &best_epoch) || best_epoch != floor(best_epoch))
+		fail_damaged(training, "Its best epoch is none that has been.");
+	training->epochs_done = (int) epoch;
+	training->best_epoch = (int) best_epoch;
+	restore_blas(training, (int) threads, blas);
+}
+
+/* The state's numbers; those of the fit are halves of doubles, which can be anything. */
+static void
+fill_states(Training *training, const ModelTable *table, const TrainerState *states, int count, size_t floats)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash checkpoint",
+												  ALLOCSET_DEFAULT_SIZES);
+	Surroundings surroundings;
 	float	   *flat;
+	size_t		at = 0;
 	int			i;
 
-	if (model_execute(&training->tables, "SELECT c.epoch, c.threads, c.blas, c.floats, c.best_epoch, c.best_map "
-					  "FROM %1$s.xmhash_checkpoint AS c WHERE c.model OPERATOR(pg_catalog.=) $1",
-					  true, 1, &type, &id, NULL) == 0)
+	model_surroundings(&surroundings, context);
+	flat = model_read_pieces(table, MODEL_PART_CHECKPOINT, floats, &surroundings);
+	for (i = 0; i < count; i++)
 	{
-		drop_later_log(training);
-		return false;
-	}
-	tuple = SPI_tuptable->vals[0];
-	descriptor = SPI_tuptable->tupdesc;
-	training->epochs_done = DatumGetInt32(SPI_getbinval(tuple, descriptor, 1, &isnull));
-	blas = SPI_getvalue(tuple, descriptor, 3);
-	threads = DatumGetInt32(SPI_getbinval(tuple, descriptor, 2, &isnull));
-	training->best_epoch = DatumGetInt32(SPI_getbinval(tuple, descriptor, 5, &isnull));
-	training->best_map = SPI_getvalue(tuple, descriptor, 6) != NULL ?
-		DatumGetFloat8(SPI_getbinval(tuple, descriptor, 6, &isnull)) : 0;
+		bool		is_fit = strcmp(states[i].name, "dsdw") == 0;
+		size_t		j;
 
-	/* The model's owner can have made the row, whatever it says. */
-	if (training->epochs_done < 1 || training->epochs_done > training->settings.core.epochs ||
-		threads < 1 || threads > MOST_THREADS ||
-		training->best_epoch < 0 || training->best_epoch > training->epochs_done ||
-		isnan(training->best_map))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the checkpoint of model \"%s\" is damaged", training->row.name),
-				 errdetail("It was made after epoch %d of %d with %d threads; the best epoch was %d.",
-						   training->epochs_done, training->settings.core.epochs, threads,
-						   training->best_epoch)));
-	if (DatumGetInt64(SPI_getbinval(tuple, descriptor, 4, &isnull)) != (int64) floats)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the checkpoint of model \"%s\" has " INT64_FORMAT " values, expected %zu",
-						training->row.name,
-						DatumGetInt64(SPI_getbinval(tuple, descriptor, 4, &isnull)), floats)));
-	restore_blas(training, threads, blas);
-
-	model_check_parts(&training->tables, "xmhash_checkpoint_part", training->row.name,
-					  &training->row.id, floats);
-	flat = MemoryContextAllocHuge(training->context, floats * sizeof(float));
-	model_read_parts(&training->tables, "xmhash_checkpoint_part", training->row.name,
-					 &training->row.id, flat, floats);
-	for (i = 0, floats = 0; i < count; i++)
-	{
-		model_copy_floats(states[i].data, flat + floats, states[i].count);
-		floats += states[i].count;
+		for (j = 0; j < states[i].count && !is_fit; j++)
+		{
+			if (j % (1 << 20) == 0)
+				CHECK_FOR_INTERRUPTS();
+			if (!isfinite(flat[at + j]))
+				fail_damaged(training, psprintf("Number %zu of \"%s\" is not finite.", j + 1, states[i].name));
+		}
+		model_copy_floats(states[i].data, flat + at, states[i].count);
+		at += states[i].count;
 	}
-	pfree(flat);
-	drop_later_log(training);
-	return true;
+	MemoryContextDelete(context);
+}
+
+/*
+ * Fill the trainer from the model's checkpoint; false if there is none, and
+ * the training starts from the beginning.  Epochs after the checkpoint will be
+ * trained again: their rows are forgotten.
+ */
+bool
+train_checkpoint_load(Training *training, const ModelTable *table)
+{
+	TrainerState states[TRAINER_MOST_STATES + 1];
+	ModelScan	scan;
+	size_t		floats;
+	int			count = collect_states(training, states, &floats);
+	bool		found;
+
+	model_scan_begin(&scan, table, MODEL_PART_CHECKPOINT, 0);
+	found = model_scan_next(&scan);
+	if (found)
+		read_info(training, model_scan_info(&scan));
+	model_scan_end(&scan);
+	if (found)
+		fill_states(training, table, states, count, floats);
+	model_delete_rows(table, MODEL_PART_EPOCH, training->epochs_done + 1);
+	return found;
 }

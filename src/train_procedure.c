@@ -1,17 +1,19 @@
 /*
  * train_procedure.c: CALL xmhash_train() and xmhash_train_resume().
  *
- * Everything that can be wrong is found before the model's row is written.
- * From then on, outside a transaction block, every epoch ends in a commit: the
- * log shows it to others, no snapshot is held while the next one computes, and
- * a crash leaves the row with its last checkpoint.  What tells such a row from
- * one in training is the lock on its name, which dies with the session.
+ * Everything that can be wrong is found before the first epoch is trained, and
+ * the model's table is made after it, so that a failure before leaves nothing.
+ * Outside a transaction block every epoch ends in a commit: its row shows it
+ * to others, no snapshot is held while the next one computes, and a crash
+ * leaves the table with its last checkpoint.  What tells such a table from one
+ * in training is a lock, which dies with the session.
  *
  * A procedure that commits can neither be SECURITY DEFINER nor set its search
  * path; so it runs with the caller's rights and path throughout.
  */
 #include "train_run.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "access/xact.h"
@@ -21,13 +23,16 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "role.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
+#include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 /* Arguments of xmhash_train(), in order. */
@@ -319,43 +324,75 @@ seconds_since(const instr_time *since)
 	return INSTR_TIME_GET_DOUBLE(now);
 }
 
-/* A row of the training log.  A validation_map of NaN stands for none. */
+/*
+ * Make the model's table.  The lock comes with it, so that nobody who sees it
+ * finds it free.
+ */
 static void
-write_log(Training *training, const TrainLoss *loss, double seconds, double validation_map)
+create_model(Training *training)
 {
-	Oid			types[7] = {UUIDOID, INT4OID, FLOAT8OID, TEXTOID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
-	Datum		values[7];
-	char		nulls[7] = {' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	StringInfoData terms;
+	ModelTable	table;
+
+	training->model = model_create(training->function, &training->place);
+	model_lock(training->model, !training->atomic);
+	training->row.created = model_now();
+	model_open_own(training->function, training->model, &table);
+	model_insert(&table, &training->row);
+	model_close(&table);
+}
+
+/* The row of an epoch.  A validation_map of NaN stands for none. */
+static char *
+describe_epoch(const TrainLoss *loss, double seconds, double validation_map)
+{
+	StringInfoData json;
 	int			i;
 
-	initStringInfo(&terms);
-	appendStringInfoChar(&terms, '{');
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"loss\": ");
+	model_append_number(&json, loss->loss);
+	appendStringInfoString(&json, ", \"loss_terms\": {");
 	for (i = 0; i < loss->terms; i++)
 	{
-		appendStringInfo(&terms, "%s\"%s\": ", i > 0 ? ", " : "", loss->name[i]);
-		model_append_number(&terms, loss->term[i]);
+		appendStringInfo(&json, "%s\"%s\": ", i > 0 ? ", " : "", loss->name[i]);
+		model_append_number(&json, loss->term[i]);
 	}
-	appendStringInfoChar(&terms, '}');
-	values[0] = UUIDPGetDatum(&training->row.id);
-	values[1] = Int32GetDatum(training->epochs_done);
-	values[2] = Float8GetDatum(loss->loss);
-	values[3] = CStringGetTextDatum(terms.data);
-	values[4] = Float8GetDatum(loss->learning_rate);
-	values[5] = Float8GetDatum(seconds);
-	values[6] = Float8GetDatum(validation_map);
-	if (isnan(validation_map))
-		nulls[6] = 'n';
+	appendStringInfoString(&json, "}, \"learning_rate\": ");
+	model_append_number(&json, loss->learning_rate);
+	appendStringInfoString(&json, ", \"seconds\": ");
+	model_append_number(&json, seconds);
+	if (!isnan(validation_map))
+	{
+		appendStringInfoString(&json, ", \"validation_map\": ");
+		model_append_number(&json, validation_map);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
 
-	/* The row's lock lets nobody remove the model before this is committed. */
-	if (model_execute(&training->tables, "INSERT INTO %1$s.xmhash_training_log (model, epoch, loss, "
-					  "loss_terms, learning_rate, seconds, validation_map) "
-					  "SELECT m.id, $2, $3, $4::pg_catalog.jsonb, $5, $6, $7 FROM %1$s.xmhash_model AS m "
-					  "WHERE m.id OPERATOR(pg_catalog.=) $1 FOR KEY SHARE",
-					  false, 7, types, values, nulls) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("model \"%s\" has been removed meanwhile", training->row.name)));
+/* What an epoch has brought, and the state after it if it is time for that. */
+static void
+write_epoch(Training *training, const TrainLoss *loss, double seconds, double validation_map, bool is_last)
+{
+	ModelRow   *row = &training->row;
+	ModelTable	table;
+
+	if (!OidIsValid(training->model))
+		create_model(training);
+	model_open_own(training->function, training->model, &table);
+	model_insert_row(&table, MODEL_PART_EPOCH, training->epochs_done,
+					 describe_epoch(loss, seconds, validation_map), NULL);
+	row->epochs_done = training->epochs_done;
+	row->loss = loss->loss;
+	row->seconds += seconds;
+	model_update(&table, row);
+	if (!training->atomic && !is_last &&
+		seconds_since(&training->saved) >= training->settings.checkpoint_seconds)
+	{
+		train_checkpoint_save(training, &table);
+		INSTR_TIME_SET_CURRENT(training->saved);
+	}
+	model_close(&table);
 }
 
 static void
@@ -385,11 +422,16 @@ finish(Training *training, const char *status)
 {
 	const float *weights = training->best_epoch > 0 && training->best != NULL ?
 		training->best : training->good.floats;
+	ModelTable	table;
 
-	model_write_parts(&training->tables, "xmhash_model_part", &training->row.id,
-					  weights, training->good.count);
-	train_checkpoint_drop(training);
-	model_set_status(&training->tables, &training->row, status);
+	model_open_own(training->function, training->model, &table);
+	model_delete_rows(&table, MODEL_PART_WEIGHTS, 0);
+	model_write_pieces(&table, MODEL_PART_WEIGHTS, weights, training->good.count, NULL);
+	model_delete_rows(&table, MODEL_PART_CHECKPOINT, 0);
+	training->row.status = pstrdup(status);
+	model_update(&table, &training->row);
+	CacheInvalidateRelcache(table.relation);
+	model_close(&table);
 	train_commit(training);
 }
 
@@ -400,18 +442,10 @@ finish(Training *training, const char *status)
 static void
 fail_not_finite(Training *training, int epoch)
 {
-	Oid			type = UUIDOID;
-	Datum		id = UUIDPGetDatum(&training->row.id);
 	bool		kept = training->epochs_done > 0 && !training->atomic;
 
 	if (kept)
 		finish(training, "diverged");
-	else if (!training->atomic)
-	{
-		model_execute(&training->tables, "DELETE FROM %1$s.xmhash_model "
-					  "WHERE id OPERATOR(pg_catalog.=) $1", false, 1, &type, &id, NULL);
-		train_commit(training);
-	}
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("training of model \"%s\" diverged in epoch %d: its loss or weights are no finite numbers",
@@ -472,13 +506,7 @@ run_epochs(Training *training)
 		if (training->data.validation_count > 0)
 			map = train_validate(training);
 		enough = judge(training, map);
-		write_log(training, &loss, seconds, map);
-		if (!training->atomic && epoch + 1 < settings->core.epochs && !enough &&
-			seconds_since(&training->saved) >= settings->checkpoint_seconds)
-		{
-			train_checkpoint_save(training);
-			INSTR_TIME_SET_CURRENT(training->saved);
-		}
+		write_epoch(training, &loss, seconds, map, enough || epoch + 1 == settings->core.epochs);
 		train_commit(training);
 		say_epoch(training, first, &loss, seconds, map);
 		MemoryContextSwitchTo(old_context);
@@ -511,7 +539,7 @@ begin(FunctionCallInfo fcinfo, const char *command)
 	training = palloc0(sizeof(Training));
 	training->context = context;
 	training->atomic = atomic;
-	model_tables(fcinfo->flinfo->fn_oid, &training->tables);
+	training->function = fcinfo->flinfo->fn_oid;
 	model_surroundings(&training->surroundings, context);
 	return training;
 }
@@ -520,7 +548,7 @@ static void
 end(Training *training)
 {
 	if (!training->atomic)
-		model_unlock_name(&training->tables, training->row.name);
+		model_unlock(training->model);
 	MemoryContextDelete(training->context);
 	SPI_finish();
 }
@@ -542,11 +570,9 @@ xmhash_train(PG_FUNCTION_ARGS)
 				 errmsg("a model cannot have %d bits, expected 1 to %d", bits, BITCODE_MAX_BITS)));
 	training = begin(fcinfo, "xmhash_train()");
 	row = &training->row;
-	model_make_id(&row->id);
-	row->name = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_MODEL));
-	model_check_name(row->name);
+	model_find_place(PG_GETARG_TEXT_PP(ARGUMENT_MODEL), &training->place);
+	row->name = training->place.name;
 	row->method = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_METHOD));
-	row->owner = GetUserId();
 	row->bits = bits;
 	row->status = "training";
 	train_options_read(PG_GETARG_JSONB_P(ARGUMENT_OPTIONS), train_method(row->method), bits,
@@ -559,12 +585,9 @@ xmhash_train(PG_FUNCTION_ARGS)
 		training->source.label_column = *PG_GETARG_NAME(ARGUMENT_LABEL);
 	row->source = source_to_json(&training->source);
 
-	model_lock_name(&training->tables, row->name, !training->atomic);
-	model_check_name_free(&training->tables, row->name);
 	prepare(training);
 	row->pairs = training->data.training_count + training->data.validation_count;
 	row->digest = training->data.digest;
-	model_insert(&training->tables, row);
 	train_commit(training);
 	trainer_fit(training->trainer);
 	run_epochs(training);
@@ -573,39 +596,28 @@ xmhash_train(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* A string of the model's source, "" if it is not there. */
+/* A name of the model's source, "" if it is not there. */
 static char *
-source_field(Datum source, const char *key)
+source_field(Jsonb *source, const char *key)
 {
-	Datum		value;
-	JsonbValue *found;
-	JsonbValue	name;
+	char	   *field = model_get_string(source, key);
 
-	name.type = jbvString;
-	name.val.string.val = unconstify(char *, key);
-	name.val.string.len = strlen(key);
-	found = findJsonbValueFromContainer(&DatumGetJsonbP(source)->root, JB_FOBJECT, &name);
-	if (found == NULL || found->type != jbvString)
-		return pstrdup("");
-	value = PointerGetDatum(cstring_to_text_with_len(found->val.string.val, found->val.string.len));
-	return TextDatumGetCString(value);
+	return field != NULL ? field : pstrdup("");
 }
 
 /* Where the rows of an unfinished model come from, found again by name. */
 static void
 restore_source(Training *training)
 {
-	Datum		source;
+	Jsonb	   *source;
 	Oid			relation;
-	char	   *name;
 
-	if (training->row.source == NULL || training->row.options == NULL)
+	if (training->row.source == NULL || training->row.options == NULL || training->row.pairs < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("model \"%s\" does not say what it is trained on", training->row.name)));
-	source = DirectFunctionCall1(jsonb_in, CStringGetDatum(training->row.source));
-	name = source_field(source, "relation");
-	relation = DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(name)));
+	source = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(training->row.source)));
+	relation = DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(source_field(source, "relation"))));
 	set_relation(&training->source, relation);
 	namestrcpy(&training->source.feature_column[MODALITY_IMAGE], source_field(source, "image_column"));
 	namestrcpy(&training->source.feature_column[MODALITY_TEXT], source_field(source, "text_column"));
@@ -634,6 +646,52 @@ check_same_data(const Training *training)
 				 errhint("Only a training on the same rows can be resumed.")));
 }
 
+/*
+ * What is read is named by the model's rows, so by its owner: then he is whose
+ * functions run in a view, not whoever resumes his training.
+ */
+static void
+read_again(Training *training)
+{
+	bool		trusted = role_is_trusted(training->owner);
+	RoleSwitch	role;
+
+	if (!trusted)
+		role_switch(&role, training->owner);
+	restore_source(training);
+	prepare(training);
+	if (!trusted)
+		role_restore(&role);
+	check_same_data(training);
+}
+
+/* The row says what is there now, without the epochs that will be trained again. */
+static void
+restore_progress(Training *training, const ModelTable *table)
+{
+	ModelRow   *row = &training->row;
+	ModelScan	scan;
+	double		seconds;
+
+	row->epochs_done = training->epochs_done;
+	row->seconds = 0;
+	model_scan_begin(&scan, table, MODEL_PART_EPOCH, MODEL_ANY_NUMBER);
+	while (model_scan_next(&scan))
+	{
+		Jsonb	   *info = scan.number <= row->epochs_done ? model_scan_info(&scan) : NULL;
+
+		if (info == NULL)
+			continue;
+		if (model_get_number(info, "seconds", 0, 1e9, &seconds))
+			row->seconds += seconds;
+		if (scan.number == row->epochs_done)
+			model_get_number(info, "loss", -DBL_MAX, DBL_MAX, &row->loss);
+		pfree(info);
+	}
+	model_scan_end(&scan);
+	model_update(table, row);
+}
+
 XMHASH_FUNCTION(xmhash_train_resume);
 
 Datum
@@ -641,7 +699,7 @@ xmhash_train_resume(PG_FUNCTION_ARGS)
 {
 	Training   *training;
 	ModelRow   *row;
-	char	   *name;
+	ModelTable	table;
 	bool		loaded;
 
 	if (PG_ARGISNULL(0))
@@ -649,21 +707,30 @@ xmhash_train_resume(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"model\" of xmhash_train_resume is NULL")));
 	training = begin(fcinfo, "xmhash_train_resume()");
+	training->model = PG_GETARG_OID(0);
 	row = &training->row;
-	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
-	/* Without a right to the model, its lock is not to be touched either. */
-	model_find_or_fail(&training->tables, name, row);
-	model_lock_name(&training->tables, name, !training->atomic);
-	model_find_or_fail(&training->tables, name, row);
+	/* The lock comes first: behind it, a DROP may be waiting for the table already. */
+	if (!model_is_table(training->function, training->model))
+	{
+		model_open(training->function, training->model, &table);
+		model_close(&table);
+	}
+	model_check_owner(training->model);
+	model_lock(training->model, !training->atomic);
+	model_open_own(training->function, training->model, &table);
+	model_find(&table, row);
+	training->owner = table.relation->rd_rel->relowner;
+	model_close(&table);
 	if (strcmp(row->status, "training") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" is %s already", name, row->status)));
-	restore_source(training);
-	prepare(training);
-	check_same_data(training);
-	loaded = train_checkpoint_load(training);
+				 errmsg("model \"%s\" is %s already", row->name, row->status)));
+	read_again(training);
+	model_open_own(training->function, training->model, &table);
+	loaded = train_checkpoint_load(training, &table);
+	restore_progress(training, &table);
+	model_close(&table);
 	train_commit(training);
 	if (!loaded)
 		trainer_fit(training->trainer);

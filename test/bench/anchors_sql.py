@@ -43,18 +43,18 @@ def copy(part, table):
 def run(method, epochs, seed, tables):
     options = f'{{"epochs": {epochs}, "seed": {seed}}}'
     script = f"""SET client_min_messages = error;
-CALL xmhash_train('xmhash anchor', 'xmhash_anchors.train', 'image', 'words', 64, '{method}', 'labels', '{options}');
-SELECT seconds FROM xmhash_models WHERE name = 'xmhash anchor';\n"""
+CALL xmhash_train('xmhash_anchors.model', 'xmhash_anchors.train', 'image', 'words', 64, '{method}', 'labels', '{options}');
+SELECT seconds FROM xmhash_models WHERE model = 'xmhash_anchors.model'::regclass;\n"""
     for table in sorted({'query', *tables.values()}):
         script += f"""CREATE TABLE xmhash_anchors.c_{table} AS
-SELECT labels, xmhash_encode_image('xmhash anchor', image) AS image, xmhash_encode_text('xmhash anchor', words) AS words
+SELECT labels, xmhash_encode_image('xmhash_anchors.model', image) AS image, xmhash_encode_text('xmhash_anchors.model', words) AS words
 FROM (SELECT * FROM xmhash_anchors.{table} ORDER BY id) AS t;\n"""
     for table in tables.values():
         for side, other in (('image', 'words'), ('words', 'image')):
             script += (f"SELECT map_storage_order FROM xmhash_evaluate('xmhash_anchors.c_query', '{side}', "
                        f"'xmhash_anchors.c_{table}', '{other}', 'labels');\n")
     script += ''.join(f'DROP TABLE xmhash_anchors.c_{table};\n' for table in sorted({'query', *tables.values()}))
-    script += "SELECT 'done' FROM xmhash_drop_model('xmhash anchor');\n"
+    script += "DROP TABLE xmhash_anchors.model;\nSELECT 'done';\n"
     values = [float(value) for value in psql(script)[:-1]]
     return values[0], np.array(values[1:]).reshape(-1, 2)
 

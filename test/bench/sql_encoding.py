@@ -38,20 +38,18 @@ SET xmhash.threads = 1; SET xmhash.progress = off;
 DROP SCHEMA IF EXISTS xmhash_bench_encode CASCADE;
 CREATE SCHEMA xmhash_bench_encode;
 CREATE EXTENSION IF NOT EXISTS xmhash;
-{remove}
 SET search_path = xmhash_bench_encode, public;
-CREATE FUNCTION empty_array(text, real[]) RETURNS bitcode LANGUAGE C IMMUTABLE STRICT AS '{empty}';
+CREATE FUNCTION empty_array(regclass, real[]) RETURNS bitcode LANGUAGE C IMMUTABLE STRICT AS '{empty}';
 CREATE TABLE item AS
   SELECT id, (SELECT array_agg(sin(id * 1.7 + n * n)::real) FROM generate_series(1, {image}) n) AS image,
     (SELECT array_agg(((id * 7 + n * 13) % 97 = 0)::integer::real) FROM generate_series(1, {text}) n) AS words,
     NULL::bitcode AS code
   FROM generate_series(1, {rows}) AS id;
 CREATE TABLE first AS SELECT * FROM item LIMIT 1;
-CALL xmhash_train('xmhash bench linear', 'item', 'image', 'words', {bits}, options => '{{"epochs": 1}}');
-CALL xmhash_train('xmhash bench hidden', 'item', 'image', 'words', {bits},
+CALL xmhash_train('linear', 'item', 'image', 'words', {bits}, options => '{{"epochs": 1}}');
+CALL xmhash_train('hidden', 'item', 'image', 'words', {bits},
   options => '{{"epochs": 1, "image_hidden": {hidden}, "text_hidden": {hidden}}}');
 """
-REMOVE = "SELECT xmhash_drop_model(name) FROM xmhash_models WHERE name IN ('xmhash bench linear', 'xmhash bench hidden');"
 
 BEFORE = 'SET search_path = xmhash_bench_encode, public; SET xmhash.progress = off; SET xmhash.threads = {};\n'
 SIDES = (('image', 'image', "'image', 'code', NULL, NULL"), ('text', 'words', "NULL, NULL, 'words', 'code'"))
@@ -74,7 +72,7 @@ def microseconds(statement, count, threads=1, before=''):
 
 
 def one_row(report, rounds, calls):
-    statement = ("SELECT count({}('xmhash bench linear', a)) FROM (SELECT (image || ARRAY[]::real[]) AS a "
+    statement = ("SELECT count({}('linear', a)) FROM (SELECT (image || ARRAY[]::real[]) AS a "
                  f"FROM item WHERE id = 1 OFFSET 0) i, generate_series(1, {calls})")
     core = harness.load()
     core.harness_threads(1)
@@ -90,7 +88,7 @@ def one_row(report, rounds, calls):
 
 def first_use(report, rounds):
     for model in ('linear', 'hidden'):
-        statement = f"SELECT xmhash_encode_image('xmhash bench {model}', image) FROM first"
+        statement = f"SELECT xmhash_encode_image('{model}', image) FROM first"
         report.row('first use of a model in a session', model.replace('hidden', f'hidden {HIDDEN:,}'),
                    milliseconds_row=Measured(microseconds(statement, 1000) for _ in range(rounds)),
                    milliseconds_table=Measured(microseconds(table_call(model, 'first', SIDES[0][2]), 1000)
@@ -98,12 +96,12 @@ def first_use(report, rounds):
 
 
 def table_call(model, table, arguments):
-    return f"CALL xmhash_encode_table('xmhash bench {model}', '{table}', {arguments}, only_missing => false)"
+    return f"CALL xmhash_encode_table('{model}', '{table}', {arguments}, only_missing => false)"
 
 
 def table(report, rounds, rows, side, column, arguments):
     """Of one modality: each statement in turn, in microseconds a row."""
-    alone = f"SELECT count(xmhash_encode_{side}('xmhash bench hidden', {column})) FROM "
+    alone = f"SELECT count(xmhash_encode_{side}('hidden', {column})) FROM "
     statements = [
         ('read', f'SELECT sum({column}[3]) FROM item', 1, ''),
         ('update', "UPDATE item SET code = bitcode 'x0123456789abcdef'", 1, ''),
@@ -134,7 +132,7 @@ def run(report, settings):
     with tempfile.TemporaryDirectory() as folder:
         try:
             server.psql(SETUP.format(empty=build_empty(folder), image=IMAGE, text=TEXT, bits=BITS, hidden=HIDDEN,
-                                     rows=rows, remove=REMOVE))
+                                     rows=rows))
         except (server.Failed, FileNotFoundError) as failed:
             report.skip('encoding in SQL', str(failed))
             return
@@ -142,4 +140,4 @@ def run(report, settings):
         first_use(report, rounds)
         for side, column, arguments in SIDES[:1] if settings.quick else SIDES:
             table(report, rounds, rows, side, column, arguments)
-        server.psql('DROP SCHEMA xmhash_bench_encode CASCADE;' + REMOVE)
+        server.psql('DROP SCHEMA xmhash_bench_encode CASCADE;')

@@ -45,9 +45,9 @@ INSERT INTO step (name) VALUES ('Train by JDSH, without labels');
 CALL xmhash_train('labelled64', 'train_pair', 'image_features', 'text_features', 64,
                   method => 'dmsh_ln', label_column => 'category', options => '{"epochs": 60}');
 INSERT INTO step (name) VALUES ('Train by DMsH-LN, with labels');
-SELECT model.name AS model, model.method, model.bits, model.image_dimensions AS "image features", model.text_dimensions AS "text features",
+SELECT model.model, model.method, model.bits, model.image_dimensions AS "image features", model.text_dimensions AS "text features",
        model.epochs_done AS epochs, model.pairs, round(model.loss::numeric, 4) AS "final loss", round(step.seconds, 2) AS seconds
-FROM xmhash_models AS model JOIN step_seconds AS step ON step.number = CASE model.name WHEN 'clipart64' THEN 2 ELSE 3 END
+FROM xmhash_models AS model JOIN step_seconds AS step ON step.number = CASE model.model::text WHEN 'clipart64' THEN 2 ELSE 3 END
 ORDER BY step.number;
 
 \echo '── 4. Encode every drawing and every text by both models'

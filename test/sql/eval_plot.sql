@@ -57,11 +57,12 @@ SELECT xmhash_plot_precision_recall('query', '{code,none}'::name[], '"A & B <pic
 SELECT xmhash_plot_precision_recall('query', NULL::name[], '"A & B <picture>"', '{code,code}', 'label');
 SELECT xmhash_plot_precision_recall('query', array_fill('code'::name, '{33}'), '"A & B <picture>"', array_fill('code'::name, '{33}'), 'label');
 
-SELECT xmhash_plot_training('no such model');
-SELECT xmhash_plot_training(VARIADIC NULL::text[]);
+SELECT xmhash_plot_training('no_such_model');
+SELECT xmhash_plot_training(VARIADIC NULL::regclass[]);
 SELECT xmhash_plot_training(NULL);
 \set VERBOSITY sqlstate
 SELECT xmhash_plot_training();
+SELECT xmhash_plot_training('query');
 \set VERBOSITY default
 
 SET client_min_messages = warning;

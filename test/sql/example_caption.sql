@@ -63,6 +63,5 @@ SELECT caption FROM picture
 ORDER BY caption_code <~> (SELECT xmhash_encode_image('scenes', features) FROM picture WHERE id = 76)
 LIMIT 5;
 
-SELECT xmhash_drop_model('scenes');
 SET client_min_messages = warning;
 DROP SCHEMA example_caption CASCADE;

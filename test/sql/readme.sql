@@ -42,16 +42,16 @@ SELECT strategy, rows_returned FROM xmhash_last_scan();
 -- With labels.
 CALL xmhash_train('labelled', 'picture', 'features', 'words', 64, method => 'dmsh_ln', label_column => 'category',
                   options => '{"epochs": 2}');
-SELECT name, method, bits, image_dimensions, text_dimensions, status, epochs_done, pairs FROM xmhash_models
-WHERE name IN ('pictures', 'labelled') ORDER BY name;
-SELECT model, count(*) AS epochs, bool_and(terms = CASE model WHEN 'pictures' THEN '{cross,image,pair,text}'::text[]
+SELECT model, method, bits, image_dimensions, text_dimensions, status, epochs_done, pairs FROM xmhash_models
+WHERE model IN ('pictures', 'labelled') ORDER BY model::text;
+SELECT model, count(*) AS epochs, bool_and(terms = CASE model::text WHEN 'pictures' THEN '{cross,image,pair,text}'::text[]
                                                               ELSE '{ii,it,iy,tt,ty,yy}' END) AS terms
 FROM xmhash_training, LATERAL (SELECT array_agg(key ORDER BY key COLLATE "C") AS terms FROM jsonb_object_keys(loss_terms) AS key) AS named
-WHERE model IN ('pictures', 'labelled') GROUP BY model ORDER BY model;
+WHERE model IN ('pictures', 'labelled') GROUP BY model ORDER BY model::text;
 
 -- The options that there are, with the defaults that README's tables say.
 SELECT key, max(value::text) FILTER (WHERE method = 'jdsh') AS jdsh, max(value::text) FILTER (WHERE method = 'dmsh_ln') AS dmsh_ln
-FROM xmhash_models, LATERAL jsonb_each(options) WHERE name IN ('pictures', 'labelled') GROUP BY key ORDER BY key COLLATE "C";
+FROM xmhash_models, LATERAL jsonb_each(options) WHERE model IN ('pictures', 'labelled') GROUP BY key ORDER BY key COLLATE "C";
 
 -- The settings likewise, and the index's options.
 SELECT name, boot_val, unit, context FROM pg_settings WHERE name LIKE 'xmhash.%' AND name <> 'xmhash.progress' ORDER BY name;
@@ -98,18 +98,18 @@ SELECT 'first' AS relevant, map, map_storage_order FROM xmhash_evaluate('one_que
 UNION ALL
 SELECT 'last', map, map_storage_order FROM xmhash_evaluate('one_query', 'code', 'relevant_last', 'code', 'label');
 
--- A role with a model cannot be dropped, whatever else it has.
+-- A model belongs to a role as every table does.
 CREATE ROLE regress_readme_owner;
-GRANT USAGE ON SCHEMA readme TO regress_readme_owner;
+GRANT USAGE, CREATE ON SCHEMA readme TO regress_readme_owner;
 GRANT SELECT ON picture TO regress_readme_owner;
 SET ROLE regress_readme_owner;
-CALL xmhash_train('of another', 'picture', 'features', 'words', 16, options => '{"epochs": 1}');
+CALL xmhash_train('of_another', 'picture', 'features', 'words', 16, options => '{"epochs": 1}');
 RESET ROLE;
+DROP ROLE regress_readme_owner;
+REASSIGN OWNED BY regress_readme_owner TO CURRENT_USER;
 DROP OWNED BY regress_readme_owner;
 DROP ROLE regress_readme_owner;
-SELECT xmhash_drop_model('of another');
-DROP ROLE regress_readme_owner;
+SELECT model, owner = current_user::regrole AS mine FROM xmhash_models WHERE model = 'of_another'::regclass;
 
-SELECT xmhash_drop_model('pictures'), xmhash_drop_model('labelled');
 SET client_min_messages = warning;
 DROP SCHEMA readme CASCADE;

@@ -86,7 +86,7 @@ CREATE INDEX ON coded (length_of(image_code));
 CREATE OR REPLACE FUNCTION length_of(code bitcode) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN PERFORM mallory.act('the index expression'); RETURN 1; END $$;
 RESET ROLE;
-CALL xmhash_encode_table('roles_model', 'coded', 'image', 'image_code', 'words', 'words_code');
+CALL xmhash_encode_table('victim.roles_model', 'coded', 'image', 'image_code', 'words', 'words_code');
 SELECT length(image_code), length(words_code) FROM coded;
 SHOW work_mem;
 SELECT current_user = session_user AS myself_again;
@@ -95,13 +95,13 @@ SET ROLE regress_xmhash_mallory;
 CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON coded DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trigger_says();
 RESET ROLE;
 \set VERBOSITY sqlstate
-CALL xmhash_encode_table('roles_model', 'coded', 'image', 'image_code', NULL, NULL, only_missing => false);
+CALL xmhash_encode_table('victim.roles_model', 'coded', 'image', 'image_code', NULL, NULL, only_missing => false);
 -- Row security that is forced on the owner leaves nothing out in silence.
 SET ROLE regress_xmhash_mallory;
 DROP TRIGGER late ON coded;
 ALTER TABLE coded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 RESET ROLE;
-CALL xmhash_encode_table('roles_model', 'coded', 'image', 'image_code', NULL, NULL, only_missing => false);
+CALL xmhash_encode_table('victim.roles_model', 'coded', 'image', 'image_code', NULL, NULL, only_missing => false);
 \set VERBOSITY default
 -- Whoever was only granted the table runs its code, as by any UPDATE, as himself.
 CREATE ROLE regress_xmhash_clerk;
@@ -110,9 +110,9 @@ ALTER TABLE coded DISABLE ROW LEVEL SECURITY;
 GRANT USAGE ON SCHEMA mallory TO regress_xmhash_clerk;
 GRANT SELECT, UPDATE ON coded TO regress_xmhash_clerk;
 SET ROLE regress_xmhash_clerk;
-CALL xmhash_train('roles_clerk', 'victim.pairs', 'image', 'words', 16, options => '{"epochs": 1}');
+CALL xmhash_train('pg_temp.roles_clerk', 'victim.pairs', 'image', 'words', 16, options => '{"epochs": 1}');
 CALL xmhash_encode_table('roles_clerk', 'coded', 'image', 'image_code', NULL, NULL, only_missing => false);
-SELECT xmhash_drop_model('roles_clerk');
+DROP TABLE roles_clerk;
 RESET ROLE;
 
 -- Training and evaluating run no cast of the owner's of a type, as SELECT does not; those of superusers are used.
@@ -141,7 +141,7 @@ INSERT INTO keyed VALUES ('one', '{NaN}', '{1}');
 -- his own training runs them
 SET client_min_messages = error;
 CALL xmhash_train('roles_own', 'lure', 'image', 'words', 16, options => '{"epochs": 1}');
-SELECT xmhash_drop_model('roles_own');
+DROP TABLE roles_own;
 SET client_min_messages = warning;
 RESET ROLE;
 \set VERBOSITY terse
@@ -152,22 +152,32 @@ CALL xmhash_train('roles_train', 'lure', 'image_elements', 'words', 16, options 
 CALL xmhash_train('roles_train', 'keyed', 'image', 'words', 16, options => '{"epochs": 1}');
 CALL xmhash_train('roles_train', 'lure', 'image_text', 'words', 16, method => 'dmsh_ln', label_column => 'label',
                   options => '{"epochs": 1, "batch_size": 16}');
-SELECT xmhash_drop_model('roles_train');
+DROP TABLE roles_train;
 ALTER FUNCTION to_array(odd_array) OWNER TO CURRENT_USER;
 CREATE OR REPLACE FUNCTION to_array(odd_array) RETURNS real[] LANGUAGE sql AS 'SELECT ($1).a';
 CALL xmhash_train('roles_train', 'lure', 'image_domain', 'words', 16, options => '{"epochs": 1}');
-SELECT xmhash_drop_model('roles_train');
+DROP TABLE roles_train;
 -- Encoding a table of his runs them as him.
 SET ROLE regress_xmhash_mallory;
 CREATE TABLE odd_coded AS SELECT id, image_elements, NULL::bitcode AS code FROM lure LIMIT 1;
 RESET ROLE;
 SET client_min_messages = error;
-CALL xmhash_encode_table('roles_model', 'odd_coded', 'image_elements', 'code', NULL, NULL);
+CALL xmhash_encode_table('victim.roles_model', 'odd_coded', 'image_elements', 'code', NULL, NULL);
 SET client_min_messages = warning;
 SELECT length(code) FROM odd_coded;
 
+-- A training that is resumed reads what the model's own rows name: as its owner.
+SET ROLE regress_xmhash_mallory;
+CREATE VIEW bait AS SELECT image, words FROM victim.pairs WHERE (SELECT says('the view of a training'));
+CALL xmhash_train('half', 'bait', 'image', 'words', 16, options => '{"epochs": 2}');
+UPDATE half SET info = info || '{"status": "training"}' WHERE part = 'model';
+RESET ROLE;
+CALL xmhash_train_resume('half');
+SHOW work_mem;
+SELECT current_user = session_user AS myself_again, status FROM xmhash_models WHERE model = 'half'::regclass;
+
 SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_xmhash_mallory';
-SELECT xmhash_drop_model('roles_model');
+DROP TABLE victim.roles_model;
 DROP SCHEMA mallory CASCADE;
 DROP SCHEMA victim CASCADE;
 DROP OWNED BY regress_xmhash_clerk;

@@ -8,7 +8,7 @@ FROM generate_series(1, 64) AS n;
 DO $$
 BEGIN
   FOR i IN 1 .. 4 LOOP
-    CALL xmhash_train('cached ' || i, 'pair', 'image', 'words', 16, options => '{"epochs": 1}');
+    CALL xmhash_train('cached_' || i, 'pair', 'image', 'words', 16, options => '{"epochs": 1}');
   END LOOP;
 END
 $$;
@@ -18,7 +18,7 @@ DECLARE
   used bigint := 0;
 BEGIN
   FOR i IN 1 .. 4 LOOP
-    used := used + (SELECT count(xmhash_encode_image('cached ' || i, image)) FROM pair);
+    used := used + (SELECT count(xmhash_encode_image('cached_' || i, image)) FROM pair);
   END LOOP;
   RETURN used;
 END
@@ -28,13 +28,13 @@ SELECT use_all();
 SELECT models FROM cache;
 SET xmhash.model_cache = 0;
 SELECT models FROM cache;   -- as before, until a model is looked up
-CALL xmhash_train('cached 5', 'pair', 'image', 'words', 16, options => '{"epochs": 1}');
+CALL xmhash_train('cached_5', 'pair', 'image', 'words', 16, options => '{"epochs": 1}');
 SELECT use_all();
 SELECT models FROM cache;
 RESET xmhash.model_cache;
 SELECT use_all();
 SELECT models FROM cache;
-SELECT xmhash_drop_model(name) FROM xmhash_models WHERE name LIKE 'cached %';
+DROP TABLE cached_1, cached_2, cached_3, cached_4, cached_5;
 DROP FUNCTION use_all();
 DROP VIEW cache;
 
@@ -69,7 +69,7 @@ END
 $$;
 RESET xmhash.blas_library;
 CALL xmhash_train('unloaded', 'pair', 'image', 'words', 16, options => '{"epochs": 1}');
-SELECT name, status FROM xmhash_models WHERE name IN ('bounded', 'loaded', 'unloaded') ORDER BY name;
+SELECT model, status FROM xmhash_models WHERE model::text IN ('bounded', 'loaded', 'unloaded') ORDER BY model::text;
 
 -- What an unprivileged role may set, before and after the session has loaded the module.
 CREATE ROLE xmhash_regress_plain;
@@ -115,5 +115,5 @@ RESET ROLE;
 DROP DATABASE xmhash_regress_settings;
 DROP ROLE xmhash_regress_plain;
 
-SELECT count(xmhash_drop_model(name)) FROM xmhash_models WHERE name IN ('bounded', 'loaded', 'unloaded');
+DROP TABLE bounded, loaded, unloaded;
 DROP TABLE pair;

@@ -19,7 +19,7 @@ SELECT g, g % 10,
 FROM generate_series(1, 640) g;
 
 CALL xmhash_train('first', 'pairs', 'image', 'words', 32, options => '{"epochs": 8}');
-SELECT name, owner = current_user::regrole AS mine, method, bits, image_dimensions, text_dimensions,
+SELECT model, owner = current_user::regrole AS mine, method, bits, image_dimensions, text_dimensions,
        image_hidden, text_hidden, classes, options -> 'epochs' AS epochs, options -> 'scale' AS scale,
        status, epochs_done, pairs, loss IS NOT NULL AS loss, seconds > 0 AS seconds
 FROM xmhash_models;
@@ -27,7 +27,7 @@ SELECT count(*), min(epoch), max(epoch), bool_and(epochs = 8) AS epochs,
        bool_and(loss_terms ?& ARRAY['cross', 'image', 'text', 'pair']) AS terms,
        bool_and(learning_rate > 0) AS rates, count(validation_map) AS maps,
        (array_agg(loss ORDER BY epoch))[1] > (array_agg(loss ORDER BY epoch))[8] AS falls
-FROM xmhash_training WHERE model = 'first';
+FROM xmhash_training WHERE model = 'first'::regclass;
 
 -- It learns: a picture's nearest texts are of its topic.
 CREATE TABLE codes AS
@@ -40,13 +40,13 @@ FROM codes c
 
 -- The same data, seed and threads give the same weights: whatever the physical
 -- order, the type of the columns, a view in between, memory or temporary file.
-CREATE FUNCTION same_weights(a text, b text) RETURNS boolean LANGUAGE sql AS $$
-SELECT count(*) > 0 AND bool_and(p.data = q.data)
-FROM xmhash_model m
-     JOIN xmhash_model_part p ON p.model = m.id
-     CROSS JOIN xmhash_model n
-     LEFT JOIN xmhash_model_part q ON q.model = n.id AND q.part = p.part
-WHERE m.name = a AND n.name = b
+CREATE FUNCTION same_weights(a regclass, b regclass) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  same boolean;
+BEGIN
+  EXECUTE format('SELECT count(*) > 0 AND bool_and(p.data = q.data) FROM %s p LEFT JOIN %s q USING (part, number) WHERE p.part = ''weights''', a, b) INTO same;
+  RETURN same;
+END
 $$;
 CREATE TABLE shuffled AS
 SELECT id, image::double precision[] AS image, words::text AS words FROM pairs ORDER BY (id * 37) % 641;
@@ -55,39 +55,40 @@ CREATE TABLE parts (LIKE pairs) PARTITION BY LIST (topic);
 CREATE TABLE parts_even PARTITION OF parts FOR VALUES IN (0, 2, 4, 6, 8);
 CREATE TABLE parts_odd PARTITION OF parts DEFAULT;
 INSERT INTO parts SELECT * FROM pairs;
-CALL xmhash_train('of shuffled', 'shuffled', 'image', 'words', 32, options => '{"epochs": 8}');
-CALL xmhash_train('of view', 'joined', 'image', 'words', 32, options => '{"epochs": 8}');
-CALL xmhash_train('of parts', 'parts', 'image', 'words', 32, options => '{"epochs": 8}');
+CALL xmhash_train('of_shuffled', 'shuffled', 'image', 'words', 32, options => '{"epochs": 8}');
+CALL xmhash_train('of_view', 'joined', 'image', 'words', 32, options => '{"epochs": 8}');
+CALL xmhash_train('of_parts', 'parts', 'image', 'words', 32, options => '{"epochs": 8}');
 SET xmhash.train_work_mem = '64kB';
-CALL xmhash_train('of file', 'pairs', 'image', 'words', 32, options => '{"epochs": 8}');
+CALL xmhash_train('of_file', 'pairs', 'image', 'words', 32, options => '{"epochs": 8}');
 RESET xmhash.train_work_mem;
-CALL xmhash_train('of seed 2', 'pairs', 'image', 'words', 32, options => '{"epochs": 8, "seed": 2}');
-SELECT name, same_weights('first', name) FROM xmhash_models ORDER BY name COLLATE "C";
+CALL xmhash_train('of_seed_2', 'pairs', 'image', 'words', 32, options => '{"epochs": 8, "seed": 2}');
+SELECT model, same_weights('first', model) FROM xmhash_models ORDER BY model::text COLLATE "C";
 
 -- Within a transaction block a training is one step.
 BEGIN;
 CALL xmhash_train('undone', 'pairs', 'image', 'words', 16, options => '{"epochs": 2}');
 SELECT status, epochs_done, length(xmhash_encode_image('undone', image))
-FROM xmhash_models, pairs WHERE name = 'undone' AND id = 1;
+FROM xmhash_models, pairs WHERE model = 'undone'::regclass AND id = 1;
 ROLLBACK;
-SELECT count(*) FROM xmhash_models WHERE name = 'undone';
+SELECT count(*) FROM xmhash_models WHERE model::text = 'undone';
 SELECT xmhash_encode_image('undone', image) FROM pairs WHERE id = 1;
 DO $$
 BEGIN
   CALL xmhash_train('caught', 'pairs', 'image', 'words', 16, options => '{"epochs": 2}');
   RAISE division_by_zero;
 EXCEPTION WHEN division_by_zero THEN
-  RAISE NOTICE 'models of this name: %', (SELECT count(*) FROM xmhash_models WHERE name = 'caught');
+  RAISE NOTICE 'models of this name: %', (SELECT count(*) FROM xmhash_models WHERE model::text = 'caught');
 END
 $$;
 
 -- It works with any search path, an empty one included.
 SET search_path = '';
 CALL public.xmhash_train('qualified', 'train_test.pairs', 'image', 'words', 16, options => '{"epochs": 2}');
-SELECT pg_catalog.length(public.xmhash_encode_text('qualified', words)::bit varying)
+CALL public.xmhash_train('train_test."a Model"', 'train_test.pairs', 'image', 'words', 16, options => '{"epochs": 2}');
+SELECT pg_catalog.length(public.xmhash_encode_text('train_test."a Model"', words)::bit varying)
 FROM train_test.pairs WHERE id = 1;
-SELECT name, status FROM public.xmhash_models WHERE name = 'qualified';
-SELECT public.xmhash_drop_model('qualified');
+SELECT model, status FROM public.xmhash_models WHERE bits = 16;
+DROP TABLE train_test."a Model";
 SET search_path = train_test, public;
 
 -- Options: hidden layers, scales, lengths that are no multiple of 8.
@@ -95,9 +96,9 @@ CALL xmhash_train('hidden', 'pairs', 'image', 'words', 13,
                   options => '{"epochs": 2, "image_hidden": 7, "text_hidden": 9, "scale": "standard"}');
 CALL xmhash_train('unscaled', 'pairs', 'image', 'words', 1,
                   options => '{"epochs": 1, "scale": "none", "batch_size": 64, "clip_targets": true}');
-SELECT name, image_hidden, text_hidden, options ->> 'scale' AS scale,
-       length(xmhash_encode_image(name, image)) AS image, length(xmhash_encode_text(name, words)) AS words
-FROM xmhash_models, pairs WHERE name IN ('hidden', 'unscaled') AND id = 1 ORDER BY name;
+SELECT model, image_hidden, text_hidden, options ->> 'scale' AS scale,
+       length(xmhash_encode_image(model, image)) AS image, length(xmhash_encode_text(model, words)) AS words
+FROM xmhash_models, pairs WHERE model IN ('hidden', 'unscaled') AND id = 1 ORDER BY model::text;
 
 -- Pairs with a side missing or zero are left out, and counted.
 CREATE TABLE gaps AS SELECT * FROM pairs;
@@ -105,8 +106,8 @@ UPDATE gaps SET image = NULL WHERE id <= 3;
 UPDATE gaps SET words = NULL WHERE id BETWEEN 3 AND 5;
 UPDATE gaps SET words = array_fill(0::real, ARRAY[40]) WHERE id BETWEEN 10 AND 13;
 UPDATE gaps SET image = array_fill('-0'::real, ARRAY[24]) WHERE id = 20;
-CALL xmhash_train('gaps', 'gaps', 'image', 'words', 16, options => '{"epochs": 1}');
-SELECT pairs FROM xmhash_models WHERE name = 'gaps';
+CALL xmhash_train('of_gaps', 'gaps', 'image', 'words', 16, options => '{"epochs": 1}');
+SELECT pairs FROM xmhash_models WHERE model = 'of_gaps'::regclass;
 
 -- Labels in jdsh: held-out pairs, mean average precision, best epoch, patience.
 CALL xmhash_train('validated', 'pairs', 'image', 'words', 32, label_column => 'label',
@@ -114,12 +115,12 @@ CALL xmhash_train('validated', 'pairs', 'image', 'words', 32, label_column => 'l
 CREATE VIEW labelled AS SELECT image, words, 'topic ' || topic AS label FROM pairs;
 CALL xmhash_train('validated', 'labelled', 'image', 'words', 32, label_column => 'label',
                   options => '{"epochs": 6, "validation_fraction": 0.25, "keep_best": true}');
-SELECT pairs, classes[1] AS first_class, array_length(classes, 1) AS classes FROM xmhash_models WHERE name = 'validated';
+SELECT pairs, classes[1] AS first_class, array_length(classes, 1) AS classes FROM xmhash_models WHERE model = 'validated'::regclass;
 SELECT count(validation_map), bool_and(validation_map BETWEEN 0 AND 1) AS in_range, max(validation_map) > 0.8 AS learned
-FROM xmhash_training WHERE model = 'validated';
+FROM xmhash_training WHERE model = 'validated'::regclass;
 CALL xmhash_train('patient', 'labelled', 'image', 'words', 32, label_column => 'label',
                   options => '{"epochs": 200, "validation_fraction": 0.25, "patience": 3, "learning_rate_image": 0.0, "learning_rate_text": 0.0}');
-SELECT epochs_done, status FROM xmhash_models WHERE name = 'patient';
+SELECT epochs_done, status FROM xmhash_models WHERE model = 'patient'::regclass;
 
 -- DMsH-LN, with every kind of label.
 CREATE VIEW vectors AS
@@ -131,19 +132,19 @@ SELECT image, words, topic,
        CASE WHEN id > 600 THEN NULL ELSE 'topic ' || topic END AS some_name,
        CASE WHEN id > 600 THEN '{}' ELSE ARRAY['t' || topic, CASE WHEN topic < 5 THEN 'low' ELSE 'high' END] END AS names
 FROM pairs;
-CALL xmhash_train('by name', 'labelled', 'image', 'words', 16, 'dmsh_ln', 'label', '{"epochs": 6}');
-CALL xmhash_train('by flag', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'flags', '{"epochs": 6}');
-CALL xmhash_train('by bit', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'bits', '{"epochs": 6}');
-CALL xmhash_train('by names', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'names', '{"epochs": 6, "init": "fan_out", "symmetric": true}');
-CALL xmhash_train('by number', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'number', '{"epochs": 6}');
-CALL xmhash_train('by topic', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'topic', '{"epochs": 6}');
-CALL xmhash_train('some named', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'some_name', '{"epochs": 2, "validation_fraction": 0.2}');
-CALL xmhash_train('some numbered', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'some_number', '{"epochs": 2, "validation_fraction": 0.2}');
-SELECT same_weights('some named', 'some numbered'), count(*) AS epochs, count(DISTINCT validation_map) AS maps, count(validation_map) AS validated
-FROM xmhash_training WHERE model IN ('some named', 'some numbered');
-SELECT name, pairs, classes, same_weights('by name', name) FROM xmhash_models
-WHERE method = 'dmsh_ln' ORDER BY name COLLATE "C";
-SELECT array_agg(DISTINCT k ORDER BY k) FROM xmhash_training, jsonb_object_keys(loss_terms) k WHERE model = 'by name';
+CALL xmhash_train('by_name', 'labelled', 'image', 'words', 16, 'dmsh_ln', 'label', '{"epochs": 6}');
+CALL xmhash_train('by_flag', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'flags', '{"epochs": 6}');
+CALL xmhash_train('by_bit', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'bits', '{"epochs": 6}');
+CALL xmhash_train('by_names', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'names', '{"epochs": 6, "init": "fan_out", "symmetric": true}');
+CALL xmhash_train('by_number', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'number', '{"epochs": 6}');
+CALL xmhash_train('by_topic', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'topic', '{"epochs": 6}');
+CALL xmhash_train('some_named', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'some_name', '{"epochs": 2, "validation_fraction": 0.2}');
+CALL xmhash_train('some_numbered', 'vectors', 'image', 'words', 16, 'dmsh_ln', 'some_number', '{"epochs": 2, "validation_fraction": 0.2}');
+SELECT same_weights('some_named', 'some_numbered'), count(*) AS epochs, count(DISTINCT validation_map) AS maps, count(validation_map) AS validated
+FROM xmhash_training WHERE model IN ('some_named', 'some_numbered');
+SELECT model, pairs, classes, same_weights('by_name', model) FROM xmhash_models
+WHERE method = 'dmsh_ln' ORDER BY model::text COLLATE "C";
+SELECT array_agg(DISTINCT k ORDER BY k) FROM xmhash_training, jsonb_object_keys(loss_terms) k WHERE model = 'by_name'::regclass;
 
 -- Options are stored as they are, whatever this session writes numbers like.
 SET extra_float_digits = -14;
@@ -151,16 +152,17 @@ CALL xmhash_train('digits', 'pairs', 'image', 'words', 16,
                   options => '{"epochs": 1, "learning_rate_image": 0.0375, "momentum": 0.8765, "weight_decay": 0.1234567890123456}');
 RESET extra_float_digits;
 SELECT options -> 'learning_rate_image' AS learning_rate_image, options -> 'momentum' AS momentum,
-       options -> 'weight_decay' AS weight_decay FROM xmhash_models WHERE name = 'digits';
+       options -> 'weight_decay' AS weight_decay FROM xmhash_models WHERE model = 'digits'::regclass;
 SELECT bool_or(value::float8 <> round(value::float8::numeric, 2)) AS terms_in_full
-FROM xmhash_training, jsonb_each_text(loss_terms) WHERE model = 'digits';
+FROM xmhash_training, jsonb_each_text(loss_terms) WHERE model = 'digits'::regclass;
 
 -- A class without any row: a word, no error.
 CREATE VIEW eleven AS SELECT image, words, flags || ARRAY[false] AS flags FROM vectors;
-CALL xmhash_train('eleven', 'eleven', 'image', 'words', 16, 'dmsh_ln', 'flags', '{"epochs": 1}');
+CALL xmhash_train('of_eleven', 'eleven', 'image', 'words', 16, 'dmsh_ln', 'flags', '{"epochs": 1}');
 
-SELECT xmhash_drop_model(name) FROM xmhash_models;
-SELECT (SELECT count(*) FROM xmhash_model), (SELECT count(*) FROM xmhash_model_part),
-       (SELECT count(*) FROM xmhash_training_log), (SELECT count(*) FROM xmhash_checkpoint);
+-- What a training leaves: a row for the model, one an epoch, the weights in pieces.
+SELECT part, count(*), count(info) AS described, count(data) AS with_data FROM first GROUP BY part ORDER BY part;
+SELECT a.attname, a.attstorage, col_description(a.attrelid, a.attnum) IS NOT NULL AS described
+FROM pg_attribute a WHERE a.attrelid = 'first'::regclass AND a.attnum > 0 ORDER BY a.attnum;
 SET client_min_messages = warning;
 DROP SCHEMA train_test CASCADE;

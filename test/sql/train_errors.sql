@@ -17,7 +17,9 @@ CALL xmhash_train('m', 'pairs', 'image', 'words', NULL);
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8, NULL);
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8, options => NULL);
 CALL xmhash_train('', 'pairs', 'image', 'words', 8);
-CALL xmhash_train(repeat('m', 256), 'pairs', 'image', 'words', 8);
+CALL xmhash_train('no_schema.m', 'pairs', 'image', 'words', 8);
+CALL xmhash_train('pairs', 'pairs', 'image', 'words', 8);
+CALL xmhash_train('"', 'pairs', 'image', 'words', 8);
 CALL xmhash_train('m', 'pairs', 'image', 'words', 0);
 CALL xmhash_train('m', 'pairs', 'image', 'words', 16385);
 CALL xmhash_train('m', 'no_such', 'image', 'words', 8);
@@ -109,13 +111,19 @@ CALL xmhash_train('diverges', 'pairs', 'image', 'words', 8,
 CALL xmhash_train('taken', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
 CALL xmhash_train('taken', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
 CALL xmhash_train_resume('taken');
-CALL xmhash_train_resume('no such');
+CALL xmhash_train_resume('no_such');
+CALL xmhash_train_resume('pairs');
+CALL xmhash_train_resume(4294967295);
 CALL xmhash_train_resume(NULL);
 
 -- Rights on the relation are the caller's, row security included.
 CREATE ROLE regress_xmhash_trainer;
 GRANT USAGE ON SCHEMA train_errors TO regress_xmhash_trainer;
 GRANT SELECT (image) ON pairs TO regress_xmhash_trainer;
+SET ROLE regress_xmhash_trainer;
+CALL xmhash_train('m', 'pairs', 'image', 'words', 8);
+RESET ROLE;
+GRANT CREATE ON SCHEMA train_errors TO regress_xmhash_trainer;
 SET ROLE regress_xmhash_trainer;
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8);
 RESET ROLE;
@@ -128,9 +136,9 @@ CREATE TABLE child (id integer PRIMARY KEY) INHERITS (parent);
 INSERT INTO child SELECT image, words, id FROM pairs;
 INSERT INTO child VALUES ('{1,2}', '{1}', 61);
 SET ROLE regress_xmhash_trainer;
-CALL xmhash_train('by columns', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
-SELECT name, status FROM xmhash_models;
-SELECT xmhash_drop_model('by columns');
+CALL xmhash_train('by_columns', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
+SELECT model, status FROM xmhash_models;
+DROP TABLE by_columns;
 RESET ROLE;
 BEGIN;
 UPDATE pairs SET image = '{1,2}' WHERE id = 7;
@@ -147,13 +155,13 @@ CREATE POLICY visible ON pairs USING (id <= 40);
 SET ROLE regress_xmhash_trainer;
 CALL xmhash_train('allowed', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
 CALL xmhash_train('taken', 'pairs', 'image', 'words', 8, options => '{"epochs": 1}');
-SELECT name, pairs FROM xmhash_models;
+SELECT model, pairs FROM xmhash_models;
 BEGIN TRANSACTION READ ONLY;
 CALL xmhash_train('m', 'pairs', 'image', 'words', 8);
 ROLLBACK;
 RESET ROLE;
 
-SELECT name, status, epochs_done > 0 AS some_epochs FROM xmhash_models ORDER BY name;
+SELECT model, status, epochs_done > 0 AS some_epochs FROM xmhash_models ORDER BY model::text;
 -- What cannot fit is refused before it is allocated, naming what decides it.
 SET xmhash.train_max_memory = '1GB';
 DO $$
@@ -187,7 +195,6 @@ RESET temp_file_limit;
 RESET xmhash.train_work_mem;
 
 SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock' AND pid = pg_backend_pid();
-SELECT xmhash_drop_model(name) FROM xmhash_models;
 SET client_min_messages = warning;
 DROP SCHEMA train_errors CASCADE;
 DROP ROLE regress_xmhash_trainer;

@@ -41,13 +41,13 @@ sub pid_of { return query("SELECT pid FROM pg_stat_activity WHERE application_na
 
 my $long = start_call(
 	q{CALL xmhash_train('long', 'small', 'image', 'words', 64, options => '{"epochs": 1000000, "checkpoint_seconds": 1}')}, 'long');
-$node->poll_query_until('postgres', q{SELECT epochs_done >= 3 FROM xmhash_models WHERE name = 'long'})
+$node->poll_query_until('postgres', q{SELECT epochs_done >= 3 FROM xmhash_models WHERE model::text = 'long'})
   or die 'the training does not start';
 my $pid = pid_of('long');
-is(query(q{SELECT status FROM xmhash_models WHERE name = 'long'}), 'training', 'a running training is shown as such');
-my $first = query(q{SELECT max(epoch) FROM xmhash_training WHERE model = 'long'});
+is(query(q{SELECT status FROM xmhash_models WHERE model::text = 'long'}), 'training', 'a running training is shown as such');
+my $first = query(q{SELECT max(epoch) FROM xmhash_training WHERE model = 'long'::regclass});
 usleep(300_000);
-cmp_ok(query(q{SELECT max(epoch) FROM xmhash_training WHERE model = 'long'}), '>', $first, 'its progress is visible to others');
+cmp_ok(query(q{SELECT max(epoch) FROM xmhash_training WHERE model = 'long'::regclass}), '>', $first, 'its progress is visible to others');
 my $without = 0;
 for (1 .. 50)
 {
@@ -55,26 +55,27 @@ for (1 .. 50)
 }
 cmp_ok($without, '>=', 10, 'it holds no snapshot while it computes');
 
-for my $statement (
-	q{CALL xmhash_train('long', 'small', 'image', 'words', 64)}, q{CALL xmhash_train_resume('long')},
-	q{SELECT xmhash_drop_model('long')}, q{SELECT xmhash_rename_model('long', 'short')},
-	q{SELECT xmhash_import_model('long', '')})
+my %refusals = (
+	q{CALL xmhash_train_resume('long')} => qr/model "long" is in use by the process with PID $pid/,
+	q{CALL xmhash_train('long', 'small', 'image', 'words', 64)} => qr/relation "long" already exists/,
+	q{SELECT xmhash_import_model('long', '')} => qr/relation "long" already exists/,
+	q{SET lock_timeout = 200; DROP TABLE long} => qr/canceling statement due to lock timeout/,
+	q{SET lock_timeout = 200; ALTER TABLE long RENAME TO short} => qr/canceling statement due to lock timeout/);
+for my $statement (sort keys %refusals)
 {
 	my (undef, undef, $error) = $node->psql('postgres', $statement);
-	like($error, qr/model "long" is in use by the process with PID $pid/, "refused with the PID: $statement");
+	like($error, $refusals{$statement}, "refused: $statement");
 }
 my (undef, undef, $error) = $node->psql('postgres', q{SELECT xmhash_encode_image('long', image) FROM small LIMIT 1});
 like($error, qr/model "long" is not trained yet/, 'an unfinished model does not encode');
-$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM xmhash_checkpoint}) or die 'no checkpoint comes';
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM long WHERE part = 'checkpoint'}) or die 'no checkpoint comes';
 query("SELECT pg_cancel_backend($pid)");
 $long->{run}->finish;
 like($long->{err}, qr/canceling statement due to user request/, 'it can be cancelled');
 like($long->{err}, qr/INFO:  epoch \d+ of 1000000: loss [\d.]+, \d+ rows\/s, \d+:\d\d:\d\d left/, 'it reported every epoch');
-is(query(q{SELECT status FROM xmhash_models WHERE name = 'long'}), 'interrupted', 'a cancelled training is shown as interrupted');
-query(q{SELECT xmhash_rename_model('long', 'other name')});
-query(q{SELECT xmhash_drop_model('other name')});
-is(query(q{SELECT (SELECT count(*) FROM xmhash_model) + (SELECT count(*) FROM xmhash_training_log) + (SELECT count(*) FROM xmhash_checkpoint_part)}),
-	0, 'and can be renamed and dropped, with its checkpoint');
+is(query(q{SELECT status FROM xmhash_models WHERE model::text = 'long'}), 'interrupted', 'a cancelled training is shown as interrupted');
+query(q{ALTER TABLE long RENAME TO other; DROP TABLE other});
+is(query(q{SELECT count(*) FROM xmhash_models}), 0, 'and can be renamed and dropped');
 
 # -------------------------------------------------------------- being stopped
 
@@ -96,19 +97,23 @@ for my $method (sort keys %methods)
 		like($said, qr/canceling statement due to statement timeout/, "$method: stopped after $timeout ms") or last;
 		note sprintf('%s, timeout %d ms: %.2f s late', $method, $timeout, $late);
 		$worst = $late if $late > $worst;
-		query(q{SELECT xmhash_drop_model(name) FROM xmhash_models});
+		is(query(q{SELECT count(*) FROM pg_class WHERE relname = 'stopped'}), query(q{SELECT count(*) FROM xmhash_models WHERE epochs_done > 0}),
+			'before the first epoch, without a table');
+		query(q{DROP TABLE IF EXISTS stopped});
 	}
 	cmp_ok($worst, '<', 1.5, "$method: a timeout acts within a second, and a psql's start");
 }
 
 my $doomed = start_call("CALL xmhash_train('doomed', 'labelled', $methods{jdsh})", 'doomed');
-$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM xmhash_models WHERE name = 'doomed'}) or die 'no start';
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'doomed' AND state = 'active'}) or die 'no start';
+usleep(1_500_000);
 $pid = pid_of('doomed');
 my $start = time();
 query("SELECT pg_terminate_backend($pid)");
 $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid");
 cmp_ok(time() - $start, '<', 2, 'so does a termination');
 $doomed->{run}->finish;
+query(q{DROP TABLE IF EXISTS doomed});
 like($doomed->{err}, qr/terminating connection due to administrator command/, 'which ends the session');
 
 # The same for encoding, with a network of that size.
@@ -125,11 +130,11 @@ for my $statement (q{CALL xmhash_encode_table('wide', 'large', 'features', 'code
 	note sprintf('%.2f s late', $late);
 	cmp_ok($late, '<', 1.5, 'within a second, and a psql\'s start');
 }
-query(q{SELECT xmhash_drop_model('wide')});
+query(q{DROP TABLE wide});
 
 # In a transaction block, or a block with an exception handler, nothing stays.
 $node->psql('postgres', q{BEGIN; SET LOCAL statement_timeout = 1000; CALL xmhash_train('block', 'small', 'image', 'words', 64, options => '{"epochs": 1000000}')});
-is(query(q{SELECT count(*) FROM xmhash_models WHERE name = 'block'}), 0, 'a stopped training in a transaction block leaves nothing');
+is(query(q{SELECT count(*) FROM xmhash_models WHERE model::text = 'block'}), 0, 'a stopped training in a transaction block leaves nothing');
 is(query(q{SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock'}), 0, 'no lock is left');
 my ($temporary) = query(q{SELECT count(*) FROM pg_ls_tmpdir()});
 is($temporary, 0, 'no temporary file is left');

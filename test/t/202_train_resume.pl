@@ -1,7 +1,6 @@
 # A training that is cancelled, terminated, or killed with the whole server goes
 # on from its last checkpoint and ends in the weights of an uninterrupted one,
-# bit by bit; on other rows it is refused.  Trainings are held at a given epoch
-# by a trigger on their log, so that nothing depends on how fast they are.
+# bit by bit; on other rows it is refused.
 use strict;
 use warnings FATAL => 'all';
 
@@ -9,6 +8,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
+use FindBin;
+use lib $FindBin::RealBin;
+use XmhashTraining;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -21,54 +23,20 @@ CREATE TABLE pair AS
          ARRAY(SELECT (sin(n * (1 + id % 11)) + hashint4(id * 512 + n) / 4294967296.0)::real FROM generate_series(1, 256) AS n) AS image,
          ARRAY(SELECT (n % 11 = id % 11 OR hashint4(id * 512 - n) % 50 = 0)::integer::real FROM generate_series(1, 300) AS n) AS words
   FROM generate_series(1, 600) AS id;
-CREATE TABLE hold (epoch integer);
-CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  WHILE EXISTS (SELECT FROM public.hold h WHERE h.epoch = NEW.epoch) LOOP
-    PERFORM pg_sleep(0.5);
-  END LOOP;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER hold BEFORE INSERT ON xmhash_training_log FOR EACH ROW EXECUTE FUNCTION hold();
 });
 
 sub query { return $node->safe_psql('postgres', shift); }
 
-# All that a training leaves, times apart.
-sub outcome
-{
-	my $name = shift;
-	return query(qq{
-		SELECT (SELECT string_agg(md5(p.data), ',' ORDER BY p.part) FROM xmhash_model_part p WHERE p.model = m.id),
-		       (SELECT md5(string_agg(concat_ws(' ', l.epoch, l.loss, l.loss_terms, l.learning_rate, l.validation_map), ',' ORDER BY l.epoch))
-		        FROM xmhash_training_log l WHERE l.model = m.id),
-		       m.status, (SELECT count(*) FROM xmhash_checkpoint c WHERE c.model = m.id)
-		FROM xmhash_model m WHERE m.name = '$name'});
-}
-
-sub start_training
-{
-	my $call = shift;
-	my %session = (out => '', err => '');
-	$session{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=training', '-c', $call ],
-		'<', \undef, '>', \$session{out}, '2>', \$session{err});
-	return \%session;
-}
-
-# Run a call until the training is about to log an epoch, and interrupt it there.
+# Run a call until the training is about to write an epoch, and interrupt it there.
 sub interrupt_at
 {
 	my ($epoch, $how, $call) = @_;
-	query("DELETE FROM hold; INSERT INTO hold VALUES ($epoch)");
-	my $session = start_training($call);
-	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'training' AND wait_event = 'PgSleep'})
-	  or die "epoch $epoch does not come: $session->{err}";
+	my $session = hold_training($node, 'broken', $epoch, $call);
 	interrupt($how);
 	$session->{run}->finish;
+	$how eq 'kill' ? $session->{holder}{run}->finish : finish_hold($node, $session);
 	$node->start if $how eq 'kill';
-	query('DELETE FROM hold');
-	is(query(q{SELECT status FROM xmhash_models WHERE name = 'broken'}), 'interrupted', "$how at epoch $epoch: shown as interrupted");
+	is(query(q{SELECT status FROM xmhash_models WHERE model = 'broken'::regclass}), 'interrupted', "$how at epoch $epoch: shown as interrupted");
 	return $session->{err};
 }
 
@@ -112,7 +80,7 @@ for my $what (sort keys %trainings)
 	my $arguments = qq{'pair', 'image', 'words', 48, $method, '{"epochs": $epochs, "checkpoint_seconds": %s$options}'};
 
 	query(sprintf(qq{CALL xmhash_train('whole', $arguments)}, 1000));
-	my $expected = outcome('whole');
+	my $expected = outcome($node, 'whole');
 	like($expected, qr/\|trained\|0$/, "$what: uninterrupted");
 
 	# Twice interrupted; what was to be logged then is not.
@@ -121,14 +89,14 @@ for my $what (sort keys %trainings)
 		my ($how, $seconds) = @$interruption;
 		my ($first, $second) = $seconds == 0 ? (4, 8) : (0, 0);
 		interrupt_at(5, $how, sprintf(qq{CALL xmhash_train('broken', $arguments)}, $seconds));
-		is(query(q{SELECT epochs_done FROM xmhash_models WHERE name = 'broken'}), 4, 'what was committed before is there');
+		is(query(q{SELECT epochs_done FROM xmhash_models WHERE model = 'broken'::regclass}), 4, 'what was committed before is there');
 		like(interrupt_at(9, 'cancel', q{CALL xmhash_train_resume('broken')}), qr/resuming after epoch $first of $epochs/, 'resumed where it should');
 		my (undef, undef, $said) = $node->psql('postgres', q{CALL xmhash_train_resume('broken')});
 		like($said, qr/resuming after epoch $second of $epochs/, 'and again');
-		is(outcome('broken'), $expected, "$what, $how, checkpoints every $seconds s: same weights and log as the uninterrupted training");
-		query(q{SELECT xmhash_drop_model('broken')});
+		is(outcome($node, 'broken'), $expected, "$what, $how, checkpoints every $seconds s: same weights and log as the uninterrupted training");
+		query('DROP TABLE broken');
 	}
-	query(q{SELECT xmhash_drop_model('whole')});
+	query('DROP TABLE whole');
 }
 
 # Rows that have changed are refused; an order of their own is no change.
@@ -148,41 +116,49 @@ is($error, '', 'the same rows come in another order');
 like(interrupt_at(6, 'cancel', q{CALL xmhash_train_resume('broken')}), qr/resuming after epoch 2 of 1000000/, 'rows in another order are the same rows');
 
 # A server that is gone is noticed while the training computes, too.
-my $session = start_training(q{CALL xmhash_train_resume('broken')});
+my $session = start_session($node, 'training', q{CALL xmhash_train_resume('broken')});
 $node->poll_query_until('postgres', q{SELECT epochs_done > 7 FROM xmhash_models}) or die 'no progress';
 kill_server();
 $session->{run}->finish;
 $node->start;
 is(query(q{SELECT status FROM xmhash_models}), 'interrupted', 'and the training is there to be resumed');
 
-# A model whose row is deleted while it is trained: that ends the training, and
-# nothing of it is left.
-query('INSERT INTO hold SELECT max(epoch) + 2 FROM xmhash_training_log');
-$session = start_training(q{CALL xmhash_train_resume('broken')});
-$node->poll_query_until('postgres',
-	q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'training' AND wait_event = 'PgSleep'})
-  or die "no progress: $session->{err}";
-my $deletion = start_training(q{SET application_name = 'deletion'; DELETE FROM xmhash_model});
-$node->poll_query_until('postgres',
-	q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'deletion' AND wait_event_type = 'Lock'})
-  or die "no deletion: $deletion->{err}";
-query('DELETE FROM hold');
-$_->{run}->finish for ($deletion, $session);
-is($deletion->{err}, '', 'the row of a model in training is deleted');
-like($session->{err}, qr/ERROR:  model "broken" has been removed meanwhile/, 'which ends the training');
-is(query(q{SELECT (SELECT count(*) FROM xmhash_training_log) + (SELECT count(*) FROM xmhash_checkpoint) +
-	(SELECT count(*) FROM xmhash_checkpoint_part) + (SELECT count(*) FROM xmhash_model_part)}), 0, 'and leaves nothing');
+# Rows that are deleted while it is trained: that ends the training.
+$session = hold_training($node, 'broken', query(q{SELECT max(epoch) + 2 FROM xmhash_training}), q{CALL xmhash_train_resume('broken')});
+query(q{DELETE FROM broken});
+finish_hold($node, $session);
+$session->{run}->finish;
+like($session->{err}, qr/ERROR:  rows of model "broken" have been changed meanwhile/, 'removed rows end the training');
+is(query(q{SELECT status FROM xmhash_models}), 'empty', 'and nothing is left of the model but its table');
+query('DROP TABLE broken');
 
-# A prepared transaction holds a model as a session does.
-query(q{CALL xmhash_train('prepared', 'pair', 'image', 'words', 16, options => '{"epochs": 1}')});
-query(q{BEGIN; SELECT xmhash_drop_model('prepared'); PREPARE TRANSACTION 'p'});
-(undef, undef, $error) = $node->psql('postgres', q{SELECT xmhash_rename_model('prepared', 'other')});
-like($error, qr/model "prepared" is in use by a prepared transaction/, 'held by a prepared transaction');
+# DROP and RENAME wait for a training, as they would for VACUUM; those who wait
+# do not keep a second training from being refused at once.
+$session = hold_training($node, 'broken', 5, q{CALL xmhash_train('broken', 'pair', 'image', 'words', 16, options => '{"epochs": 6}')});
+my $pid = query(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'training'});
+my $drop = start_session($node, 'drop', 'DROP TABLE broken');
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'drop' AND wait_event_type = 'Lock'}) or die 'no DROP';
+(undef, undef, $error) = $node->psql('postgres', q{CALL xmhash_train_resume('broken')});
+like($error, qr/model "broken" is in use by the process with PID $pid/, 'a second training is refused, behind a DROP too');
+is(query(q{SELECT count(*) FROM xmhash_models WHERE status IS NULL}), 1, 'and the view does not wait');
+finish_hold($node, $session);
+$_->{run}->finish for ($session, $drop);
+is($drop->{err}, '', 'a DROP waits for the end of the training');
+is($session->{err} =~ /epoch 6 of 6/ && query(q{SELECT count(*) FROM xmhash_models}), 0, 'which is not disturbed, and drops the model');
+
+# A prepared transaction holds a training as a session does.
+hold_training($node, 'broken', 3, q{CALL xmhash_train('broken', 'pair', 'image', 'words', 16, options => '{"epochs": 4}')});
+query(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name IN ('holder', 'training')});
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name IN ('holder', 'training')});
+query(q{BEGIN; CALL xmhash_train_resume('broken'); PREPARE TRANSACTION 'p'});
+(undef, undef, $error) = $node->psql('postgres', q{CALL xmhash_train_resume('broken')});
+like($error, qr/model "broken" is in use by a prepared transaction/, 'held by a prepared transaction');
 query(q{ROLLBACK PREPARED 'p'});
-is(query(q{SELECT length(xmhash_encode_image('prepared', image)) FROM pair LIMIT 1}), 16, 'there again after its rollback');
-query(q{BEGIN; SELECT xmhash_drop_model('prepared'); PREPARE TRANSACTION 'p'});
+is(query(q{SELECT status FROM xmhash_models}), 'interrupted', 'as before after its rollback');
+query(q{BEGIN; CALL xmhash_train_resume('broken'); PREPARE TRANSACTION 'p'});
 query(q{COMMIT PREPARED 'p'});
-is(query(q{SELECT count(*) FROM xmhash_models}), 0, 'gone after its commit');
+is(query(q{SELECT status FROM xmhash_models}), 'trained', 'trained after its commit');
+is(query(q{SELECT length(xmhash_encode_image('broken', image)) FROM pair LIMIT 1}), 16, 'it encodes');
 
 $node->stop;
 done_testing();

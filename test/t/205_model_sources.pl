@@ -19,8 +19,8 @@ CREATE TABLE pair AS
   FROM generate_series(1, 200) AS id;
 CREATE TABLE caption AS SELECT id AS pair, words FROM pair UNION ALL SELECT id, words[2:50] || words[1] FROM pair;
 CREATE VIEW joined AS SELECT p.image, c.words FROM pair p JOIN caption c ON c.pair = p.id;
-CALL xmhash_train('table', 'pair', 'image', 'words', 16, options => '{"epochs": 2}');
-CALL xmhash_train('joined', 'joined', 'image', 'words', 16, options => '{"epochs": 2}');
+CALL xmhash_train('plain', 'pair', 'image', 'words', 16, options => '{"epochs": 2}');
+CALL xmhash_train('of_joined', 'joined', 'image', 'words', 16, options => '{"epochs": 2}');
 });
 
 sub query { return $node->safe_psql('postgres', shift); }
@@ -29,10 +29,10 @@ sub available { return query("SELECT count(*) FROM pg_available_extensions WHERE
 
 sub same_weights
 {
-	return query(qq{SELECT count(DISTINCT p.data) FROM xmhash_model_part p JOIN xmhash_model m ON m.id = p.model WHERE m.name IN ('table', '$_[0]')}) == 1;
+	return query(qq{SELECT count(DISTINCT data) FROM (TABLE plain UNION ALL TABLE $_[0]) AS m WHERE part = 'weights'}) == 1;
 }
 
-is(query(q{SELECT pairs FROM xmhash_models WHERE name = 'joined'}), 400, 'a picture with two captions is two pairs');
+is(query(q{SELECT pairs FROM xmhash_models WHERE model = 'of_joined'::regclass}), 400, 'a picture with two captions is two pairs');
 
 SKIP:
 {
@@ -43,16 +43,16 @@ SKIP:
 		CREATE SERVER self FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$host', port '$port', dbname 'postgres');
 		CREATE USER MAPPING FOR CURRENT_USER SERVER self;
 		CREATE FOREIGN TABLE remote (id integer, image real[], words real[]) SERVER self OPTIONS (table_name 'pair');
-		CALL xmhash_train('foreign', 'remote', 'image', 'words', 16, options => '{"epochs": 2}')});
-	ok(same_weights('foreign'), 'a foreign table');
+		CALL xmhash_train('of_foreign', 'remote', 'image', 'words', 16, options => '{"epochs": 2}')});
+	ok(same_weights('of_foreign'), 'a foreign table');
 	query(q{
 		CREATE TABLE mixed (id integer, image real[], words real[]) PARTITION BY RANGE (id);
 		CREATE TABLE low PARTITION OF mixed FOR VALUES FROM (MINVALUE) TO (100);
 		CREATE FOREIGN TABLE high PARTITION OF mixed FOR VALUES FROM (100) TO (MAXVALUE) SERVER self OPTIONS (table_name 'remote_high');
 		CREATE VIEW remote_high AS SELECT * FROM pair WHERE id >= 100;
 		INSERT INTO low SELECT * FROM pair WHERE id < 100;
-		CALL xmhash_train('partitioned', 'mixed', 'image', 'words', 16, options => '{"epochs": 2}')});
-	ok(same_weights('partitioned'), 'a partition that is a foreign table');
+		CALL xmhash_train('of_mixed', 'mixed', 'image', 'words', 16, options => '{"epochs": 2}')});
+	ok(same_weights('of_mixed'), 'a partition that is a foreign table');
 }
 
 SKIP:
@@ -61,8 +61,8 @@ SKIP:
 	query(q{
 		CREATE EXTENSION vector;
 		CREATE TABLE vectors AS SELECT image::vector(30), words::vector(50) FROM pair;
-		CALL xmhash_train('vectors', 'vectors', 'image', 'words', 16, options => '{"epochs": 2}')});
-	ok(same_weights('vectors'), q{pgvector's vector});
+		CALL xmhash_train('of_vectors', 'vectors', 'image', 'words', 16, options => '{"epochs": 2}')});
+	ok(same_weights('of_vectors'), q{pgvector's vector});
 }
 
 # The README's example: any PyTorch network of this shape, as a file.
@@ -96,10 +96,10 @@ SKIP:
 	append_to_file("$file.rows", $rows);
 	append_to_file("$file.py", $python . $signs);
 	IPC::Run::run([ 'python3', "$file.py", $file ], '<', "$file.rows", '>', \$out, '2>', \$err) or die $err;
-	query("SELECT xmhash_import_model('of torch', pg_read_binary_file('$file'))");
-	is(query(q{SELECT concat_ws(' ', id, xmhash_encode_image('of torch', image), xmhash_encode_text('of torch', words)) FROM pair ORDER BY id}) . "\n",
+	query("SELECT xmhash_import_model('of_torch', pg_read_binary_file('$file'))");
+	is(query(q{SELECT concat_ws(' ', id, xmhash_encode_image('of_torch', image), xmhash_encode_text('of_torch', words)) FROM pair ORDER BY id}) . "\n",
 		$out, q{codes are torch's signs});
-	is(query(q{SELECT concat_ws(' ', method, bits, image_hidden, text_hidden, status) FROM xmhash_models WHERE name = 'of torch'}),
+	is(query(q{SELECT concat_ws(' ', method, bits, image_hidden, text_hidden, status) FROM xmhash_models WHERE model = 'of_torch'::regclass}),
 		'mine 16 {24} {} imported', 'the imported model is listed');
 }
 

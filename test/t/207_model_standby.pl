@@ -1,11 +1,15 @@
 # A hot standby encodes with the primary's models, and notices at once when one
-# is dropped or replaced there.
+# is dropped or replaced there; a subscriber encodes with models that are
+# replicated as tables, and says so while they are on their way.
 use strict;
 use warnings FATAL => 'all';
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use FindBin;
+use lib $FindBin::RealBin;
+use XmhashTraining;
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 'logical');
@@ -28,7 +32,7 @@ CALL xmhash_train('m', 'pair', 'image', 'words', 32, options => '{"epochs": 3}')
 my $codes = q{SELECT md5(string_agg(xmhash_encode_image('m', image)::text || xmhash_encode_text('m', words)::text, ',' ORDER BY id)) FROM pair};
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', $codes), $primary->safe_psql('postgres', $codes), 'the standby gives the same codes');
-is($standby->safe_psql('postgres', q{SELECT name, status FROM xmhash_models}), 'm|trained', 'and shows the model');
+is($standby->safe_psql('postgres', q{SELECT model, status FROM xmhash_models}), 'm|trained', 'and shows the model');
 
 SKIP:
 {
@@ -36,48 +40,73 @@ SKIP:
 	my $session = $standby->background_psql('postgres', on_error_stop => 0);
 	my $length = q{SELECT length(xmhash_encode_image('m', image)) FROM pair WHERE id = 1};
 	is(($session->query($length))[0], '32', 'in use on the standby');
-	$primary->safe_psql('postgres', q{BEGIN; SELECT xmhash_drop_model('m');
+	$primary->safe_psql('postgres', q{BEGIN; DROP TABLE m;
 		CALL xmhash_train('m', 'pair', 'image', 'words', 48, options => '{"epochs": 3}'); COMMIT});
 	$primary->wait_for_catchup($standby);
 	is(($session->query($length))[0], '48', 'replaced on the primary');
-	$primary->safe_psql('postgres', q{SELECT xmhash_drop_model('m')});
+	$primary->safe_psql('postgres', q{DROP TABLE m});
 	$primary->wait_for_catchup($standby);
 	$session->query($length);
-	like($session->{stderr}, qr/model "m" does not exist/, 'dropped on the primary');
+	like($session->{stderr}, qr/relation "m" does not exist/, 'dropped on the primary');
 	$session->quit;
 }
 my (undef, undef, $error) = $standby->psql('postgres', q{CALL xmhash_train('n', 'pair', 'image', 'words', 32)});
 like($error, qr/cannot execute xmhash_train\(\) (during recovery|in a read-only transaction)/, 'a standby does not train');
 
-# Logical replication of models: rows that come so are noticed like others.
+# Logical replication: a model is a table like others.  The subscriber is another
+# database of the primary.
 $primary->safe_psql('postgres', q{
 CREATE DATABASE subscriber;
-CREATE PUBLICATION models FOR TABLE xmhash_model, xmhash_model_part;
+CREATE PUBLICATION everything FOR ALL TABLES;
 CALL xmhash_train('copied', 'pair', 'image', 'words', 24, options => '{"epochs": 1}');
 SELECT pg_create_logical_replication_slot('models', 'pgoutput')});
-$primary->safe_psql('subscriber', 'CREATE EXTENSION xmhash');
-$primary->safe_psql('subscriber', sprintf(q{CREATE SUBSCRIPTION models CONNECTION $$%s$$ PUBLICATION models
-	WITH (create_slot = false, slot_name = 'models')}, $primary->connstr('postgres')));
-$primary->poll_query_until('subscriber', q{SELECT count(*) = 2 FROM pg_subscription_rel WHERE srsubstate = 'r'}) or die 'no initial copy';
+$primary->safe_psql('subscriber', q{CREATE EXTENSION xmhash; CREATE TABLE copied OF xmhash_model (PRIMARY KEY (part, number));
+	CREATE TABLE pair (id integer, image real[], words real[])});
+my $there = $primary->connstr('postgres');
+sub subscriber { my (undef, $out, $err) = $primary->psql('subscriber', shift); return $out . $err; }
 my $features = $primary->safe_psql('postgres', 'SELECT image FROM pair WHERE id = 1');
-my $encode = qq{SELECT length(xmhash_encode_image('copied', '$features'))};
-# One session, which remembers the model; it waits for the row to change by itself.
-sub encode_until
+my $encode = qq{SELECT xmhash_encode_image('%s', '$features')};
+like(subscriber(sprintf($encode, 'copied')), qr/model "copied" is empty/, 'before it comes, the model is empty');
+$primary->safe_psql('subscriber', qq{CREATE SUBSCRIPTION models CONNECTION \$\$$there\$\$ PUBLICATION everything WITH (create_slot = false, slot_name = 'models')});
+sub all_copied
 {
-	my ($change, $condition) = @_;
-	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'psql', '-XAtq', '-d', $primary->connstr('subscriber') . ' application_name=reader', '-c', $encode,
-		'-c', qq{DO 'BEGIN WHILE NOT ($condition) LOOP PERFORM pg_sleep(0.05); END LOOP; END'}, '-c', $encode ], '<', \undef, '>', \$out, '2>', \$err);
-	$primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'reader' AND wait_event = 'PgSleep'})
-	  or die "the reader does not wait: $err";
-	$primary->safe_psql('postgres', $change);
-	$run->finish;
-	return $out . $err;
+	$primary->poll_query_until('subscriber', q{SELECT count(*) = 0 FROM pg_subscription_rel WHERE srsubstate <> 'r'}) or die 'no initial copy';
 }
-like(encode_until(q{SELECT xmhash_drop_model('copied'); CALL xmhash_train('copied', 'pair', 'image', 'words', 40, options => '{"epochs": 1}')},
-	q{EXISTS (SELECT FROM xmhash_model WHERE bits = 40 AND status = ''trained'')}), qr/^24\n40$/, 'replaced on the publisher');
-like(encode_until(q{SELECT xmhash_drop_model('copied')}, q{NOT EXISTS (SELECT FROM xmhash_model)}),
-	qr/^40\n.*model "copied" does not exist/, 'dropped on the publisher');
+all_copied();
+is(subscriber(sprintf($encode, 'copied')), $primary->safe_psql('postgres', sprintf($encode, 'copied')), 'the subscriber gives the same codes');
+
+# Half of it has arrived: a training that was interrupted.  One session sees the rest come.
+my $training = hold_training($primary, 'broken', 3,
+	q{CALL xmhash_train('broken', 'pair', 'image', 'words', 40, options => '{"epochs": 4, "checkpoint_seconds": 0}')});
+$primary->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'training'});
+$training->{run}->finish;
+finish_hold($primary, $training);
+$primary->safe_psql('subscriber', 'CREATE TABLE broken OF xmhash_model (PRIMARY KEY (part, number)); ALTER SUBSCRIPTION models REFRESH PUBLICATION');
+all_copied();
+is(subscriber(q{SELECT model, status, epochs_done FROM xmhash_models WHERE model = 'broken'::regclass}), 'broken|interrupted|2', 'what has come is shown');
+my ($out, $err) = ('', '');
+my $reader = IPC::Run::start(
+	[ 'psql', '-XAtq', '-d', $primary->connstr('subscriber') . ' application_name=reader', '-c', sprintf($encode, 'broken'),
+		'-c', q{DO 'BEGIN WHILE NOT EXISTS (SELECT FROM xmhash_models WHERE model = ''broken''::regclass AND status = ''trained'') LOOP PERFORM pg_sleep(0.05); END LOOP; END'},
+		'-c', sprintf($encode, 'broken') ],
+	'<', \undef, '>', \$out, '2>', \$err);
+$primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'reader' AND wait_event = 'PgSleep'})
+  or die "the reader does not wait: $err";
+$primary->safe_psql('postgres', q{CALL xmhash_train_resume('broken')});
+$reader->finish;
+like($err, qr/ERROR:  model "broken" is not trained yet/, 'half a model does not encode');
+is($out, $primary->safe_psql('postgres', sprintf($encode, 'broken')) . "\n", 'the whole one does, in the same session');
+
+# Without its weights: what a partial restore leaves.
+$primary->safe_psql('subscriber', q{CREATE TABLE part OF xmhash_model (PRIMARY KEY (part, number)); INSERT INTO part SELECT * FROM copied WHERE part <> 'weights'});
+like(subscriber(sprintf($encode, 'part')), qr/model "part" is not complete: piece 1 of 1 of its weights is missing/, 'a missing piece is named');
+$primary->safe_psql('subscriber', q{INSERT INTO part SELECT * FROM copied WHERE part = 'weights'});
+is(subscriber(sprintf($encode, 'part')), subscriber(sprintf($encode, 'copied')), 'when it comes, all is well');
+
+# Replaced on the publisher.
+$primary->safe_psql('postgres', q{BEGIN; TRUNCATE copied; INSERT INTO copied SELECT * FROM broken; COMMIT});
+$primary->poll_query_until('subscriber', q{SELECT bits = 40 FROM xmhash_models WHERE model = 'copied'::regclass}) or die 'nothing comes';
+is(subscriber(sprintf($encode, 'copied')), $primary->safe_psql('postgres', sprintf($encode, 'broken')), 'truncated and filled anew');
 $primary->safe_psql('subscriber', 'ALTER SUBSCRIPTION models DISABLE; ALTER SUBSCRIPTION models SET (slot_name = NONE); DROP SUBSCRIPTION models');
 
 $standby->stop;

@@ -12,6 +12,9 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use FindBin;
+use lib $FindBin::RealBin;
+use XmhashTraining;
 
 plan skip_all => 'prlimit (util-linux) is not there' if system('prlimit --version >/dev/null 2>&1') != 0;
 
@@ -35,50 +38,33 @@ BEGIN
   END LOOP;
   RETURN true;
 END $$;
-CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM public.hold(NEW.epoch);
-  RETURN NEW;
-END $$;
-CREATE TRIGGER hold BEFORE INSERT ON xmhash_training_log FOR EACH ROW EXECUTE FUNCTION hold();
-
 -- Held in the middle of being read: epoch 0.
 CREATE VIEW slow AS SELECT image, words FROM pair WHERE id <> 400 OR hold(0);
 });
 
 sub query { return $node->safe_psql('postgres', shift); }
 
-sub outcome
-{
-	my $name = shift;
-	return query(qq{
-		SELECT (SELECT string_agg(md5(p.data), ',' ORDER BY p.part) FROM xmhash_model_part p WHERE p.model = m.id),
-		       (SELECT md5(string_agg(concat_ws(' ', l.epoch, l.loss, l.loss_terms, l.learning_rate, l.validation_map), ',' ORDER BY l.epoch))
-		        FROM xmhash_training_log l WHERE l.model = m.id),
-		       m.status, (SELECT count(*) FROM xmhash_checkpoint_part c WHERE c.model = m.id)
-		FROM xmhash_model m WHERE m.name = '$name'});
-}
+# Bytes of the file that holds the model's weights and checkpoints.
+sub weight_bytes { return query(q{SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE oid = 'broken'::regclass}); }
 
-# Bytes of the file that holds a table's weights.
-sub weight_bytes { return query("SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE oid = '$_[0]'::regclass"); }
+sub bound
+{
+	my $bytes = shift;
+	my $pid = query(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'training'});
+	system('prlimit', "--pid=$pid", "--fsize=$bytes:") == 0 or die 'prlimit fails';
+	return;
+}
 
 # Run a call up to an epoch, bound the files of its process by what the given
 # code says, let it go on, and return what it said.
 sub fail_at
 {
-	my ($epoch, $bound, $call) = @_;
-	my ($out, $said) = ('', '');
-	query("DELETE FROM hold; INSERT INTO hold VALUES ($epoch)");
-	my $run = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=training', '-c', $call ],
-		'<', \undef, '>', \$out, '2>', \$said);
-	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'training' AND wait_event = 'PgSleep'})
-	  or die "epoch $epoch does not come: $said";
-	my $pid = query(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'training'});
-	system('prlimit', "--pid=$pid", '--fsize=' . $bound->() . ':') == 0 or die 'prlimit fails';
-	query('DELETE FROM hold');
-	$run->finish;
-	return $said;
+	my ($epoch, $bytes, $call) = @_;
+	my $session = hold_training($node, 'broken', $epoch, $call);
+	bound($bytes->());
+	finish_hold($node, $session);
+	$session->{run}->finish;
+	return $session->{err};
 }
 
 sub error_of { my (undef, undef, $said) = $node->psql('postgres', shift); return $said; }
@@ -93,14 +79,14 @@ for my $method (sort keys %trainings)
 	my $arguments = qq{'pair', 'image', 'words', 64, $which, '{"epochs": 8, "checkpoint_seconds": %s$options}'};
 
 	query(sprintf(qq{CALL xmhash_train('whole', $arguments)}, 1000));
-	my $expected = outcome('whole');
+	my $expected = outcome($node, 'whole');
 	like($expected, qr/\|trained\|0$/, "$method: undisturbed");
 
 	# The second of two checkpoints more than there is room for is cut in its middle:
 	# at first by a page that does not fit, then in the middle of a page.
 	my $per_epoch = 0;
 	my $said = fail_at(5, sub {
-			my $bytes = weight_bytes('xmhash_checkpoint_part');
+			my $bytes = weight_bytes();
 			$per_epoch = int($bytes / 4 / 8192) * 8192;
 			cmp_ok($per_epoch, '>', 1_000_000, "$method: a checkpoint is of some size");
 			return $bytes + 8192 * int($per_epoch * 1.5 / 8192);
@@ -108,41 +94,39 @@ for my $method (sort keys %trainings)
 	like($said, qr/ERROR:  could not extend file/, "$method: a checkpoint cannot be written");
 	like($said, qr/epoch 5 of 8/, 'after one that could');
 	unlike($said, qr/epoch 6 of 8/, 'the epoch that it belonged to is not done');
-	is(query(q{SELECT status || epochs_done FROM xmhash_models WHERE name = 'broken'}), 'interrupted5', 'what was committed before is there');
-	is(query(q{SELECT epoch FROM xmhash_checkpoint}), 5, 'with its checkpoint');
-	is(query(q{SELECT bool_and((SELECT sum(octet_length(data)) FROM xmhash_checkpoint_part p WHERE p.model = c.model) = 4 * c.floats) FROM xmhash_checkpoint c}),
-		't', 'which is whole');
+	is(query(q{SELECT status || epochs_done FROM xmhash_models WHERE model = 'broken'::regclass}), 'interrupted5', 'what was committed before is there');
+	is(query(q{SELECT info -> 'epoch' FROM broken WHERE part = 'checkpoint' AND number = 0}), 5, 'with its checkpoint');
+	is(query(q{SELECT count(*) || ' ' || bool_and(octet_length(data) > 1000000) FROM broken WHERE part = 'checkpoint'}), '1 true', 'which is whole');
 
-	$said = fail_at(6, sub { return weight_bytes('xmhash_checkpoint_part') + 8192 * int($per_epoch / 2 / 8192) + 4096; },
+	$said = fail_at(6, sub { return weight_bytes() + 8192 * int($per_epoch / 2 / 8192) + 4096; },
 		q{CALL xmhash_train_resume('broken')});
 	like($said, qr/resuming after epoch 5 of 8/, 'resumed');
 	like($said, qr/ERROR:  could not extend file .*(wrote only 4096 of 8192 bytes|File too large)/, 'and cut again');
 
-	# The finished weights: other models of this size make their file the longest.
-	query(q{SELECT xmhash_import_model('other ' || n, xmhash_export_model('whole')) FROM generate_series(1, 60) n});
-	$said = fail_at(8, sub {
-			my $bytes = weight_bytes('xmhash_model_part');
-			cmp_ok($bytes, '>', weight_bytes('xmhash_checkpoint_part'), 'the bound is for the weights');
-			return $bytes + 81920;
-		}, q{CALL xmhash_train_resume('broken')});
+	$said = fail_at(8, sub { return weight_bytes() + 81920; }, q{CALL xmhash_train_resume('broken')});
 	like($said, qr/resuming after epoch 5 of 8.*epoch 8 of 8.*ERROR:  could not extend file/s, 'the finished weights cannot be written');
-	is(query(q{SELECT (SELECT count(*) FROM xmhash_model_part p WHERE p.model = m.id), (SELECT epoch FROM xmhash_checkpoint c WHERE c.model = m.id)
-		FROM xmhash_model m WHERE name = 'broken'}), '0|7', 'nothing of them is left, but the last checkpoint');
+	is(query(q{SELECT count(*) FILTER (WHERE part = 'weights'), max(info ->> 'epoch') FROM broken WHERE part IN ('weights', 'checkpoint')}), '0|7',
+		'nothing of them is left, but the last checkpoint');
 	like(error_of(q{SELECT xmhash_encode_image('broken', image) FROM pair}), qr/model "broken" is not trained yet/, 'the model is no finished one');
 
 	like(error_of(q{CALL xmhash_train_resume('broken')}), qr/resuming after epoch 7 of 8/, 'resumed for the last time');
-	is(outcome('broken'), $expected, "$method: weights and log of the undisturbed training");
-	query(q{SELECT xmhash_drop_model(name) FROM xmhash_models});
-	query(q{VACUUM FULL xmhash_model_part; VACUUM FULL xmhash_checkpoint_part});
+	is(outcome($node, 'broken'), $expected, "$method: weights and log of the undisturbed training");
+	query(q{DROP TABLE broken, whole});
 }
 
 # The file that rows are spilled to.
 my $spill = q{SET xmhash.train_work_mem = '64kB'; %s CALL xmhash_train('spilled', '%s', 'image', 'words', 16, options => '{"epochs": 2}')};
-my $nothing = q{SELECT (SELECT count(*) FROM xmhash_model) + (SELECT count(*) FROM pg_ls_tmpdir())
+my $nothing = q{SELECT (SELECT count(*) FROM xmhash_models) + (SELECT count(*) FROM pg_ls_tmpdir())
 	+ (SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock')};
 like(error_of(sprintf($spill, q{SET temp_file_limit = '1MB';}, 'pair')), qr/ERROR:  temporary file size exceeds "?temp_file_limit/, 'no more temporary files are allowed');
 is(query($nothing), 0, 'nothing is left of a training that could not read its rows');
-like(fail_at(0, sub { return 1200 * 1024 }, sprintf($spill, '', 'slow')), qr/ERROR:  could not write training rows to temporary file/, 'a file of rows cannot be written');
+query('INSERT INTO hold VALUES (0)');
+my $session = start_session($node, 'training', sprintf($spill, '', 'slow'));
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'training' AND wait_event = 'PgSleep'}) or die 'no training';
+bound(1200 * 1024);
+query('DELETE FROM hold');
+$session->{run}->finish;
+like($session->{err}, qr/ERROR:  could not write training rows to temporary file/, 'a file of rows cannot be written');
 is(query($nothing), 0, 'nothing is left then, either');
 query(sprintf($spill, '', 'slow'));
 is(query(q{SELECT status FROM xmhash_models}), 'trained', 'and it trains when it can');

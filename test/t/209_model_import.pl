@@ -203,7 +203,7 @@ my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSEL
 like($err, qr/ERROR:  55000: model "f16" has no text network/, 'a model without its text network');
 ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT xmhash_encode_image('bf16', '{}')");
 like($err, qr/ERROR:  55000: model "bf16" has no image network/, 'a model without its image network, and no features');
-is(query(q{SELECT concat_ws(' ', bits, image_dimensions, image_hidden, text_dimensions IS NULL, text_hidden IS NULL) FROM xmhash_models WHERE name LIKE 'f16'}),
+is(query(q{SELECT concat_ws(' ', bits, image_dimensions, image_hidden, text_dimensions IS NULL, text_hidden IS NULL) FROM xmhash_models WHERE model = 'f16'::regclass}),
 	'62 1024 {} t t', 'and its absence is listed');
 
 # Deep ones.
@@ -216,7 +216,7 @@ foreach my $layers (1 .. 8)
 	compare_export($model, $model);
 	query("SELECT xmhash_import_model('${model}_again', xmhash_export_model('$model'))");
 	is(query("SELECT xmhash_export_model('$model') = xmhash_export_model('${model}_again')"), 't', "$model: what is exported is imported");
-	is(query("SELECT concat_ws(' ', method, bits, cardinality(image_hidden), cardinality(text_hidden), status) FROM xmhash_models WHERE name::text = '$model'"),
+	is(query("SELECT concat_ws(' ', method, bits, cardinality(image_hidden), cardinality(text_hidden), status) FROM xmhash_models WHERE model = '$model'::regclass"),
 		"of $layers 24 @{[$layers - 1]} @{[8 - $layers]} imported", "$model is listed");
 	is(query(qq{
 		SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE code LIKE translate(sure, '?', '_')), count(*) FILTER (WHERE sure LIKE '%?%') < 40)

@@ -21,7 +21,7 @@ CREATE EXTENSION xmhash;
 
 CREATE FUNCTION below(n integer) RETURNS integer LANGUAGE sql AS 'SELECT floor(random() * n)::integer';
 CREATE FUNCTION pick(choices text[]) RETURNS text LANGUAGE sql AS 'SELECT choices[1 + below(cardinality(choices))]';
-CREATE FUNCTION forget(model text) RETURNS void LANGUAGE sql AS 'SELECT xmhash_drop_model(model)';
+CREATE FUNCTION forget(model text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('DROP TABLE %I', model); END $$;
 CREATE FUNCTION little_endian(number bigint, bytes integer) RETURNS bytea LANGUAGE sql AS
   $$SELECT string_agg(substring(int8send(number) FROM i FOR 1), '' ORDER BY i DESC) FROM generate_series(9 - bytes, 8) i$$;
 
@@ -119,7 +119,7 @@ BEGIN
   EXCEPTION WHEN invalid_binary_representation OR invalid_text_representation OR untranslatable_character OR statement_too_complex THEN
     RETURN SQLSTATE;
   END;
-  SELECT image_dimensions, text_dimensions INTO image, words FROM xmhash_models WHERE name::text = 'fuzzed';
+  SELECT image_dimensions, text_dimensions INTO image, words FROM xmhash_models WHERE model = to_regclass('fuzzed');
   BEGIN
     PERFORM xmhash_encode_image('fuzzed', array_fill(1::real, ARRAY[COALESCE(image, 3)]));
     IF image IS NULL THEN RAISE 'an absent image network encodes'; END IF;
@@ -262,5 +262,5 @@ ok(($labels{evaluated} // 0) > 20 && ($labels{trained} // 0) > 20, 'labels are e
 is(join(' ', sort keys %{ $kinds{numeric} // { 42804 => 1 } }), '42804', 'numbers with a fraction are no labels');
 is(join(' ', sort keys %{ $kinds{integer} // {} }), 'evaluated trained', 'class numbers always are');
 
-is($node->safe_psql('postgres', q{SELECT string_agg(name::text, ' ' ORDER BY name::text) FROM xmhash_models}), 'deep hidden linear', 'no model is left over');
+is($node->safe_psql('postgres', q{SELECT string_agg(model::text, ' ' ORDER BY model::text) FROM xmhash_models}), 'deep hidden linear', 'no model is left over');
 done_testing();

@@ -63,7 +63,7 @@ sub session
 
 sub warnings_in { return scalar(() = $_[0] =~ /WARNING:/g) }
 sub weights { return $node->safe_psql('postgres', "SELECT md5(xmhash_export_model('m$number'))") }
-sub status { return $node->safe_psql('postgres', "SELECT status FROM xmhash_models WHERE name = 'm$number'") }
+sub status { return $node->safe_psql('postgres', "SELECT status FROM xmhash_models WHERE model = 'm$number'::regclass") }
 
 # Nothing refused: or what follows would show nothing.
 my ($out, $err) = session("SET xmhash.threads = 2;\n" . train() . 'SELECT tasks();');
