@@ -263,6 +263,7 @@ write_archive() { # FOLDER [COMMIT]
   local version
   version=$(sed -nE 's/^  "version": "(.*)",$/\1/p' "$top/META.json")
   archive=$1/xmhash-$version.zip
+  git -C "$top" rev-parse --verify --quiet HEAD >/dev/null || return 1
   git -C "$top" archive --format=zip --prefix="xmhash-$version/" -o "$archive" "${2:-HEAD}"
 }
 
