@@ -69,7 +69,8 @@ typedef struct XmhashOpaque
 
 StaticAssertDecl(sizeof(XmhashOpaque) == 24, "XmhashOpaque has a fixed size on disk");
 
-#define XmhashPageOpaque(page)	((XmhashOpaque *) PageGetSpecialPointer(page))
+/* Where it must be: what the header says of a damaged page leads nowhere. */
+#define XmhashPageOpaque(page)	((XmhashOpaque *) ((char *) (page) + BLCKSZ - sizeof(XmhashOpaque)))
 
 /* Bytes of a page between the header and the opaque part. */
 #define XMHASH_PAGE_ROOM \
@@ -80,7 +81,7 @@ StaticAssertDecl(sizeof(XmhashOpaque) == 24, "XmhashOpaque has a fixed size on d
 
 /* Tid of entry i of a data or null page. */
 #define XmhashPageTid(page, i) \
-	(((ItemPointerData *) PageGetSpecialPointer(page))[-1 - (int) (i)])
+	(((ItemPointerData *) XmhashPageOpaque(page))[-1 - (int) (i)])
 
 /* A pending page's entries may be NULL, so its tids come with flags. */
 typedef struct XmhashPendingSlot
@@ -92,7 +93,7 @@ typedef struct XmhashPendingSlot
 #define XMHASH_SLOT_NULL		0x0001	/* its code counts for nothing (zeros) */
 
 #define XmhashPendingSlotAt(page, i) \
-	(((XmhashPendingSlot *) PageGetSpecialPointer(page))[-1 - (int) (i)])
+	(((XmhashPendingSlot *) XmhashPageOpaque(page))[-1 - (int) (i)])
 
 #define XMHASH_DATA_CAPACITY(words) \
 	((int) (XMHASH_PAGE_ROOM / ((words) * sizeof(uint64) + sizeof(ItemPointerData))))
