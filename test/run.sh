@@ -197,7 +197,9 @@ run_unit() {
 # The tests see only a copy of what they need, where the server's user can read.
 copy_tests() {
   mkdir -p "$work/tests"
-  cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$top/Makefile" "$top/META.json" "$work/tests/"
+  cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$top/Makefile" "$top/META.json" "$top/include" "$work/tests/"
+  mkdir "$work/tests/src"
+  cp "$top"/src/*.c "$work/tests/src/"
   write_archive "$work/tests" "$(git -C "$top" -c user.name=test -c user.email=test stash create 2>/dev/null || true)" 2>/dev/null || true
   hand_over "$work/tests"
 }

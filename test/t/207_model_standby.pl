@@ -39,11 +39,11 @@ SKIP:
 	skip 'no background_psql', 3 unless $standby->can('background_psql');
 	my $session = $standby->background_psql('postgres', on_error_stop => 0);
 	my $length = q{SELECT length(xmhash_encode_image('m', image)) FROM pair WHERE id = 1};
-	is(($session->query($length))[0], '32', 'in use on the standby');
+	like(($session->query($length))[0], qr/\A32\s*\z/, 'in use on the standby');
 	$primary->safe_psql('postgres', q{BEGIN; DROP TABLE m;
 		CALL xmhash_train('m', 'pair', 'image', 'words', 48, options => '{"epochs": 3}'); COMMIT});
 	$primary->wait_for_catchup($standby);
-	is(($session->query($length))[0], '48', 'replaced on the primary');
+	like(($session->query($length))[0], qr/\A48\s*\z/, 'replaced on the primary');
 	$primary->safe_psql('postgres', q{DROP TABLE m});
 	$primary->wait_for_catchup($standby);
 	$session->query($length);

@@ -84,4 +84,8 @@ SKIP:
 	ok(!$ok, 'test-versions is for root');
 	like($output, qr/\Axmhash: test-versions needs root[^\n]*\n\z/, 'and says so');
 }
+# What differs by version is in one place.
+my @looking = grep { slurp_file($_) =~ /\bPG_(MAJOR)?VERSION(_NUM)?\b/ } glob "$FindBin::RealBin/../../{src,include}/*.[ch]";
+s{.*/}{} for @looking;
+is("@looking", 'pg_compat.h', 'only pg_compat.h looks at the version of the server');
 done_testing();
