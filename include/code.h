@@ -13,8 +13,10 @@
 /*
  * A bitcode has the bytes of core's bit varying, VarBit: varlena header, bit
  * length, bits MSB first, the unused bits of the last byte zero.  What differs
- * is that it always has 1 to BITCODE_MAX_BITS bits: every way in checks that,
- * so whoever reads a code may rely on it.
+ * is that it always has 1 to BITCODE_MAX_BITS bits.  Every way in checks that,
+ * but the cast from bit(n) believes the declared length, and whoever makes a
+ * cast of a type of theirs to bit(n) need not keep it.  So what would go wrong
+ * with another length has to look: BitcodeView alone promises nothing.
  */
 typedef VarBit Bitcode;
 
@@ -56,8 +58,6 @@ DatumGetBitcodeView(Datum datum)
 	return view;
 }
 
-#define PG_GETARG_BITCODE_VIEW(n)	DatumGetBitcodeView(PG_GETARG_DATUM(n))
-
 /* Free a detoasted copy: for functions a sort or an index calls without end. */
 static inline void
 bitcode_view_release(const BitcodeView *view, Datum datum)
@@ -94,6 +94,19 @@ extern void bitcode_to_words(const Bitcode *code, uint64 *words);
 extern bool bitcode_check_length(int64 bits, Node *escontext);
 extern bool bitcode_check_typmod(int bits, int32 typmod, Node *escontext);
 pg_noreturn extern void bitcode_lengths_differ(int a, int b);
+
+/* A code that has 1 to BITCODE_MAX_BITS bits.  Leakproof functions may raise nothing: they take any. */
+static inline BitcodeView
+bitcode_checked_view(Datum datum)
+{
+	BitcodeView view = DatumGetBitcodeView(datum);
+
+	if (unlikely(view.bits < 1 || view.bits > BITCODE_MAX_BITS))
+		bitcode_check_length(view.bits, NULL);
+	return view;
+}
+
+#define PG_GETARG_BITCODE_VIEW(n)	bitcode_checked_view(PG_GETARG_DATUM(n))
 
 /* The bit length alone, which stands at the beginning. */
 extern int	bitcode_datum_bits(Datum datum);

@@ -4,8 +4,9 @@
  * A bit string already has the bytes of a code, but not every bit string is
  * one: it may be empty or too long.  So the cast is a function that looks at
  * the length and hands the same bytes on, and a planner support function takes
- * even that away where the type bit(n) proves the length.  Then nothing is
- * left to do, and ALTER TABLE from bit(n) does not rewrite the table.
+ * even that away where the type bit(n) declares the length.  Then nothing is
+ * left to do, and ALTER TABLE from bit(n) does not rewrite the table.  A cast of
+ * somebody's own to bit(n) can lie about it, so readers of codes look again.
  *
  * Lengths must match: no cast truncates or pads, an explicit one neither.
  */
@@ -43,7 +44,6 @@ bitcode_coerce(PG_FUNCTION_ARGS)
 {
 	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
 
-	bitcode_check_length(code.bits, NULL);
 	bitcode_check_typmod(code.bits, PG_GETARG_INT32(1), NULL);
 	PG_RETURN_POINTER(code.varlena);
 }

@@ -175,7 +175,7 @@ bitcode_sortsupport(PG_FUNCTION_ARGS)
 Datum
 bitcode_hash(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
 	Datum		hash = hash_any(code.data - sizeof(int32), code.bytes + sizeof(int32));
 
 	bitcode_view_release(&code, PG_GETARG_DATUM(0));
@@ -185,7 +185,7 @@ bitcode_hash(PG_FUNCTION_ARGS)
 Datum
 bitcode_hash_extended(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
 	Datum		hash = hash_any_extended(code.data - sizeof(int32),
 										 code.bytes + sizeof(int32),
 										 PG_GETARG_INT64(1));

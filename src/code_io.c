@@ -131,10 +131,11 @@ put_binary(char *out, const BitcodeView *code)
 	return out;
 }
 
+/* Of any length, and so does bitcode_send(): one false code must not stop a dump. */
 Datum
 bitcode_out(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
 	char	   *result = palloc(code.bits + 2);
 	char	   *end = result;
 
@@ -215,7 +216,7 @@ bitcode_recv(PG_FUNCTION_ARGS)
 Datum
 bitcode_send(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
 	StringInfoData buf;
 
 	pq_begintypsend(&buf);

@@ -130,7 +130,7 @@ xmhash_build_phase_name(int64 phase)
 static void
 take_code(Relation index, Datum value, int *bits, uint64 **words)
 {
-	BitcodeView view = DatumGetBitcodeView(value);
+	BitcodeView view = bitcode_checked_view(value);
 
 	if (*bits == 0)
 		*bits = view.bits;

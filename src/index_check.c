@@ -465,6 +465,7 @@ note_heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool
 		return;
 	}
 	code = DatumGetBitcodeP(values[0]);
+	bitcode_check_length(BITCODE_BITS(code), NULL);
 	bitcode_to_words(code, words);
 	tuplesort_putdatum(state, row_key(tid, words, BITCODE_WORDS(code)), false);
 	if ((Pointer) code != DatumGetPointer(values[0]))

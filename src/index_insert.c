@@ -355,6 +355,7 @@ xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Rela
 		Bitcode    *code = DatumGetBitcodeP(values[0]);
 
 		entry.bits = BITCODE_BITS(code);
+		bitcode_check_length(entry.bits, NULL);
 		entry.code = words;
 		bitcode_to_words(code, words);
 		if ((Pointer) code != DatumGetPointer(values[0]))

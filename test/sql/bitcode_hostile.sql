@@ -48,3 +48,41 @@ SELECT current_setting('data_directory') || '/regress_hostile.copy' AS file \gse
 \! rm -f "$HOSTILE_FILE"
 DROP TABLE received, received_ball;
 DROP FUNCTION receive, damaged;
+-- bit(n) is believed to have n bits, so a cast of somebody's own to it can pass off any bit string as a code
+CREATE TYPE liar AS ENUM ('empty', 'long', 'short');
+CREATE FUNCTION lie(liar, integer, boolean) RETURNS bit LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN CASE $1 WHEN 'empty' THEN B'' WHEN 'long' THEN repeat('1', 200000)::bit varying ELSE B'01010101' END;
+END $$;
+CREATE CAST (liar AS bit) WITH FUNCTION lie(liar, integer, boolean);
+CREATE TABLE lies (what liar, bits bit(8), code bitcode);
+INSERT INTO lies SELECT w, w::bit(8), w::bit(8)::bitcode FROM unnest(enum_range(NULL::liar)) w;
+SELECT what, length(code) FROM lies ORDER BY what;
+CREATE FUNCTION lie_in(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE statement;
+  RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+  RETURN SQLSTATE;
+END $$;
+CREATE TABLE lies_indexed (id integer, code bitcode, bits bit(8));
+CREATE INDEX lies_index ON lies_indexed USING xmhash (code);
+CREATE INDEX lies_bits ON lies_indexed USING xmhash ((bits::bitcode));
+SELECT what, lie_in(format('INSERT INTO lies_indexed(code) SELECT code FROM lies WHERE what = %L', what)) AS code,
+  lie_in(format('INSERT INTO lies_indexed(bits) SELECT bits FROM lies WHERE what = %L', what)) AS bits FROM lies ORDER BY what;
+SELECT lie_in('SELECT xmhash_index_check(''lies_index'', true)') AS sound;
+-- the check computes index expressions anew, and this one is another by now
+CREATE FUNCTION sometimes(bitcode) RETURNS bitcode LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN repeat(''01'', 4)::bitcode; END';
+CREATE INDEX lies_function ON lies USING xmhash (sometimes(code));
+CREATE OR REPLACE FUNCTION sometimes(bitcode) RETURNS bitcode LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+SELECT lie_in('SELECT xmhash_index_check(''lies_function'', true)') AS found;
+DROP INDEX lies_function;
+SELECT what, lie_in(format('CREATE INDEX ON lies USING xmhash (code) WHERE what = %L', what)) AS build FROM unnest(enum_range(NULL::liar)) what ORDER BY what;
+SELECT o.operation, string_agg(lie_in(format('SELECT %s FROM lies WHERE what = %L', o.operation, l.what)), ' ' ORDER BY l.what) AS "empty long short"
+FROM lies l, unnest(ARRAY['~ code', 'code & code', 'code || ''01''', 'bit_majority(code)', 'code <~> code', 'code = code', 'code < code', 'bitcode_hash(code)',
+  'set_bit(code, 1, 0)', 'substring(code, 1)', 'overlay(code, ''01'', 1)', 'bit_position(''01'', code)', 'to_hex(code)', 'to_bin(code)', 'code::real[]', 'code::text',
+  'hamming_within(code, ''01'', 1)', 'hamming_ball(code, 1)', 'bit_count(code)', 'bitcode_send(code)', 'code::bytea', 'code::bitcode(8)']) AS o(operation) GROUP BY 1 ORDER BY o.operation COLLATE "C";
+DROP TABLE lies, lies_indexed;
+DROP CAST (liar AS bit);
+DROP FUNCTION lie, lie_in, sometimes;
+DROP TYPE liar;
