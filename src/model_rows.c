@@ -94,8 +94,8 @@ make_info(const ModelTable *table, const char *json)
 	if (VARSIZE(info) > MOST_INFO_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the description of model \"%s\" takes %u bytes, more than %d",
-						RelationGetRelationName(table->relation), VARSIZE(info), MOST_INFO_BYTES),
+				 errmsg("the description of model \"%s\" takes %d bytes, more than %d",
+						RelationGetRelationName(table->relation), (int) VARSIZE(info), MOST_INFO_BYTES),
 				 errhint("Most of it are the names of classes.")));
 	return info;
 }
