@@ -1,6 +1,7 @@
 -- A model is a table: who may use it, what happens to it, and what a session
 -- remembers of it.
 SET xmhash.progress = off;
+\set SHOW_CONTEXT never
 CREATE SCHEMA models_test;
 SET search_path = models_test, public;
 CREATE TABLE pairs (id integer PRIMARY KEY, image real[], words real[]);
