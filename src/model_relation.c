@@ -300,8 +300,13 @@ check_plain(const ModelTable *table)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
 
-		if (!attribute->attisdropped && (attribute->attgenerated != '\0' || attribute->attidentity != '\0'))
+		if (attribute->attisdropped)
+			continue;
+		if (attribute->attgenerated != '\0' || attribute->attidentity != '\0')
 			refuse_to_write(relation, "generated columns");
+		/* Readers believe it, and look for a value where a row has none. */
+		if (attribute->attnotnull && attribute->attnum != table->part && attribute->attnum != table->number)
+			refuse_to_write(relation, "columns info or data that are NOT NULL");
 	}
 	foreach(cell, indexes)
 	{

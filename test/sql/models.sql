@@ -231,6 +231,11 @@ DROP INDEX half_expression;
 ALTER TABLE half ADD CONSTRAINT never CHECK (number >= 0);
 CALL xmhash_train_resume('half');
 ALTER TABLE half DROP CONSTRAINT never;
+-- Compiled code would look for the value of a NULL.
+UPDATE half SET data = '' WHERE data IS NULL;
+ALTER TABLE half ALTER data SET NOT NULL;
+CALL xmhash_train_resume('half');
+ALTER TABLE half ALTER data DROP NOT NULL;
 CREATE TABLE referring (part text COLLATE "C", number integer, FOREIGN KEY (part, number) REFERENCES half);
 CALL xmhash_train_resume('half');
 DROP TABLE referring;
