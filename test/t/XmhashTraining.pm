@@ -57,6 +57,13 @@ sub hold_training
 			select(undef, undef, undef, 0.02);
 			$_->{run}->pumpable && $_->{run}->pump_nb for ($holder, $session);
 		}
+		# It was too late, and is about to say so.
+		for (1 .. 100)
+		{
+			last if !$holder->{run}->pumpable;
+			$holder->{run}->pump_nb;
+			select(undef, undef, undef, 0.02);
+		}
 		die "epoch $epoch does not come: $session->{err}" if !$is_new || $holder->{run}->pumpable;
 		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'training'});
 		$_->{run}->finish for ($holder, $session);
