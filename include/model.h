@@ -45,6 +45,7 @@ extern const char *const modality_name[2];
 typedef struct ModelTable
 {
 	Relation	relation;
+	LOCKMODE	lock;			/* let go of by model_close() */
 	Snapshot	snapshot;		/* registered */
 	Oid			index;			/* on (part, number); invalid: read the whole table */
 	AttrNumber	part;

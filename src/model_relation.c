@@ -167,9 +167,10 @@ find_column(Relation relation, const char *name, Oid type)
 }
 
 static void
-open_columns(Relation relation, Snapshot snapshot, ModelTable *table)
+open_columns(Relation relation, LOCKMODE lock, Snapshot snapshot, ModelTable *table)
 {
 	table->relation = relation;
+	table->lock = lock;
 	table->part = find_column(relation, "part", TEXTOID);
 	table->number = find_column(relation, "number", INT4OID);
 	table->info = find_column(relation, "info", JSONBOID);
@@ -178,10 +179,21 @@ open_columns(Relation relation, Snapshot snapshot, ModelTable *table)
 	table->snapshot = RegisterSnapshot(snapshot);
 }
 
+/* A standby has an unlogged table's name, but not its file. */
+static bool
+is_on_primary_only(Relation relation)
+{
+	return relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress();
+}
+
 /* Temporary tables are in the memory of their session's leading process only. */
 static void
 check_reachable(Relation relation)
 {
+	if (is_on_primary_only(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" is an unlogged table, which a standby does not have", RelationGetRelationName(relation))));
 	if (RELATION_IS_OTHER_TEMP(relation))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -217,12 +229,14 @@ model_open(Oid function, Oid model, ModelTable *table)
 				 errmsg("model \"%s\" is under row-level security for role \"%s\"",
 						RelationGetRelationName(relation), GetUserNameFromId(GetUserId(), false)),
 				 errdetail("A model is used as a whole, or not at all.")));
-	open_columns(relation, IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(), table);
+	open_columns(relation, AccessShareLock, IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(), table);
 }
 
 /*
  * For views, which show what they can: false if there is no such model, the
- * user may not use it, or somebody holds it locked.
+ * user may not use it, or somebody holds it locked.  A stronger lock than for
+ * reading: it keeps out a REINDEX of the owner's, which would let readers into
+ * the table and then hold them up at its indexes, or at those of its TOAST.
  */
 bool
 model_open_quietly(Oid function, Oid model, ModelTable *table)
@@ -230,23 +244,24 @@ model_open_quietly(Oid function, Oid model, ModelTable *table)
 	Relation	relation;
 	bool		missing = false;
 
-	if (!ConditionalLockRelationOid(model, AccessShareLock))
+	if (!model_is_table(function, model) || !ConditionalLockRelationOid(model, RowExclusiveLock))
 		return false;
 	relation = try_relation_open(model, NoLock);
 	if (relation == NULL)
 	{
-		UnlockRelationOid(model, AccessShareLock);
+		UnlockRelationOid(model, RowExclusiveLock);
 		return false;
 	}
 	if (is_model(relation->rd_rel, model_type(function)) && !RELATION_IS_OTHER_TEMP(relation) &&
+		!is_on_primary_only(relation) &&
 		!(RelationUsesLocalBuffers(relation) && IsInParallelMode()) &&
 		pg_class_aclcheck_ext(model, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK &&
 		check_enable_rls(model, InvalidOid, true) != RLS_ENABLED)
 	{
-		open_columns(relation, GetActiveSnapshot(), table);
+		open_columns(relation, RowExclusiveLock, GetActiveSnapshot(), table);
 		return true;
 	}
-	relation_close(relation, AccessShareLock);
+	relation_close(relation, RowExclusiveLock);
 	return false;
 }
 
@@ -255,7 +270,7 @@ void
 model_close(ModelTable *table)
 {
 	UnregisterSnapshot(table->snapshot);
-	relation_close(table->relation, AccessShareLock);
+	relation_close(table->relation, table->lock);
 }
 
 void

@@ -34,6 +34,14 @@ $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', $codes), $primary->safe_psql('postgres', $codes), 'the standby gives the same codes');
 is($standby->safe_psql('postgres', q{SELECT model, status FROM xmhash_models}), 'm|trained', 'and shows the model');
 
+# An unlogged table has no file there.
+$primary->safe_psql('postgres', 'CREATE UNLOGGED TABLE unlogged OF xmhash_model; INSERT INTO unlogged SELECT * FROM m');
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', q{SELECT model, status FROM xmhash_models ORDER BY status}), "m|trained\nunlogged|", 'one that is unlogged holds up nobody');
+my (undef, undef, $refused) = $standby->psql('postgres', q{SELECT xmhash_encode_image('unlogged', image) FROM pair WHERE id = 1});
+like($refused, qr/model "unlogged" is an unlogged table/, 'nor can it be used');
+$primary->safe_psql('postgres', 'DROP TABLE unlogged');
+
 SKIP:
 {
 	skip 'no background_psql', 3 unless $standby->can('background_psql');
