@@ -72,7 +72,7 @@ SELECT what, lie_in(format('INSERT INTO lies_indexed(code) SELECT code FROM lies
   lie_in(format('INSERT INTO lies_indexed(bits) SELECT bits FROM lies WHERE what = %L', what)) AS bits FROM lies ORDER BY what;
 SELECT lie_in('SELECT xmhash_index_check(''lies_index'', true)') AS sound;
 -- the check computes index expressions anew, and this one is another by now
-CREATE FUNCTION sometimes(bitcode) RETURNS bitcode LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN repeat(''01'', 4)::bitcode; END';
+CREATE FUNCTION sometimes(bitcode) RETURNS bitcode LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN repeat(''01'', 4)::public.bitcode; END';
 CREATE INDEX lies_function ON lies USING xmhash (sometimes(code));
 CREATE OR REPLACE FUNCTION sometimes(bitcode) RETURNS bitcode LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
 SELECT lie_in('SELECT xmhash_index_check(''lies_function'', true)') AS found;
