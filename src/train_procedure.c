@@ -549,6 +549,8 @@ end(Training *training)
 {
 	if (!training->atomic)
 		model_unlock(training->model);
+	/* Which context is current depends on whether there was a commit. */
+	MemoryContextSwitchTo(MemoryContextGetParent(training->context));
 	MemoryContextDelete(training->context);
 	SPI_finish();
 }
