@@ -23,6 +23,7 @@
 
 #include "code.h"
 #include "eval_read.h"
+#include "row_place.h"
 
 #define ROWS_AT_ONCE 1000
 
@@ -200,8 +201,7 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
 	{
 		Place	   *place = &reading->places[items->rows];
 
-		place->table = DatumGetObjectId(SPI_getbinval(tuple, descriptor, 3, &isnull));
-		place->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, descriptor, 4, &isnull));
+		row_place(tuple, descriptor, 3, quote_identifier(reading->relation), &place->table, &place->tid);
 		place->row = items->rows;
 	}
 	items->rows++;

@@ -30,6 +30,7 @@
 #include "parser/parse_coerce.h"
 #include "portability/instr_time.h"
 #include "role.h"
+#include "row_place.h"
 #include "storage/bufmgr.h"
 #include "storage/itemptr.h"
 #include "storage/lmgr.h"
@@ -352,11 +353,12 @@ encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
 	{
 		HeapTuple	tuple = rows->vals[i];
 		bool		isnull;
+		Oid			table;
 		ItemPointer place = palloc(sizeof(ItemPointerData));
 
 		reserve_row(encoder);
-		encoder->table[encoder->count] = SPI_getbinval(tuple, rows->tupdesc, 1, &isnull);
-		*place = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, rows->tupdesc, 2, &isnull));
+		row_place(tuple, rows->tupdesc, 1, encoder->relation_name, &table, place);
+		encoder->table[encoder->count] = ObjectIdGetDatum(table);
 		encoder->place[encoder->count] = PointerGetDatum(place);
 		for (side = 0; side < 2; side++)
 		{
@@ -466,12 +468,27 @@ walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 	return fits || !divisible;
 }
 
-/* The owner, who can't change any more until this range is committed. */
+/* The relation's name in a query, as it is now; NULL if it is gone. */
+static char *
+find_name(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
+
+	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
+}
+
+/*
+ * The owner, who can't change any more until this range is committed.  Nor can
+ * the name, by which the queries find the relation: whatever else has it by
+ * now, maybe with triggers, is not written to with rights meant for this one.
+ */
 static Oid
 find_owner(const TableEncoder *encoder)
 {
 	HeapTuple	tuple;
 	Oid			owner;
+	char	   *name;
 
 	LockRelationOid(encoder->relation, AccessShareLock);
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(encoder->relation));
@@ -481,6 +498,12 @@ find_owner(const TableEncoder *encoder)
 				 errmsg("relation %s does not exist any more", encoder->relation_name)));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
+	name = find_name(encoder->relation);
+	if (name == NULL || strcmp(name, encoder->relation_name) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation %s was renamed while it was encoded", encoder->relation_name),
+				 errhint("Try again.")));
 	return owner;
 }
 
@@ -581,7 +604,6 @@ static void
 read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 {
 	int			side;
-	char	   *name;
 
 	if (PG_ARGISNULL(ARGUMENT_MODEL) || PG_ARGISNULL(ARGUMENT_RELATION) ||
 		PG_ARGISNULL(ARGUMENT_ONLY_MISSING) || PG_ARGISNULL(ARGUMENT_BATCH_ROWS))
@@ -590,12 +612,11 @@ read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 				 errmsg("only the column arguments of xmhash_encode_table may be NULL")));
 	encoder->model = PG_GETARG_OID(ARGUMENT_MODEL);
 	encoder->relation = PG_GETARG_OID(ARGUMENT_RELATION);
-	name = get_rel_name(encoder->relation);
-	if (name == NULL)
+	encoder->relation_name = find_name(encoder->relation);
+	if (encoder->relation_name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", encoder->relation)));
-	encoder->relation_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(encoder->relation)), name);
 	encoder->only_missing = PG_GETARG_BOOL(ARGUMENT_ONLY_MISSING);
 	encoder->batch_rows = PG_GETARG_INT32(ARGUMENT_BATCH_ROWS);
 	if (encoder->batch_rows < 1 || encoder->batch_rows > 1000000)

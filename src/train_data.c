@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "row_place.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -281,20 +282,17 @@ static void
 read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool needs_label)
 {
 	TrainData  *data = reader->data;
-	Datum		value[5] = {0};
-	bool		isnull[5];
+	Datum		value[3] = {0};
+	bool		isnull[3];
 	bool		nonzero[2];
 	int32		labels = LABEL_NO_CLASS;
 	int			i;
 
 	data->read++;
-	for (i = 0; i < 3 + 2 * reader->has_location; i++)
+	for (i = 0; i < 3; i++)
 		value[i] = SPI_getbinval(tuple, descriptor, i + 1, &isnull[i]);
 	if (reader->has_location)
-	{
-		reader->table = DatumGetObjectId(value[3]);
-		reader->location = *(ItemPointer) DatumGetPointer(value[4]);
-	}
+		row_place(tuple, descriptor, 4, data->source->relation_name, &reader->table, &reader->location);
 	/* Check the side that is there even if the pair will be left out. */
 	for (i = 0; i < 2; i++)
 	{

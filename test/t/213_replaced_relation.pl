@@ -1,0 +1,108 @@
+# Relations are given by their numbers, and read by queries that name them.  Whoever
+# can rename one puts another in its place while the call waits for a lock: a view
+# whose columns tableoid and ctid are anything, or a table with a trigger.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use XmhashTraining;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "xmhash.progress = off\nxmhash.threads = 1\nrestart_after_crash = off");
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION xmhash;
+CREATE ROLE mallory;
+CREATE SCHEMA hers AUTHORIZATION mallory;
+CREATE TABLE query AS SELECT id % 3 AS label, id::bitcode AS code FROM generate_series(1, 9::bigint) AS id;
+GRANT SELECT ON query TO mallory;
+CREATE TABLE ran_as (name name);
+GRANT INSERT ON ran_as TO PUBLIC;
+SET ROLE mallory;
+CREATE TABLE hers.pair AS
+  SELECT id, id % 3 AS label, ARRAY[sin(id), cos(id), 1]::real[] AS image, ARRAY[id % 2, id % 5, 1]::real[] AS words,
+         id::bigint::bitcode AS code, NULL::bitcode AS made
+  FROM generate_series(1, 80) AS id;
+CREATE TYPE hers.disguise AS ENUM ('tid');
+CREATE FUNCTION hers.undress(hers.disguise) RETURNS tid LANGUAGE sql IMMUTABLE AS $$ SELECT '(0,1)'::tid $$;
+CREATE CAST (hers.disguise AS tid) WITH FUNCTION hers.undress(hers.disguise) AS IMPLICIT;
+CREATE FUNCTION hers.once() RETURNS tid LANGUAGE plpgsql STABLE COST 0.1 AS $$
+BEGIN
+	PERFORM set_config('hers.calls', (coalesce(nullif(current_setting('hers.calls', true), ''), '0')::integer + 1)::text, false);
+	RETURN CASE WHEN current_setting('hers.calls')::integer % 2 = 1 THEN '(0,1)'::tid END;
+END $$;
+CREATE FUNCTION hers.note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.ran_as SELECT current_user;
+	RETURN NEW;
+END $$;
+RESET ROLE;
+CALL xmhash_train('model', 'hers.pair', 'image', 'words', 16, options => '{"epochs": 1, "batch_size": 16}');
+GRANT SELECT ON model TO mallory;
+});
+
+my %calls = (
+	evaluate => q{SELECT xmhash_evaluate('query', 'code', 'hers.pair', 'code', 'label')},
+	precision_recall => q{SELECT count(*) FROM xmhash_precision_recall('query', 'code', 'hers.pair', 'code', 'label')},
+	plot => q{SELECT length(xmhash_plot_precision_recall('query', 'code', 'hers.pair', 'code', 'label'))},
+	train => q{CALL xmhash_train('hers.other', 'hers.pair', 'image', 'words', 16, options => '{"epochs": 1, "batch_size": 16}')},
+	encode_table => q{CALL xmhash_encode_table('model', 'hers.pair', 'image', 'made', NULL, NULL)});
+
+# Run the call as a role until it waits for the relation, which another session
+# has replaced and not committed yet; let both go on.  What the call says.
+sub attempt
+{
+	my ($role, $call, @replace) = @_;
+	my $gate = start_session($node, 'gate', 'SELECT pg_advisory_lock(1)', 'SELECT pg_sleep(600)');
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND granted}) or die 'no gate';
+	my $holder = start_session($node, 'holder', 'SET ROLE mallory', 'BEGIN', @replace, 'SELECT pg_advisory_xact_lock(1)', 'COMMIT');
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted})
+	  or die "nothing is replaced: $holder->{err}";
+	my $caller = start_session($node, 'caller', "SET ROLE $role", $call);
+	my $waits = $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'});
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
+	$_->{run}->finish for ($gate, $holder, $caller);
+	return $waits ? $caller->{err} : "did not wait: $caller->{err}";
+}
+
+my @attempts = (
+	[ evaluate => '1::bigint' ], [ evaluate => 'NULL::tid' ], [ evaluate => 'hers.once()' ],
+	[ precision_recall => '1::bigint' ], [ plot => '1::bigint' ],
+	[ train => '1::bigint' ], [ train => 'NULL::tid' ],
+	[ encode_table => q{'tid'::hers.disguise} ], [ encode_table => 'hers.once()' ]);
+for (@attempts)
+{
+	my ($name, $place) = @$_;
+	my $error = attempt('mallory', $calls{$name}, 'ALTER TABLE hers.pair RENAME TO pair_before',
+		"CREATE VIEW hers.pair AS SELECT id, label, image, words, code, made, 0::oid AS tableoid, $place AS ctid FROM hers.pair_before");
+	like($error, qr/ERROR:.*(replaced|renamed) while/, "$name: a view whose ctid is $place");
+	$node->safe_psql('postgres', q{DROP VIEW hers.pair; ALTER TABLE hers.pair_before RENAME TO pair});
+}
+
+# Her schema, a table of the superuser's in it: by another schema of that name she
+# would get his rights for her trigger.
+$node->safe_psql('postgres', 'ALTER TABLE hers.pair OWNER TO CURRENT_USER; GRANT CREATE ON DATABASE postgres TO mallory');
+my $gate = start_session($node, 'gate', 'BEGIN', 'LOCK hers.pair IN ACCESS EXCLUSIVE MODE', 'SELECT pg_sleep(600)');
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
+my $caller = start_session($node, 'caller', $calls{encode_table});
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'}) or die 'does not wait';
+$node->safe_psql('postgres', q{
+SET ROLE mallory;
+ALTER SCHEMA hers RENAME TO hers_before;
+CREATE SCHEMA hers;
+CREATE TABLE hers.pair (id integer, label integer, image real[], words real[], code bitcode, made bitcode);
+INSERT INTO hers.pair VALUES (1, 1, '{1,2,3}', '{1,2,3}', '1', NULL);
+CREATE TRIGGER note BEFORE UPDATE ON hers.pair FOR EACH ROW EXECUTE FUNCTION hers_before.note()});
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
+$_->{run}->finish for ($gate, $caller);
+like($caller->{err}, qr/ERROR:.*renamed while/, 'encode_table: another schema of that name');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM ran_as'), 0, 'and no trigger in it has run');
+
+$node->stop;
+done_testing();
