@@ -37,6 +37,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -406,6 +407,35 @@ make_array(const Datum *values, bool *nulls, int count, Oid type)
 											  length, by_value, align));
 }
 
+/* The relation's name in a query, as it is now; NULL if it is gone. */
+static char *
+find_name(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
+
+	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
+}
+
+/*
+ * By the name the queries find the relation: whatever else has it by now, maybe
+ * with triggers, is not to be written to with rights meant for this one.  The
+ * lock keeps the relation's own name; another schema may get that of its schema.
+ */
+static void
+check_name(const TableEncoder *encoder)
+{
+	char	   *name;
+
+	AcceptInvalidationMessages();
+	name = find_name(encoder->relation);
+	if (name == NULL || strcmp(name, encoder->relation_name) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation %s was renamed while it was encoded", encoder->relation_name),
+				 errhint("Try again.")));
+}
+
 static void
 write_range(TableEncoder *encoder, Datum bounds[2])
 {
@@ -422,6 +452,7 @@ write_range(TableEncoder *encoder, Datum bounds[2])
 	for (side = 0; side < 2; side++)
 		values[4 + side] = make_array(encoder->code[side], encoder->code_is_null[side],
 									  encoder->count, code_type);
+	check_name(encoder);
 	if (SPI_execute_with_args(encoder->update, 6, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update relation %s", encoder->relation_name);
 	encoder->encoded += SPI_processed;
@@ -468,29 +499,17 @@ walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 	return fits || !divisible;
 }
 
-/* The relation's name in a query, as it is now; NULL if it is gone. */
-static char *
-find_name(Oid relation)
-{
-	char	   *name = get_rel_name(relation);
-	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
-
-	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
-}
-
 /*
- * The owner, who can't change any more until this range is committed.  Nor can
- * the name, by which the queries find the relation: whatever else has it by
- * now, maybe with triggers, is not written to with rights meant for this one.
+ * The owner, who can't change any more until this range is committed.  The lock
+ * is that of an UPDATE, which then need not wait, when it has found the name.
  */
 static Oid
 find_owner(const TableEncoder *encoder)
 {
 	HeapTuple	tuple;
 	Oid			owner;
-	char	   *name;
 
-	LockRelationOid(encoder->relation, AccessShareLock);
+	LockRelationOid(encoder->relation, RowExclusiveLock);
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(encoder->relation));
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -498,12 +517,7 @@ find_owner(const TableEncoder *encoder)
 				 errmsg("relation %s does not exist any more", encoder->relation_name)));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
-	name = find_name(encoder->relation);
-	if (name == NULL || strcmp(name, encoder->relation_name) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("relation %s was renamed while it was encoded", encoder->relation_name),
-				 errhint("Try again.")));
+	check_name(encoder);
 	return owner;
 }
 

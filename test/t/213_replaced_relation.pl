@@ -40,7 +40,7 @@ END $$;
 CREATE FUNCTION hers.note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO public.ran_as SELECT current_user;
-	RETURN NEW;
+	RETURN NULL;
 END $$;
 RESET ROLE;
 CALL xmhash_train('model', 'hers.pair', 'image', 'words', 16, options => '{"epochs": 1, "batch_size": 16}');
@@ -87,22 +87,27 @@ for (@attempts)
 
 # Her schema, a table of the superuser's in it: by another schema of that name she
 # would get his rights for her trigger.
-$node->safe_psql('postgres', 'ALTER TABLE hers.pair OWNER TO CURRENT_USER; GRANT CREATE ON DATABASE postgres TO mallory');
-my $gate = start_session($node, 'gate', 'BEGIN', 'LOCK hers.pair IN ACCESS EXCLUSIVE MODE', 'SELECT pg_sleep(600)');
-$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
-my $caller = start_session($node, 'caller', $calls{encode_table});
-$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'}) or die 'does not wait';
 $node->safe_psql('postgres', q{
+ALTER TABLE hers.pair OWNER TO CURRENT_USER;
+GRANT CREATE ON DATABASE postgres TO mallory;
 SET ROLE mallory;
-ALTER SCHEMA hers RENAME TO hers_before;
-CREATE SCHEMA hers;
-CREATE TABLE hers.pair (id integer, label integer, image real[], words real[], code bitcode, made bitcode);
-INSERT INTO hers.pair VALUES (1, 1, '{1,2,3}', '{1,2,3}', '1', NULL);
-CREATE TRIGGER note BEFORE UPDATE ON hers.pair FOR EACH ROW EXECUTE FUNCTION hers_before.note()});
-$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
-$_->{run}->finish for ($gate, $caller);
-like($caller->{err}, qr/ERROR:.*renamed while/, 'encode_table: another schema of that name');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM ran_as'), 0, 'and no trigger in it has run');
+CREATE SCHEMA other;
+CREATE TABLE other.pair (id integer, label integer, image real[], words real[], code bitcode, made bitcode);
+INSERT INTO other.pair SELECT id, 1, '{1,2,3}', '{1,2,3}', '1', NULL FROM generate_series(1, 80) AS id;
+CREATE TRIGGER note BEFORE UPDATE ON other.pair FOR EACH STATEMENT EXECUTE FUNCTION hers.note()});
+for my $mode ('ACCESS EXCLUSIVE', 'SHARE')
+{
+	my $gate = start_session($node, 'gate', 'BEGIN', "LOCK hers.pair IN $mode MODE", 'SELECT pg_sleep(600)');
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
+	my $caller = start_session($node, 'caller', $calls{encode_table});
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'}) or die 'does not wait';
+	$node->safe_psql('postgres', 'SET ROLE mallory; ALTER SCHEMA hers RENAME TO before; ALTER SCHEMA other RENAME TO hers');
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
+	$_->{run}->finish for ($gate, $caller);
+	like($caller->{err}, qr/ERROR:.*renamed while/, "encode_table, held up by a lock in $mode mode: another schema of that name");
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM ran_as'), 0, 'and no trigger in it has run');
+	$node->safe_psql('postgres', 'ALTER SCHEMA hers RENAME TO other; ALTER SCHEMA before RENAME TO hers');
+}
 
 $node->stop;
 done_testing();
