@@ -162,6 +162,8 @@ extern void model_layout(const ModelRow *row, float *floats, const Surroundings 
 						 ModelWeights *weights);
 extern void model_read(const ModelTable *table, const ModelRow *row,
 					   const Surroundings *surroundings, ModelWeights *weights);
+extern int	model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *surroundings,
+						   Network network[2]);
 extern void model_load(const ModelTable *table, const ModelRow *row,
 					   const Surroundings *surroundings, Network network[2]);
 

@@ -523,7 +523,9 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 	ModelPlace	place;
 	ModelTable	table;
 	ModelRow	row;
+	Network		networks[2];
 	size_t		header;
+	int			side;
 
 	PreventCommandIfReadOnly("xmhash_import_model()");
 	SPI_connect();
@@ -545,6 +547,10 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 	model_insert(&table, &row);
 	model_write_pieces(&table, MODEL_PART_WEIGHTS, weights.floats, weights.count, NULL);
 	model_close(&table);
+	side = model_networks(&row, &weights, &surroundings, networks);
+	if (side >= 0)
+		refuse("Numbers of its %s network leave the range of float32 once shift and scale are worked into its first layer.",
+			   modality_name[side]);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -127,8 +127,8 @@ fail_not_finite(const ModelRow *row, int side)
  * How far rounding can move an output is known from all weights before it: if
  * one of these is not finite, nor is that.
  */
-static void
-check_finite(const ModelRow *row, const Network *network, int side)
+static bool
+is_finite(const Network *network)
 {
 	size_t		at;
 	int			k;
@@ -140,7 +140,7 @@ check_finite(const ModelRow *row, const Network *network, int side)
 			break;
 	}
 	if (k == network->layers * network->outputs)
-		return;
+		return true;
 	for (i = 0; i < network->layers; i++)
 	{
 		const Layer *layer = &network->layer[i];
@@ -150,14 +150,39 @@ check_finite(const ModelRow *row, const Network *network, int side)
 			if (at % (1 << 20) == 0)
 				CHECK_FOR_INTERRUPTS();
 			if (!isfinite(layer->weight[at]))
-				fail_not_finite(row, side);
+				return false;
 		}
 		for (k = 0; k < layer->outputs; k++)
 		{
 			if (!isfinite(layer->bias[k]))
-				fail_not_finite(row, side);
+				return false;
 		}
 	}
+	return true;
+}
+
+/*
+ * Networks that take features as they come, made of the weights, which change.
+ * Returns the side with a number that is not finite then, or -1.
+ */
+int
+model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *surroundings,
+			   Network network[2])
+{
+	int			side;
+
+	for (side = 0; side < 2; side++)
+	{
+		network[side] = weights->network[side];
+		if (!model_has(row, side))
+			continue;
+		fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
+			 row->scales[side]);
+		network_prepare(surroundings, &network[side]);
+		if (!is_finite(&network[side]))
+			return side;
+	}
+	return -1;
 }
 
 /* Its networks, ready to take features as they come. */
@@ -169,14 +194,7 @@ model_load(const ModelTable *table, const ModelRow *row, const Surroundings *sur
 	int			side;
 
 	model_read(table, row, surroundings, &weights);
-	for (side = 0; side < 2; side++)
-	{
-		network[side] = weights.network[side];
-		if (!model_has(row, side))
-			continue;
-		fold(&weights.network[side].layer[0], weights.shift[side], weights.scale[side],
-			 row->scales[side]);
-		network_prepare(surroundings, &network[side]);
-		check_finite(row, &network[side], side);
-	}
+	side = model_networks(row, &weights, surroundings, network);
+	if (side >= 0)
+		fail_not_finite(row, side);
 }

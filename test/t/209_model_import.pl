@@ -57,6 +57,7 @@ wide = np.concatenate([wide, halfway, [0.0, -0.0, 5e-324, 3.4028235677973357e38,
 wide = np.concatenate([wide, np.zeros(-len(wide) % 64)]).reshape(64, -1)
 write('f64', {'image.0.weight': ('F64', wide), 'image.scale': ('F64', np.float64(1.0))})
 write('f64.same', {'image.0.weight': ('F32', wide.astype('<f4'))})
+write('scaled', {'text.0.weight': ('F32', np.full((8, 2), -2.7e38, '<f4')), 'text.scale': ('F32', np.full(2, 2.5, '<f4'))})
 for name, bad in (('beyond', 3.4028235677973366e38), ('below', -1e300), ('nan', np.nan), ('infinity', np.inf)):
     write('f64.' + name, {'image.0.weight': ('F64', np.array([[1.0, bad]]))})
 
@@ -177,6 +178,7 @@ sub refused
 	return $err =~ /ERROR:  22P03/ ? ($err =~ /DETAIL:  (.*)/)[0] : $err;
 }
 like(refused('f64.beyond'), qr/^Tensor "image\.0\.weight" has 3\.40282e\+38 as element 2, beyond the range of float32/, 'F64 just beyond float32');
+like(refused('scaled'), qr/^Numbers of its text network leave the range of float32/, 'a scale that leads beyond float32');
 like(refused('f64.below'), qr/^Tensor "image\.0\.weight" has -1e\+300 as element 2/, 'F64 far beyond float32');
 like(refused("f64.$_"), qr/^Tensor "image\.0\.weight" has a value that is not finite, at element 2/, "F64 $_") foreach ('nan', 'infinity');
 
