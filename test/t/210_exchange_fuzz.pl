@@ -14,7 +14,7 @@ my $seconds = ($ENV{EXCHANGE_SECONDS} // 16) / 2;
 note("EXCHANGE_SEED=$seed");
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
-$node->append_conf('postgresql.conf', "xmhash.progress = off\nclient_min_messages = warning\nxmhash.threads = 1\njit = off");
+$node->append_conf('postgresql.conf', "xmhash.progress = off\nclient_min_messages = warning\nxmhash.threads = 1\njit = off\n# a statement makes and drops thousands of models, more the faster the machine\nmax_locks_per_transaction = 4096");
 $node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION xmhash;

@@ -15,7 +15,7 @@ diag("seed $seed");
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
-$node->append_conf('postgresql.conf', "xmhash.progress = off\nxmhash.threads = 1\nclient_min_messages = error\nrestart_after_crash = off");
+$node->append_conf('postgresql.conf', "xmhash.progress = off\nxmhash.threads = 1\nclient_min_messages = error\nrestart_after_crash = off\nmax_locks_per_transaction = 1024");
 $node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION xmhash;
@@ -133,8 +133,10 @@ my ($status, $out, $err) = $node->psql('postgres', 'SELECT setseed(' . ($seed / 
 is($err, '', "$rounds rounds of damage");
 is($node->safe_psql('postgres', 'SELECT 1'), 1, 'the server is there');
 # Internal errors, which nobody has thought of, are XX000; so would a rare one be, of another class.
+# What an export holds of damaged weights, an import may refuse (22P03).
 my $clear = q{'ok', 'XX001', '55000', '22023', '42P01', '42602', '42703', '42809', '42804', '22003', '22P02', '53200', '2202E', '22021'};
-is($node->safe_psql('postgres', qq{SELECT DISTINCT result, what, use, damage FROM outcome WHERE split_part(result, ' ', 1) NOT IN ($clear)}), '', 'every outcome is a result or a clear error');
+is($node->safe_psql('postgres', qq{SELECT DISTINCT result, what, use, damage FROM outcome WHERE split_part(result, ' ', 1) NOT IN ($clear)
+  AND NOT (result ~ '^22P03 ' AND use ~ 'xmhash_import_model')}), '', 'every outcome is a result or a clear error');
 is($node->safe_psql('postgres', q{SELECT DISTINCT result FROM outcome WHERE use ~ 'xmhash_models|xmhash_training t' AND result <> 'ok'}), '', 'the views show what they can');
 note $node->safe_psql('postgres', q{SELECT count(*), split_part(result, ' ', 1), substring(use FROM 'xmhash_[a-z_]+') FROM outcome GROUP BY 2, 3 ORDER BY 3, 1 DESC});
 cmp_ok($node->safe_psql('postgres', q{SELECT count(DISTINCT result) FROM outcome}), '>', $rounds / 30, 'of many kinds');
