@@ -162,6 +162,7 @@ extern void model_layout(const ModelRow *row, float *floats, const Surroundings 
 						 ModelWeights *weights);
 extern void model_read(const ModelTable *table, const ModelRow *row,
 					   const Surroundings *surroundings, ModelWeights *weights);
+extern bool model_network_is_finite(const Network *network);
 extern int	model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *surroundings,
 						   Network network[2]);
 extern void model_load(const ModelTable *table, const ModelRow *row,

@@ -123,40 +123,48 @@ fail_not_finite(const ModelRow *row, int side)
 			 errdetail("A number of its %s network is not finite.", modality_name[side])));
 }
 
-/*
- * How far rounding can move an output is known from all weights before it: if
- * one of these is not finite, nor is that.
- */
-static bool
-is_finite(const Network *network)
+/* All weights and biases of the network's layers are finite. */
+bool
+model_network_is_finite(const Network *network)
 {
-	size_t		at;
-	int			k;
 	int			i;
 
-	for (k = 0; k < network->layers * network->outputs; k++)
-	{
-		if (!isfinite(network->doubt[k]))
-			break;
-	}
-	if (k == network->layers * network->outputs)
-		return true;
 	for (i = 0; i < network->layers; i++)
 	{
 		const Layer *layer = &network->layer[i];
+		size_t		count = (size_t) layer->inputs * layer->outputs;
+		size_t		at;
 
-		for (at = 0; at < (size_t) layer->inputs * layer->outputs; at++)
+		for (at = 0; at < count; at++)
 		{
 			if (at % (1 << 20) == 0)
 				CHECK_FOR_INTERRUPTS();
 			if (!isfinite(layer->weight[at]))
 				return false;
 		}
-		for (k = 0; k < layer->outputs; k++)
+		for (at = 0; at < (size_t) layer->outputs; at++)
 		{
-			if (!isfinite(layer->bias[k]))
+			if (!isfinite(layer->bias[at]))
 				return false;
 		}
+	}
+	return true;
+}
+
+/*
+ * The same of a prepared network, without a look at each weight: how far
+ * rounding can move an output is known from all weights before it, and if one
+ * of these is not finite, nor is that.
+ */
+static bool
+prepared_is_finite(const Network *network)
+{
+	int			k;
+
+	for (k = 0; k < network->layers * network->outputs; k++)
+	{
+		if (!isfinite(network->doubt[k]))
+			return model_network_is_finite(network);
 	}
 	return true;
 }
@@ -179,7 +187,7 @@ model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *s
 		fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
 			 row->scales[side]);
 		network_prepare(surroundings, &network[side]);
-		if (!is_finite(&network[side]))
+		if (!prepared_is_finite(&network[side]))
 			return side;
 	}
 	return -1;

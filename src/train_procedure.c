@@ -258,34 +258,6 @@ prepare(Training *training)
 														 training->good.count * sizeof(float));
 }
 
-/* All the layers' weights are finite. */
-static bool
-network_is_finite(const Network *network)
-{
-	int			i;
-
-	for (i = 0; i < network->layers; i++)
-	{
-		const Layer *layer = &network->layer[i];
-		size_t		count = (size_t) layer->inputs * layer->outputs;
-		size_t		at;
-
-		for (at = 0; at < count; at++)
-		{
-			if (at % (1 << 20) == 0)
-				CHECK_FOR_INTERRUPTS();
-			if (!isfinite(layer->weight[at]))
-				return false;
-		}
-		for (at = 0; at < (size_t) layer->outputs; at++)
-		{
-			if (!isfinite(layer->bias[at]))
-				return false;
-		}
-	}
-	return true;
-}
-
 static void
 copy_network(Network *to, const Network *from)
 {
@@ -307,7 +279,7 @@ keep_weights(Training *training)
 	const Network *image = trainer_image_network(training->trainer);
 	const Network *text = trainer_text_network(training->trainer);
 
-	if (!network_is_finite(image) || !network_is_finite(text))
+	if (!model_network_is_finite(image) || !model_network_is_finite(text))
 		return false;
 	copy_network(&training->good.network[MODALITY_IMAGE], image);
 	copy_network(&training->good.network[MODALITY_TEXT], text);
