@@ -12,8 +12,9 @@
 EXTENSION = xmhash
 MODULE_big = xmhash
 DATA = $(wildcard sql/xmhash--*.sql)
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
-PRIVATE_HEADERS = $(wildcard include/*.h)
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+CORE_OBJS = $(filter src/core/%,$(OBJS))
+PRIVATE_HEADERS = $(wildcard include/*.h include/*/*.h)
 
 # Portable by default: the instruction sets are chosen at load time.  OPTFLAGS
 # is for whoever builds for one machine only, e.g. OPTFLAGS=-march=native.
@@ -51,4 +52,6 @@ $(error PostgreSQL's server headers are missing: apt-get install postgresql-serv
 endif
 include $(PGXS)
 $(OBJS): $(PRIVATE_HEADERS)
+# The numeric core knows nothing of the server: it could not find its headers.
+$(CORE_OBJS) $(CORE_OBJS:.o=.bc): override CPPFLAGS := $(filter-out -I$(includedir_server) -I$(includedir_internal),$(CPPFLAGS))
 endif

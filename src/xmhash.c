@@ -5,7 +5,7 @@
 
 #include "utils/guc.h"
 
-#include "hamming.h"
+#include "core/hamming.h"
 
 /* Before PostgreSQL 16 the macro does not export the function it defines. */
 extern XMHASH_EXPORT const Pg_magic_struct *PG_MAGIC_FUNCTION_NAME(void);

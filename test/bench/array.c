@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "hamming.h"
+#include "core/hamming.h"
 
 #define BLOCK 1024
 #define MAX_KERNELS 8

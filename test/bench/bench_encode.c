@@ -4,11 +4,11 @@
  * 4096, rows in batches against rows alone, beside what bounds the two: the
  * products' speed, and the speed at which the weights can be read.
  *
- *	cc -O3 -Iinclude test/bench/bench_encode.c src/numeric_*.c src/network_*.c -ldl -lm -lpthread
+ *	cc -O3 -Iinclude test/bench/bench_encode.c src/core/*.c -ldl -lm -lpthread
  */
 #define _GNU_SOURCE
-#include "network.h"
-#include "vector.h"
+#include "core/network.h"
+#include "core/vector.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
  * bench_hamming.c: how close the Hamming kernels come to the speed of memory.
  *
- *	cc -O3 -Iinclude test/bench/bench_hamming.c src/hamming*.c -o bench_hamming && ./bench_hamming [ROUNDS]
+ *	cc -O3 -Iinclude test/bench/bench_hamming.c src/core/hamming*.c -o bench_hamming && ./bench_hamming [ROUNDS]
  *
  * A query that looks at every code cannot take less time than reading the
  * codes, so the yardstick is a loop that ORs all words of the same array, as
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "hamming.h"
+#include "core/hamming.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -3,15 +3,14 @@
  * look for interrupts, at the largest sizes that are promised: 4,096 features,
  * hidden layers of 4,096, 1,024 bits, batches of 1,024.
  *
- *	cc -std=gnu99 -O3 -Iinclude test/bench/bench_interrupt.c src/numeric_*.c src/network_*.c \
- *	  src/train_{adam,dmsh_ln,jdsh,learner,multisimilarity,sgd,similarity,sparse,trainer}.c -ldl -lm -lpthread
+ *	cc -std=gnu99 -O3 -Iinclude test/bench/bench_interrupt.c src/core/*.c -ldl -lm -lpthread
  *
  * Needs 2 GB of memory.
  *
  * usage: bench_interrupt [THREADS [COLUMNS HIDDEN BITS BATCH]]
  */
 #define _GNU_SOURCE
-#include "train.h"
+#include "core/train.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,7 +12,6 @@ BYTES = ctypes.POINTER(ctypes.c_uint8)
 
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
-TRAINERS = ('adam', 'dmsh_ln', 'jdsh', 'learner', 'multisimilarity', 'sgd', 'similarity', 'sparse', 'trainer')
 FLAGS = '-std=gnu99 -O3 -fPIC -shared -fvisibility=hidden -w'.split()
 OWN = ('harness.c', 'profile.c')
 
@@ -26,11 +25,10 @@ def wrapped_functions(path):
 def build():
     """The core and the harness as build/bench/core.so, compiled as the module is."""
     target = os.path.join(TOP, 'build', 'bench', 'core.so')
-    names = ['numeric_*', 'network_*'] + ['train_' + name for name in TRAINERS]
-    sources = [path for name in names for path in sorted(glob.glob(os.path.join(TOP, 'src', name + '.c')))]
+    sources = sorted(glob.glob(os.path.join(TOP, 'src', 'core', '*.c')))
     sources += [os.path.join(TOP, 'test', 'bench', name) for name in OWN]
     wrapped = ['-Wl,--wrap=' + name for name in wrapped_functions(sources[-1])]
-    headers = glob.glob(os.path.join(TOP, 'include', '*.h'))
+    headers = glob.glob(os.path.join(TOP, 'include', 'core', '*.h'))
     newest = max(map(os.path.getmtime, sources + headers))
     if not os.path.exists(target) or os.path.getmtime(target) < newest:
         os.makedirs(os.path.dirname(target), exist_ok=True)

@@ -4,7 +4,7 @@
  * shared object of its own.  Memory is malloc's and goes with the session.
  */
 #define _GNU_SOURCE
-#include "trainer.h"
+#include "core/trainer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -22,9 +22,9 @@ def compiled(name, sources, folder, flags=()):
     program = os.path.join(folder, name)
     paths = [os.path.join(TOP, 'test', 'bench', name + '.c')]
     for source in sources:
-        paths += sorted(glob.glob(os.path.join(TOP, 'src', source)))
+        paths += sorted(glob.glob(os.path.join(TOP, 'src', 'core', source)))
     subprocess.run([os.environ.get('CC', 'cc'), '-std=gnu11', '-O3', *flags, '-I' + os.path.join(TOP, 'include'),
-                    *paths, '-ldl', '-lm', '-o', program], check=True)
+                    *paths, '-ldl', '-lm', '-lpthread', '-o', program], check=True)
     return program
 
 

@@ -4,7 +4,6 @@ The index's own search on codes in centre order, without a server: centres in un
 √pages, seconds to find them and to assign every row, pages that the 10 nearest of a query
 take.  Counts, so the same in every run.  First comes the number that the index itself chooses.
 """
-import glob
 import os
 import re
 import subprocess
@@ -17,16 +16,6 @@ FULL = {'sets': sets.SETS, 'bits': (64, 128, 256), 'rows': (1000000,), 'factors'
 QUICK = {'sets': ('clustered',), 'bits': (64,), 'rows': (20000,), 'factors': ('0', '3', '6')}
 HEAD = re.compile(r'on (\d+) pages')
 LINE = re.compile(r'^ *(\d+) +(\S+) +(\S+) +(\S+) +(\d+) +(\d+) +(\S+) +(\S+)$', re.M)
-
-
-def core_sources():
-    """The files of the index that need no server."""
-    found = []
-    for path in glob.glob(os.path.join(kernels.TOP, 'src', 'index_*.c')):
-        with open(path) as file:
-            if '"postgres.h"' not in file.read():
-                found.append(os.path.basename(path))
-    return sorted(found)
 
 
 def measure(report, program, case, factors):
@@ -49,7 +38,7 @@ def run(report, settings):
     for name in ('sets', 'bits', 'rows'):
         plan[name] = getattr(settings, name) or plan[name]
     with tempfile.TemporaryDirectory() as folder:
-        program = kernels.compiled('bench_index_pages', ['hamming*.c', *core_sources()], folder)
+        program = kernels.compiled('bench_index_pages', ['*.c'], folder)
         for bits in plan['bits']:
             for rows in plan['rows']:
                 for name in plan['sets']:

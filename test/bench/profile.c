@@ -9,7 +9,7 @@
  * process: products of a shape, a vector's product, and a pass over memory.
  */
 #define _GNU_SOURCE
-#include "trainer.h"
+#include "core/trainer.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>

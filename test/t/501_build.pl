@@ -11,8 +11,11 @@ use Test::More;
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
 copy("$FindBin::RealBin/../../Makefile", "$folder/Makefile") or die "Makefile: $!";
-mkdir "$folder/src" or die $!;
-append_to_file("$folder/src/some.c", "int some;\n");
+for my $room (qw(src src/core))
+{
+	mkdir "$folder/$room" or die $!;
+	append_to_file("$folder/$room/some.c", qq{#include "postgres.h"\nint some;\n});
+}
 delete @ENV{qw(MAKEFLAGS MAKELEVEL WERROR)};
 my $real = $ENV{PG_CONFIG} || 'pg_config';
 chomp(my $pgxs = `$real --pgxs`);
@@ -67,6 +70,11 @@ like($output, qr/ -c .*some\.c/, 'to the compiler');
 unlike($output, qr/-Werror(?!=)/, 'and lets warnings pass');
 ($ok, $output) = make("PG_CONFIG=$real", '-n', 'src/some.o', 'WERROR=1');
 like($output, qr/-Werror(?!=)/, 'but for those who ask');
+($ok, $output) = make("PG_CONFIG=$real", 'src/some.o');
+ok($ok, 'the rooms above the core find the headers of the server') or diag($output);
+($ok, $output) = make("PG_CONFIG=$real", 'src/core/some.o');
+ok(!$ok, 'the numeric core does not');
+like($output, qr/postgres\.h: No such file|postgres\.h' file not found/, 'as its compiler says');
 
 # The trial of every release says what it needs, before it makes anything.
 sub versions
@@ -85,7 +93,7 @@ SKIP:
 	like($output, qr/\Axmhash: test-versions needs root[^\n]*\n\z/, 'and says so');
 }
 # What differs by version is in one place.
-my @looking = grep { slurp_file($_) =~ /\bPG_(MAJOR)?VERSION(_NUM)?\b/ } glob "$FindBin::RealBin/../../{src,include}/*.[ch]";
+my @looking = grep { slurp_file($_) =~ /\bPG_(MAJOR)?VERSION(_NUM)?\b/ } glob "$FindBin::RealBin/../../{src,include}/{,*/}*.[ch]";
 s{.*/}{} for @looking;
 is("@looking", 'pg_compat.h', 'only pg_compat.h looks at the version of the server');
 done_testing();

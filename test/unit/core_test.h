@@ -5,7 +5,7 @@
 #ifndef CORE_TEST_H
 #define CORE_TEST_H
 
-#include "trainer.h"
+#include "core/trainer.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hamming.h"
+#include "core/hamming.h"
 
 #define MAX_KERNELS 8
 #define MAX_COUNT 600

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "index_core.h"
+#include "core/search.h"
 
 #define ROWS 3000
 #define ROWS_A_PAGE 37

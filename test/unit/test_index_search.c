@@ -5,7 +5,7 @@
  * Argument: seed.  Every answer of every search is compared: its distance with
  * the sorted distances of all rows, its row as one not answered before.
  */
-#include "index_core.h"
+#include "core/search.h"
 
 #include <assert.h>
 #include <setjmp.h>

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "eval.h"
+#include "core/metrics.h"
 
 #define TOLERANCE 1e-12
 

@@ -7,14 +7,14 @@
  *
  * Built with -DFUZZ it is a libFuzzer target instead:
  *   clang -DFUZZ -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude \
- *         test/unit/test_safetensors.c src/model_safetensors.c -o fuzz_safetensors
+ *         test/unit/test_safetensors.c src/core/safetensors.c -o fuzz_safetensors
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "safetensors.h"
+#include "core/safetensors.h"
 
 /*
  * Parse a copy that ends where its allocation ends, with strings likewise, and

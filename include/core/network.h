@@ -1,0 +1,95 @@
+/*
+ * network.h: the small networks that turn features into codes: one linear
+ * layer, or hidden ReLU layers before it.  Numeric core.
+ *
+ * Weights are input-major ("word-major"): weight[i] is the row of input i, so
+ * that a sparse input row adds a few rows, and touches only those when it is
+ * trained.  (safetensors files have the transpose, as PyTorch does.)
+ */
+#ifndef NETWORK_H
+#define NETWORK_H
+
+#include "core/numeric.h"
+
+/* Linear layers of a network, the last one included. */
+#define NETWORK_MOST_LAYERS 8
+
+/* The hidden layers between features and outputs, and the units of each; none: a linear network. */
+typedef struct HiddenLayers
+{
+	int			count;
+	int			units[NETWORK_MOST_LAYERS - 1];
+} HiddenLayers;
+
+typedef struct Layer
+{
+	int			inputs;
+	int			outputs;
+	float	   *weight;			/* [inputs × outputs] */
+	float	   *bias;			/* [outputs] */
+} Layer;
+
+typedef struct Network
+{
+	int			inputs;
+	int			units;			/* of all hidden layers together */
+	int			outputs;		/* bits */
+	int			layers;			/* 0: there is no network */
+	Layer		layer[NETWORK_MOST_LAYERS];
+	float	   *doubt;			/* [layers × outputs] by network_prepare(), or NULL */
+} Network;
+
+/*
+ * Rows of features, dense or sparse (compressed sparse rows); exactly one of
+ * dense and row_start is set.
+ */
+typedef struct Features
+{
+	int			rows;
+	int			columns;
+	const float *dense;			/* [rows × columns] */
+	const int32_t *row_start;	/* [rows + 1], into column and value */
+	const int32_t *column;		/* ascending within a row */
+	const float *value;
+} Features;
+
+/* At most one hidden layer, as training makes them: of 0 units, none. */
+extern HiddenLayers network_hidden(int units);
+
+/* Units of all hidden layers together. */
+extern int	network_units(const HiddenLayers *hidden);
+
+/* Number of float parameters: all layers' weights and biases. */
+extern size_t network_parameters(int inputs, const HiddenLayers *hidden, int outputs);
+
+/*
+ * Lay a network out over `parameters` floats (allocated when NULL): layer 0's
+ * weight, bias, then layer 1's, and so on.  This order is also the stored one.
+ */
+extern void network_layout(Network *network, int inputs, const HiddenLayers *hidden, int outputs,
+						   float *parameters, const Surroundings *surroundings);
+
+/*
+ * Work out, once the weights are final, how far rounding can move each output;
+ * network_encode() would otherwise do (and allocate) so at every call.
+ */
+extern void network_prepare(const Surroundings *surroundings, Network *network);
+
+/*
+ * Outputs before tanh, H [rows × outputs].  scratch holds [rows × units]: the
+ * first hidden layer's activations of all rows, then the second's, and so on.
+ * A few rows are multiplied by loops of our own, which need no BLAS loaded.
+ */
+extern void network_forward(const Surroundings *surroundings, const Network *network,
+							const Features *features, float *scratch, float *outputs);
+
+/*
+ * Code bits, H > 0, of every row, MSB first, (outputs + 7) / 8 bytes a row.
+ * Where |h| is too small for float rounding to be trusted, h is computed again
+ * in double in a fixed order, so that one row and a batch always agree.
+ */
+extern void network_encode(const Surroundings *surroundings, const Network *network,
+						   const Features *features, float *scratch, float *outputs,
+						   uint8_t *codes);
+
+#endif							/* NETWORK_H */

@@ -1,0 +1,265 @@
+/*
+ * index_core.h: the part of the index that needs no server: the centres, the
+ * bounds of pages, the order in which pages are visited, the best so far.
+ *
+ * A code is HAMMING_WORDS(bits) uint64 words.  Pages are numbered from 0 over
+ * all segments that a search looks at, one segment after the other.
+ */
+#ifndef INDEX_CORE_H
+#define INDEX_CORE_H
+
+#include "core/numeric.h"
+#include "core/hamming.h"
+
+/* ---------- Centres (index_centre.c) ---------- */
+
+/* Never more centres than this. */
+#define CENTRES_MOST 4096
+
+/* A fixed generator: the next of the numbers that follow from the state. */
+extern uint64_t core_random(uint64_t *state);
+
+/* How many centres a segment of so many pages deserves. */
+extern int	centres_wanted(double pages, int bits);
+
+/* How many sampled codes it takes to find that many centres. */
+extern int	centres_sample_size(int wanted, int bits);
+
+/*
+ * Where in its cell, that of the given centre, a code at that distance from the
+ * centre stands; the other way round, the distance at a place.
+ */
+static inline int
+centre_place(uint32_t centre, int distance, int bits)
+{
+	return centre % 2 == 0 ? distance : bits - distance;
+}
+
+/*
+ * Find at most `wanted` centres of the sample by k-majority; returns how many
+ * there are, at least one.  centres has room for wanted codes.  The same
+ * sample and seed give the same centres.
+ */
+extern int	centres_find(const Surroundings *surroundings, int bits,
+						 const uint64_t *sample, int samples,
+						 int wanted, uint64_t seed, uint64_t *centres);
+
+/* ---------- Directories and bounds (index_bound.c) ---------- */
+
+/* What a page holds of one centre: codes between least and greatest away. */
+typedef struct Span
+{
+	uint32_t	page;
+	uint32_t	centre;
+	int16_t		least;
+	int16_t		greatest;
+} Span;
+
+/*
+ * What is known of a segment's pages without reading them.  A page holds codes
+ * of one centre, or of a few successive ones where one ends and the next
+ * begins.  Its first span is kept apart from the others, so that nearly all of
+ * the work is done on plain arrays: the pages that begin with centre c are
+ * first[c] … first[c + 1] - 1.
+ */
+typedef struct Directory
+{
+	int			words;
+	uint32_t	pages;
+	int			centres;		/* 0: nothing is known, all bounds are 0 */
+	const uint64_t *centre;		/* [centres × words] */
+	const uint32_t *first;		/* [centres + 1] */
+	const int16_t *least;		/* [pages]: of the first span */
+	const int16_t *greatest;	/* [pages] */
+	int			extras;
+	const Span *extra;			/* [extras]: the other spans */
+} Directory;
+
+/* Bound of a page that needs no visit at all. */
+#define BOUND_NEVER INT16_MAX
+
+/*
+ * Lower bounds of d(query, code) over the codes of every page, bound[pages].
+ * distances[centres] is scratch, and holds the centres' distances afterwards.
+ */
+extern void directory_bounds(const Directory *directory, const uint64_t *query,
+							 uint16_t *distances, int16_t *bound);
+
+/*
+ * Set to BOUND_NEVER the pages that hold no code within radius of the query;
+ * others[pages] is scratch too.
+ */
+extern void directory_exclude(const Directory *directory, const uint64_t *query,
+							  int radius, uint16_t *distances, int16_t *others,
+							  int16_t *bound);
+
+/*
+ * Set to BOUND_NEVER the pages that cannot hold the code itself: equal codes
+ * have the same nearest centre, at the same distance.
+ */
+extern void directory_exclude_unequal(const Directory *directory, const uint64_t *code,
+									  int16_t *bound);
+
+/* ---------- Bands (index_band.c) ---------- */
+
+/* The first bits, at most 16, of one of `bands` parts of a code, and how many. */
+extern int	band_width(int bits, int bands, int band);
+extern int	band_value(const uint64_t *code, int bits, int bands, int band);
+
+/* How far a band's values may be apart within that radius; negative: not probed. */
+extern int	band_allowance(int radius, int bands, int band);
+
+/* How many values a search within a radius looks up, at most `most`. */
+extern uint32_t band_probes(int bits, int bands, int radius, uint32_t most);
+
+/*
+ * Set to 0 the bounds of the band runs' pages that those values are on, of
+ * bound[bands × pages]; returns how many.  first[bands × pages] is the least
+ * value on each page.
+ */
+extern uint32_t band_mark(const uint16_t *first, uint32_t pages, const uint64_t *query,
+						  int bits, int bands, int radius, int16_t *bound);
+
+/* Is `band` the first one whose values lead from the query to the code? */
+extern bool band_owns(const uint64_t *query, const uint64_t *code, int bits, int bands,
+					  int radius, int band);
+
+/* ---------- Visits (index_visit.c) ---------- */
+
+/* Pages in the order of (bound, page), those of one bound at a time. */
+typedef struct Visit
+{
+	const int16_t *bound;		/* [pages] */
+	uint32_t	pages;
+	int16_t    *group_least;	/* per group of pages: least bound to come */
+	uint32_t   *chunk;			/* [pages + 1]: pages of the bound at hand */
+	uint32_t	count;
+	uint32_t	position;
+} Visit;
+
+extern size_t visit_scratch(uint32_t pages);	/* bytes that visit_begin() wants */
+extern void visit_begin(Visit *visit, const int16_t *bound, uint32_t pages,
+						void *scratch);
+extern void visit_rewind(Visit *visit);
+
+/* All pages with a bound of at most `most`, in block order instead. */
+extern void visit_all(Visit *visit, int most);
+
+/*
+ * The next page whose bound is at most `most`, left in place: visit_step()
+ * goes past it.  False: there is none (a larger `most` may find more).
+ */
+extern bool visit_peek(Visit *visit, int most, uint32_t *page, int *bound);
+
+static inline void
+visit_step(Visit *visit)
+{
+	visit->position++;
+}
+
+/* ---------- The search (index_search.c) ---------- */
+
+/* A heap tuple's address: the bytes of the server's ItemPointerData. */
+typedef struct RowPointer
+{
+	uint16_t	part[3];
+} RowPointer;
+
+typedef struct Candidate
+{
+	uint16_t	distance;
+	RowPointer	row;
+} Candidate;
+
+/* index_row_order.c: put candidates in the order of their rows' blocks; scratch[count]. */
+extern void candidates_by_row(Candidate *candidates, size_t count, Candidate *scratch);
+
+/* The columns of one page; row i is at row_base + i · row_stride bytes. */
+typedef struct PageView
+{
+	int			count;
+	const uint64_t *codes;		/* [count × words] */
+	const char *row_base;
+	int			row_stride;
+} PageView;
+
+/*
+ * Where pages come from.  A view is valid until release().  read() and
+ * pending() return false when the index is no longer what the search believes
+ * it to be: the search must start anew.  upcoming[] are the pages that are
+ * likely to be read next.  Pending pages are those of no segment, in no order
+ * and without bounds: pending(0) begins with the first of them again, and sets
+ * count to -1, with nothing to release, when there is no further one.
+ */
+typedef struct PageReader
+{
+	void	   *context;
+	bool		(*read) (void *context, uint32_t page,
+						 const uint32_t *upcoming, uint32_t upcoming_count, PageView *view);
+	bool		(*pending) (void *context, uint32_t ordinal, PageView *view);
+	void		(*release) (void *context);
+} PageReader;
+
+/* A condition on codes: d(query, code) <= radius. */
+typedef struct Ball
+{
+	const uint64_t *query;
+	int			radius;
+} Ball;
+
+/* What a search has done so far: for xmhash_last_scan() and tests. */
+typedef struct SearchCounters
+{
+	uint64_t	pages;			/* reads of segments' pages */
+	uint64_t	pending_pages;
+	uint64_t	codes;			/* compared with the query */
+	uint64_t	candidates;		/* within the bound at that moment */
+	uint64_t	returned;
+	int			batches;
+	int			radius;			/* greatest distance returned */
+} SearchCounters;
+
+typedef enum SearchResult
+{
+	SEARCH_FOUND,
+	SEARCH_END,
+	SEARCH_CHANGED				/* read() said so */
+} SearchResult;
+
+/* Memory of a search; old may be NULL. */
+typedef struct SearchMemory
+{
+	void	   *(*reallocate) (void *arena, void *old, size_t bytes);
+	void	   *arena;
+} SearchMemory;
+
+typedef struct Search Search;
+
+/*
+ * Made once for codes of that many bits, at most page_codes on a page, and
+ * begun as often as one likes.
+ */
+extern Search *search_create(int bits, int page_codes, const PageReader *reader,
+							 const SearchMemory *allocator);
+
+/*
+ * Search for all codes within ball->radius of ball->query that all the filters
+ * hold too: ordered by the distance to ball->query, or in no order, which is
+ * faster.  bound[pages] are lower bounds of the distance to ball->query;
+ * BOUND_NEVER leaves a page out.  memory bounds what candidates take, in bytes
+ * (a few pages' worth of them are always kept).  Everything given must outlive
+ * the search.
+ */
+extern void search_begin(Search *search, bool ordered, const Ball *ball,
+						 const Ball *filters, int filter_count,
+						 const int16_t *bound, uint32_t pages, size_t memory);
+extern SearchResult search_next(Search *search, Candidate *answer);
+extern const SearchCounters *search_counters(const Search *search);
+
+/* Bytes that it has allocated and would use again. */
+extern size_t search_size(const Search *search);
+
+/* How many candidates the first batch and any batch keeps; for tests. */
+extern void search_set_batches(Search *search, int first, int most);
+
+#endif							/* INDEX_CORE_H */

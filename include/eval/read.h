@@ -1,0 +1,67 @@
+/*
+ * eval_read.h: the server's side of evaluation: rows out of relations, and a
+ * metric's surroundings.
+ */
+#ifndef EVAL_READ_H
+#define EVAL_READ_H
+
+#include "xmhash.h"
+
+#include "core/metrics.h"
+#include "model/label.h"
+
+/* Codes and label sets of a relation's rows. */
+typedef struct EvalItems
+{
+	int			rows;
+	int			room;
+	int			bits;			/* 0: no code yet */
+	int			words;
+	uint64	   *codes;			/* [rows × words] */
+	int32	   *set;			/* [rows] */
+	int64		without_code;	/* rows left out */
+	MemoryContext context;
+} EvalItems;
+
+/* Everything a metric is computed from. */
+typedef struct EvalInput
+{
+	EvalItems	queries;
+	EvalItems	database;
+	EvalSets	sets;
+	MemoryContext context;		/* holds it all, and the metrics' work space */
+	Surroundings surroundings;
+} EvalInput;
+
+/* Where the rows come from, as SQL says it. */
+typedef struct EvalSource
+{
+	Oid			queries;
+	const char *query_code;
+	Oid			database;
+	const char *database_code;
+	const char *label_column;
+} EvalSource;
+
+/*
+ * Read both relations as the calling user, with the calling query's snapshot;
+ * `function` is the SQL function that asks, whose schema has the type bitcode.
+ * Notices say how many rows have no code.
+ */
+extern void eval_read(EvalInput *input, const EvalSource *source, Oid function);
+
+/* Free everything, what was computed from it included. */
+extern void eval_release(EvalInput *input);
+
+/* The metrics' evaluator over what was read. */
+extern Evaluator *eval_evaluator(const EvalInput *input, int64 k);
+
+/*
+ * Arguments of the SQL functions: the five that they begin with, none of them
+ * NULL; and the cutoff k, 0 for NULL, which is no cutoff.
+ */
+extern void eval_require_argument(FunctionCallInfo fcinfo, int argument, const char *name);
+extern void eval_get_source(FunctionCallInfo fcinfo, EvalSource *source);
+extern int64 eval_get_cutoff(FunctionCallInfo fcinfo, int argument);
+
+#endif							/* EVAL_READ_H */

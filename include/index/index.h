@@ -1,0 +1,482 @@
+/*
+ * index.h: the access method xmhash: what is on disk, and the contract of its
+ * two halves.
+ *
+ * Storage half: index_meta.c index_page.c index_catalogue.c index_writer.c
+ * index_insert.c index_flush.c index_merge.c index_vacuum.c index_check.c
+ * index_stats.c index_validate.c index_handler.c.  Search half: index_centre.c
+ * index_order.c index_sort.c index_build.c index_directory.c index_scan.c
+ * index_support.c index_cost.c.  src/README.md draws the pages and proves the
+ * rules; here are the structures.
+ */
+#ifndef XMHASH_INDEX_H
+#define XMHASH_INDEX_H
+
+#include "xmhash.h"
+
+#include "access/amapi.h"
+#include "access/genam.h"
+#include "access/transam.h"
+#include "nodes/execnodes.h"
+#include "nodes/pathnodes.h"
+#include "storage/block.h"
+#include "storage/bufmgr.h"
+#include "storage/itemptr.h"
+#include "utils/rel.h"
+
+#include "core/hamming.h"
+
+/*
+ * ---------------------------------------------------------------------------
+ * Pages
+ *
+ * Every page has the standard header and ends in an XmhashOpaque.  Codes are
+ * packed in words of 64 bits, unused bits zero, as the kernels want them.
+ * GenericXLog zeroes everything from pd_lower to pd_upper, so arrays of codes
+ * grow up to pd_lower and arrays of tids grow down to pd_upper: the tid of
+ * entry i lies at special - (i + 1) * slot size.
+ * ---------------------------------------------------------------------------
+ */
+#define XMHASH_MAGIC			0x584D4831	/* "XMH1" */
+#define XMHASH_FORMAT_VERSION	1
+#define XMHASH_META_BLOCK		0
+
+typedef enum XmhashPageKind
+{
+	XMHASH_PAGE_META = 1,
+	XMHASH_PAGE_CATALOGUE,		/* owner: catalogue version */
+	XMHASH_PAGE_PENDING,		/* owner: number in the endless pending list */
+	XMHASH_PAGE_DATA,			/* owner of these and band pages: segment id */
+	XMHASH_PAGE_NULLS,
+	XMHASH_PAGE_DIRECTORY,
+	XMHASH_PAGE_BAND
+} XmhashPageKind;
+
+#define XMHASH_PENDING_SEALED	0x01	/* flags: nothing may be added any more */
+
+typedef struct XmhashOpaque
+{
+	uint64		owner;			/* by kind, see XmhashPageKind */
+	uint32		nonce;			/* low half of the meta page's */
+	uint32		number;			/* page number in the segment or catalogue; on
+								 * a pending page the bits of its codes, 0 as
+								 * long as it holds but NULLs */
+	uint32		checksum;		/* CRC-32C of the content, see index_page.c */
+	uint16		count;			/* entries; on blob pages bytes */
+	uint8		kind;
+	uint8		flags;
+} XmhashOpaque;
+
+StaticAssertDecl(sizeof(XmhashOpaque) == 24, "XmhashOpaque has a fixed size on disk");
+
+/* Where it must be: what the header says of a damaged page leads nowhere. */
+#define XmhashPageOpaque(page)	((XmhashOpaque *) ((char *) (page) + BLCKSZ - sizeof(XmhashOpaque)))
+
+/* Bytes of a page between the header and the opaque part. */
+#define XMHASH_PAGE_ROOM \
+	(BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - sizeof(XmhashOpaque))
+
+/* Codes of a data or pending page: [count × words]. */
+#define XmhashPageCodes(page)	((uint64 *) PageGetContents(page))
+
+/* Tid of entry i of a data or null page. */
+#define XmhashPageTid(page, i) \
+	(((ItemPointerData *) XmhashPageOpaque(page))[-1 - (int) (i)])
+
+/* A pending page's entries may be NULL, so its tids come with flags. */
+typedef struct XmhashPendingSlot
+{
+	ItemPointerData tid;
+	uint16		flags;
+} XmhashPendingSlot;
+
+#define XMHASH_SLOT_NULL		0x0001	/* its code counts for nothing (zeros) */
+
+#define XmhashPendingSlotAt(page, i) \
+	(((XmhashPendingSlot *) XmhashPageOpaque(page))[-1 - (int) (i)])
+
+#define XMHASH_DATA_CAPACITY(words) \
+	((int) (XMHASH_PAGE_ROOM / ((words) * sizeof(uint64) + sizeof(ItemPointerData))))
+#define XMHASH_NULLS_CAPACITY	XMHASH_DATA_CAPACITY(0)
+#define XMHASH_PENDING_CAPACITY(words) \
+	((int) (XMHASH_PAGE_ROOM / ((words) * sizeof(uint64) + sizeof(XmhashPendingSlot))))
+/* Catalogue and directory pages carry a stream of bytes cut into pieces. */
+#define XMHASH_BLOB_CAPACITY	((int) XMHASH_PAGE_ROOM)
+
+/*
+ * ---------------------------------------------------------------------------
+ * Extents, segments, directories
+ * ---------------------------------------------------------------------------
+ */
+typedef struct XmhashExtent
+{
+	BlockNumber start;
+	uint32		count;
+} XmhashExtent;
+
+/* A free extent may be used again once nobody can look at its old content. */
+typedef struct XmhashFreeExtent
+{
+	XmhashExtent extent;
+	uint64		stamp;			/* next FullTransactionId when freed; 0: at once */
+} XmhashFreeExtent;
+
+/*
+ * A segment's pages are numbered 0, 1, …: data pages, the pages of each band
+ * run, null pages, directory pages; page n is the n-th block of its extents.  Immutable but for rows that
+ * VACUUM removes (pages then hold fewer entries, possibly none).
+ */
+typedef struct XmhashSegment
+{
+	uint64		id;				/* never used twice under one nonce */
+	uint64		rows;			/* with a code, as written */
+	uint64		nulls;			/* as written */
+	uint64		removed;		/* of both, by VACUUM since; */
+	uint64		removed_nulls;	/* of these, NULLs */
+	uint32		data_pages;
+	uint32		null_pages;
+	uint32		directory_pages;
+	uint32		centres;		/* 0: no directory, every page must be read */
+	uint32		spans;
+	uint32		first_extent;	/* in the catalogue's array */
+	uint32		extents;
+	uint32		bands;			/* band runs, 0: none */
+	uint32		band_pages;		/* of each of them */
+	uint32		unused;
+} XmhashSegment;
+
+/* Number of the first null page, of the first directory page, of all pages. */
+#define XmhashFirstNull(s)		((s)->data_pages + (s)->bands * (s)->band_pages)
+#define XmhashFirstDirectory(s) (XmhashFirstNull(s) + (s)->null_pages)
+#define XmhashSegmentPages(s)	(XmhashFirstDirectory(s) + (s)->directory_pages)
+#define XMHASH_MOST_SEGMENTS	256
+
+/*
+ * The directory of a segment, a stream of bytes over its directory pages:
+ * uint64 centre[centres × words], XmhashSpan span[spans], and for band runs
+ * uint16 band_first[bands × band_pages], the least band value on each page.  A span is what
+ * one data page holds of one centre; a page has one or more, in order.  No code
+ * of the span is nearer to q than max(d(q,c) - greatest, least - d(q,c), 0); a
+ * page's bound is the least of its spans'.
+ */
+typedef struct XmhashSpan
+{
+	uint32		page;			/* 0 … data_pages - 1, ascending */
+	uint32		centre;			/* ascending */
+	uint16		least;
+	uint16		greatest;
+} XmhashSpan;
+
+typedef struct XmhashDirectory
+{
+	int			words;
+	uint32		centres;
+	uint32		spans;
+	uint64	   *centre;			/* [centres × words] */
+	XmhashSpan *span;			/* [spans] */
+	uint32		band_firsts;	/* bands × band_pages */
+	uint16	   *band_first;		/* [bands × band_pages], ascending in a band */
+} XmhashDirectory;
+
+#define XmhashDirectoryBytes(s, words) \
+	((Size) (s)->centres * (words) * sizeof(uint64) + (Size) (s)->spans * sizeof(XmhashSpan) + \
+	 (Size) (s)->bands * (s)->band_pages * sizeof(uint16))
+
+/* Most band runs of an index. */
+#define XMHASH_MOST_BANDS 32
+
+/*
+ * ---------------------------------------------------------------------------
+ * Meta page and catalogue
+ *
+ * The catalogue (segments, extents, free extents) is a stream of bytes on
+ * pages of its own, in two sets that take turns: a new version is written into
+ * the set not in use, the switch is the meta page's.  A reader who finds
+ * another version than the meta page said starts over.
+ * ---------------------------------------------------------------------------
+ */
+#define XMHASH_CATALOGUE_PAGES	64	/* most, a set */
+#define XMHASH_PENDING_EXTENTS	64
+#define XMHASH_RESERVED_EXTENTS	192
+#define XMHASH_STOCK_PAGES		64
+
+/* Blocks taken by a writer at work; void once its lock is free again. */
+typedef struct XmhashReservation
+{
+	uint64		segment;		/* id it will have; 0: none */
+	uint32		extents;
+	uint32		unused;
+	XmhashExtent extent[XMHASH_RESERVED_EXTENTS];
+} XmhashReservation;
+
+typedef enum XmhashWriterRole
+{
+	XMHASH_WRITER_FLUSH,		/* under the flush lock */
+	XMHASH_WRITER_MERGE,		/* under the merge lock */
+	XMHASH_WRITER_BUILD			/* nobody else can see the relation */
+} XmhashWriterRole;
+#define XMHASH_RESERVATIONS 2
+
+typedef struct XmhashMeta
+{
+	uint32		magic;
+	uint32		version;
+	uint64		nonce;			/* drawn at every build */
+	uint32		bits;			/* 0: no code seen yet */
+	uint32		bands;			/* band runs that segments get, WITH (bands = …) */
+	uint64		next_segment;
+	BlockNumber end;			/* first block never handed out */
+	uint32		catalogue_set;	/* 0 or 1: in use */
+	uint64		catalogue_version;	/* 0: none yet, no segments */
+	uint32		catalogue_bytes;
+	uint32		catalogue_blocks[2];	/* allotted to each set */
+	uint32		pending_extents;
+	uint64		pending_first;	/* number of the list's first page */
+	uint32		pending_pages;
+	XmhashExtent stock;			/* free blocks kept for pending pages */
+	XmhashExtent pending[XMHASH_PENDING_EXTENTS];
+	BlockNumber catalogue[2][XMHASH_CATALOGUE_PAGES];
+	XmhashReservation reserved[XMHASH_RESERVATIONS];
+} XmhashMeta;
+
+#define XmhashPageMeta(page)	((XmhashMeta *) PageGetContents(page))
+
+StaticAssertDecl(sizeof(XmhashMeta) <= XMHASH_PAGE_ROOM, "XmhashMeta fits its page");
+
+/* The stream of a catalogue: this, then segments, extents, free extents. */
+typedef struct XmhashCatalogueHead
+{
+	uint32		segments;
+	uint32		extents;
+	uint32		free_extents;
+	uint32		unused;
+} XmhashCatalogueHead;
+
+/*
+ * ---------------------------------------------------------------------------
+ * Reading
+ * ---------------------------------------------------------------------------
+ */
+
+/* One consistent copy of what the index consists of, in one memory context. */
+typedef struct XmhashView
+{
+	MemoryContext context;
+	uint64		nonce;
+	int			bits;			/* 0: there is no code in the index */
+	int			words;
+	int			bands;
+	BlockNumber end;
+
+	uint64		version;		/* of the catalogue; segments valid for it */
+	int			segments;
+	XmhashSegment *segment;		/* [segments], in the order of their ids */
+	int			extents;
+	XmhashExtent *extent;
+	int			free_extents;
+	XmhashFreeExtent *free_extent;
+
+	uint64		pending_first;
+	uint32		pending_pages;
+	int			pending_extents;
+	XmhashExtent pending[XMHASH_PENDING_EXTENTS];
+} XmhashView;
+
+/*
+ * Read the view; again with the same view: refresh, and true if its segments
+ * are still the same (then nothing but the pending list was read).
+ */
+extern XmhashView *xmhash_view_create(MemoryContext context);
+extern bool xmhash_view_read(Relation index, XmhashView *view);
+
+/* Live rows and NULLs of the segments, and total data pages: for estimates. */
+extern double xmhash_view_rows(const XmhashView *view);
+
+/* Block of page `number` of a segment, of page i of the pending list. */
+extern BlockNumber xmhash_segment_block(const XmhashView *view, const XmhashSegment *segment,
+										uint32 number);
+extern BlockNumber xmhash_pending_block(const XmhashView *view, uint32 i);
+
+/*
+ * Is this page, pinned and locked at least for share, what the view says?  True: the
+ * page is sound and may be used: count is in range and agrees with pd_lower
+ * and pd_upper.  False: it has been recycled since the view was taken (only
+ * possible on a standby): restart, or raise xmhash_recycled() if rows have
+ * been returned already.  A damaged page raises XX002.  The buffer is unlocked
+ * and released before anything is raised or false returned.
+ */
+static inline bool xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
+									  XmhashPageKind kind, uint64 owner, uint32 number);
+
+/* The slow path of the above: decides between damage and recycling. */
+extern bool xmhash_page_unusable(Relation index, const XmhashView *view, Buffer buffer,
+								 XmhashPageKind kind, uint64 owner, uint32 number);
+pg_noreturn extern void xmhash_recycled(Relation index);
+
+/* XX002 naming index and block; detail is a complete sentence. */
+pg_noreturn extern void xmhash_damaged(Relation index, BlockNumber block, const char *detail,...)
+			pg_attribute_printf(3, 4);
+
+/*
+ * Decode a segment's directory into the current memory context; NULL: recycled.
+ */
+extern XmhashDirectory *xmhash_directory_read(Relation index, const XmhashView *view,
+											  const XmhashSegment *segment);
+
+/*
+ * ---------------------------------------------------------------------------
+ * Writing a segment
+ *
+ * The rows in centre order, then the NULLs, then finish.  Without centres
+ * (centres = 0) rows come in any order with centre = distance = 0.
+ * ---------------------------------------------------------------------------
+ */
+typedef struct XmhashWriter XmhashWriter;
+
+/* Rows and nulls are upper bounds: they size the reservation. */
+extern XmhashWriter *xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits,
+										 const uint64 *centre, uint32 centres, int bands,
+										 uint64 rows, uint64 nulls);
+extern void xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance,
+							  const uint64 *code, ItemPointer tid);
+/* After all of those, all of them again for band 0, 1, …, in the order of values. */
+extern void xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value,
+									  const uint64 *code, ItemPointer tid);
+extern void xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid);
+
+/* Rows written so far, for progress reports. */
+extern uint64 xmhash_writer_rows(const XmhashWriter *writer);
+
+/*
+ * Build only.  start: meta page with a new nonce in an empty main fork; bits
+ * 0 when not yet known.  finish: the last pages, catalogue and meta page, and
+ * the WAL of all; writer NULL: no rows at all.
+ */
+extern void xmhash_build_start(Relation index);
+extern void xmhash_build_finish(Relation index, XmhashWriter *writer, int bits);
+
+/*
+ * ---------------------------------------------------------------------------
+ * Sorting into centre order (search half), used by build and merge alike:
+ * begin with a sample, add everything once, write.
+ * ---------------------------------------------------------------------------
+ */
+typedef struct XmhashSorter XmhashSorter;
+
+/* How many codes a sample should have for a segment of that many rows. */
+extern uint32 xmhash_sample_rows(int bits, double rows);
+
+/*
+ * rows: the expected number, from which the number of centres follows; a
+ * small segment gets none.  memory in bytes, beyond it the sorter spills to
+ * temporary files.
+ */
+extern XmhashSorter *xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows,
+										 double rows, Size memory);
+
+/* Band runs, before anything is added; a segment without centres gets none. */
+extern void xmhash_sorter_set_bands(XmhashSorter *sorter, int bands);
+extern void xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerData *tids,
+							  int count);
+extern void xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid);
+
+/*
+ * Sort, begin a writer, feed it and return it, for the caller to finish.
+ */
+extern XmhashWriter *xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role);
+extern void xmhash_sorter_end(XmhashSorter *sorter);
+
+/*
+ * ---------------------------------------------------------------------------
+ * Callbacks of the access method
+ * ---------------------------------------------------------------------------
+ */
+
+/* Search half. */
+extern IndexBuildResult *xmhash_build(Relation heap, Relation index, IndexInfo *info);
+extern char *xmhash_build_phase_name(int64 phase);
+extern IndexScanDesc xmhash_begin_scan(Relation index, int keys, int orderbys);
+extern void xmhash_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
+extern bool xmhash_get_tuple(IndexScanDesc scan, ScanDirection direction);
+extern int64 xmhash_get_bitmap(IndexScanDesc scan, TIDBitmap *bitmap);
+extern void xmhash_end_scan(IndexScanDesc scan);
+extern void xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
+								 Cost *startup_cost, Cost *total_cost, Selectivity *selectivity,
+								 double *correlation, double *pages);
+
+/* Storage half. */
+extern void xmhash_build_empty(Relation index);
+extern bool xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
+						  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);
+extern IndexBulkDeleteResult *xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+												 IndexBulkDeleteCallback callback, void *callback_state);
+extern IndexBulkDeleteResult *xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
+extern bytea *xmhash_options(Datum reloptions, bool validate);
+extern bool xmhash_validate(Oid opclass);
+
+/*
+ * Strategies of bitcode_hamming_ops.  hamming_within has no operator of its
+ * own that could stand for its radius: the planner support function rewrites
+ * it into XMHASH_WITHIN (code, xmhash-internal radius condition).
+ */
+#define XMHASH_STRATEGY_DISTANCE	1	/* ORDER BY code <~> q */
+#define XMHASH_STRATEGY_EQUAL		2	/* code = q */
+#define XMHASH_STRATEGY_WITHIN		3	/* within a radius */
+#define XMHASH_STRATEGIES			3
+
+/* Raise 22026 naming the index and both lengths. */
+pg_noreturn extern void xmhash_wrong_length(Relation index, int bits, int expected);
+
+/* Code length that the index column's type modifier fixes, 0: none. */
+extern int	xmhash_declared_bits(Relation index);
+
+/* WITH (bands = …) of the index. */
+extern int	xmhash_bands_option(Relation index);
+
+/*
+ * ---------------------------------------------------------------------------
+ * Storage half, between its files
+ * ---------------------------------------------------------------------------
+ */
+
+/* Heavyweight page locks, in this order; the numbers are only lock tags. */
+#define XMHASH_MERGE_LOCK	0	/* VACUUM and merge */
+#define XMHASH_FLUSH_LOCK	1
+
+static inline bool
+xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
+				   XmhashPageKind kind, uint64 owner, uint32 number)
+{
+	Page		page = BufferGetPage(buffer);
+	PageHeader	header = (PageHeader) page;
+
+	if (likely(header->pd_special == BLCKSZ - sizeof(XmhashOpaque)))
+	{
+		XmhashOpaque *opaque = XmhashPageOpaque(page);
+		int			words = kind == XMHASH_PAGE_DATA || kind == XMHASH_PAGE_BAND ? view->words : 0;
+
+		if (kind == XMHASH_PAGE_PENDING)
+			words = HAMMING_WORDS(opaque->number);
+		if (likely(opaque->kind == kind && opaque->owner == owner &&
+				   opaque->nonce == (uint32) view->nonce &&
+				   (kind == XMHASH_PAGE_PENDING ?
+					(opaque->number == 0 || opaque->number == (uint32) view->bits) :
+					opaque->number == number)))
+		{
+			Size		slot = kind == XMHASH_PAGE_PENDING ? sizeof(XmhashPendingSlot) : sizeof(ItemPointerData);
+
+			if (kind == XMHASH_PAGE_DIRECTORY)
+				return likely(header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count &&
+							  opaque->count <= XMHASH_BLOB_CAPACITY &&
+							  header->pd_upper == header->pd_special) ? true :
+					xmhash_page_unusable(index, view, buffer, kind, owner, number);
+			if (likely(opaque->count * (words * sizeof(uint64) + slot) <= XMHASH_PAGE_ROOM &&
+					   header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count * words * sizeof(uint64) &&
+					   header->pd_upper == header->pd_special - opaque->count * slot))
+				return true;
+		}
+	}
+	return xmhash_page_unusable(index, view, buffer, kind, owner, number);
+}
+
+#endif							/* XMHASH_INDEX_H */

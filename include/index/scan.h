@@ -1,0 +1,106 @@
+/*
+ * index_scan.h: scans, between their files.
+ */
+#ifndef INDEX_SCAN_H
+#define INDEX_SCAN_H
+
+#include "index/search.h"
+
+#include "access/relscan.h"
+
+typedef enum ScanStage
+{
+	STAGE_START,				/* nothing has been looked at */
+	STAGE_CODES,
+	STAGE_NULLS,
+	STAGE_END
+} ScanStage;
+
+/*
+ * Work space that outlives a scan, since the next one is likely to want the
+ * same again: a search and arrays over all pages.
+ */
+typedef struct ScanWork
+{
+	MemoryContext context;
+	int			bits;
+	Search	   *search;
+	struct XmhashScan *scan;	/* whose pages the search reads */
+	size_t		pages;			/* room of the next two */
+	int16	   *bound;
+	int16	   *others;
+	size_t		centres;
+	uint16	   *distances;
+	uint64	   *pending_codes;	/* a pending page without its NULLs */
+	ItemPointerData *pending_tids;
+	uint32	   *positions;		/* of a band page's hits, and their distances */
+	uint16	   *hit_distances;
+} ScanWork;
+
+/* A scan in progress. */
+typedef struct XmhashScan
+{
+	Relation	index;
+	Snapshot	snapshot;
+	MemoryContext context;
+	MemoryContextCallback callback;
+	Layout	   *layout;			/* NULL: not acquired, or given back */
+	XmhashView	view;
+	ScanWork   *work;
+	ScanStage	stage;
+	bool		returned;		/* a row, since the last rescan */
+	uint64		serial;			/* tells scans apart */
+
+	/* the question, from the scan keys */
+	bool		impossible;		/* a key that nothing fulfils */
+	bool		by_bands;		/* of some segment */
+	bool		ordered;
+	bool		null_order;		/* ordered by the distance to NULL */
+	Ball		driver;
+	Ball	   *filter;			/* [filters] */
+	int			filters;
+	bool	   *filter_equal;	/* [filters]: radius 0 by `=` */
+	bool		driver_equal;
+	uint64	   *words;			/* the keys' codes */
+
+	/* reading */
+	Buffer		buffer;			/* of the view that the search holds */
+	int			announced;		/* pages ahead that were asked for */
+	int			announce_most;	/* -1: not looked up */
+	uint32		reads;
+
+	/* NULLs */
+	uint32		null_page;		/* next, of the layout's, then pending ones */
+	int			null_count;
+	int			null_next;
+	ItemPointerData *null_tids;
+} XmhashScan;
+
+/* index_scan_keys.c: the question that the scan keys ask. */
+extern void scan_take_keys(IndexScanDesc scan);
+
+/* index_scan_pages.c: pages for the search, whose context is a ScanWork; NULLs. */
+extern const PageReader scan_page_reader;
+extern SearchResult scan_next_null(XmhashScan *state, Candidate *answer);
+
+/* Counters of the last scan of this backend, over its rescans. */
+typedef struct LastScan
+{
+	uint64		serial;			/* of the scan */
+	Oid			index;
+	const char *strategy;
+	int64		scans;
+	int64		segments;
+	int64		pages;			/* data pages there are */
+	int64		pages_read;
+	int64		pending_pages_read;
+	int64		codes;
+	int64		candidates;
+	int64		batches;
+	int64		radius;
+	int64		rows;
+} LastScan;
+
+extern LastScan xmhash_last;
+
+#endif							/* INDEX_SCAN_H */

@@ -1,0 +1,119 @@
+/*
+ * index_search.h: the search half of the index, between its files: sorting
+ * for builds that share their work, directories in a backend's memory, the
+ * radius condition.
+ */
+#ifndef INDEX_SEARCH_H
+#define INDEX_SEARCH_H
+
+#include "index/index.h"
+
+#include "storage/buffile.h"
+#include "storage/sharedfileset.h"
+
+#include "bitcode/bitcode.h"
+#include "core/search.h"
+
+/* ---------- Sorting (index_sort.c) ---------- */
+
+/*
+ * What a parallel build shares: the centres are found once, each participant
+ * sorts its rows into runs in files of the set, the leader merges them.
+ */
+extern const uint64 *xmhash_sorter_centres(const XmhashSorter *sorter, int *count);
+extern XmhashSorter *xmhash_sorter_begin_shared(int bits, const uint64 *centre, int centres,
+												Size memory, SharedFileSet *files, int participant);
+extern void xmhash_sorter_export(XmhashSorter *sorter);
+extern void xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int participant);
+
+/* While it has no rows yet: the length that was not known, less memory. */
+extern void xmhash_sorter_set_bits(XmhashSorter *sorter, int bits);
+extern void xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory);
+
+/* The numeric core's memory and interruption, in the server's terms. */
+extern Surroundings xmhash_surroundings(MemoryContext context);
+extern SearchMemory xmhash_search_memory(MemoryContext context);
+
+/* ---------- Building (index_build.c) ---------- */
+
+typedef enum XmhashBuildPhase
+{
+	XMHASH_PHASE_SAMPLING = 2,	/* 1 is core's "initializing" */
+	XMHASH_PHASE_SCANNING,
+	XMHASH_PHASE_SORTING,
+	XMHASH_PHASE_WRITING
+} XmhashBuildPhase;
+
+extern void xmhash_build_phase(XmhashBuildPhase phase);
+
+/* ---------- Directories in memory (index_directory.c) ---------- */
+
+/* A segment as a scan sees it. */
+typedef struct LayoutSegment
+{
+	uint64		id;
+	uint32		base;			/* its first page in the layout's numbers */
+	uint32		pages;			/* data pages; those of its band runs follow */
+	uint32		first_null;		/* number of the first in the segment */
+	uint32		null_pages;
+	uint32		bands;
+	uint32		band_pages;		/* of each band */
+	const uint16 *band_first;	/* [bands × band_pages] */
+	const Directory *directory;
+} LayoutSegment;
+
+/*
+ * All that a backend keeps of one version of an index's segments.  Never
+ * changed once made, but for the hints in recent[]; a scan holds a reference.
+ */
+typedef struct Layout
+{
+	MemoryContext context;
+	int			references;
+	uint64		nonce;
+	uint64		version;
+	int			bits;
+	int			words;
+	int			segments;
+	LayoutSegment *segment;
+	uint32		pages;			/* data and band pages of all segments */
+	uint32		data_pages;
+	int			most_centres;	/* of any segment */
+	double		rows;
+	double		nulls;
+	BlockNumber *block;			/* [pages] */
+	uint32	   *segment_of;		/* [pages] */
+	Buffer	   *recent;			/* [pages]: the buffer each was last seen in */
+	uint32		null_pages;
+	BlockNumber *null_block;	/* [null_pages] */
+	uint32	   *null_segment;	/* [null_pages] */
+	struct CachedSegment **cached;	/* [segments] */
+} Layout;
+
+/*
+ * The layout that the index has now, and in view what the index holds beside:
+ * the pending list.  Release by layout_release().
+ */
+extern Layout *layout_acquire(Relation index, XmhashView *view);
+extern void layout_release(Layout *layout);
+
+/* ---------- The radius condition (index_ball.c, index_support.c) ---------- */
+
+/*
+ * The type hamming_ball: a code and a radius in one value, for the operator
+ * that stands for hamming_within in an index condition.
+ */
+typedef struct Ballcode
+{
+	int32		vl_len_;		/* varlena header */
+	int32		radius;
+	int32		bits;
+	uint8		data[FLEXIBLE_ARRAY_MEMBER];
+} Ballcode;
+
+#define DatumGetBallcodeP(X) ((Ballcode *) PG_DETOAST_DATUM(X))
+#define BALLCODE_BYTES(b) (((b)->bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE)
+
+extern Ballcode *ballcode_make(Datum code, int32 radius);
+
+#endif							/* INDEX_SEARCH_H */

@@ -1,0 +1,90 @@
+/*
+ * index_storage.h: what the files of the index's storage half share.
+ */
+#ifndef INDEX_STORAGE_H
+#define INDEX_STORAGE_H
+
+#include "index/index.h"
+
+#include "access/generic_xlog.h"
+#include "commands/vacuum.h"
+#include "server/role.h"
+#include "storage/lmgr.h"
+
+/* The part of the meta page that readers need, and its checksum covers. */
+#define XMHASH_META_HEAD	offsetof(XmhashMeta, reserved)
+
+/* The nonce that pages carry. */
+#define XmhashPageNonce(nonce)	((uint32) (nonce))
+
+#define XmhashPageHeaderSize	MAXALIGN(SizeOfPageHeaderData)
+
+/* index_page.c */
+extern void xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint64 nonce, uint32 number);
+extern void xmhash_page_set_count(Page page, int words, int count);
+extern void xmhash_page_set_checksum(Page page);
+extern bool xmhash_page_checksum_agrees(Page page);
+extern void xmhash_pending_page_add(Page page, const uint64 *code, ItemPointer tid);
+extern void xmhash_blob_page_fill(Page page, const char *data, int bytes);
+extern void xmhash_extend(Relation index, BlockNumber end);
+extern Buffer xmhash_new_buffer(Relation index, BlockNumber block);
+
+/* index_meta.c */
+extern Buffer xmhash_meta_buffer(Relation index, int mode);
+extern void xmhash_meta_change(GenericXLogState *state, Page page);
+extern bool xmhash_catalogue_read(Relation index, const XmhashMeta *meta, XmhashView *view);
+extern bool xmhash_removable(uint64 stamp);
+extern uint64 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages,
+							 XmhashReservation *reservation);
+
+/* index_catalogue.c: one atomic change of what the index consists of. */
+typedef struct XmhashRemoval
+{
+	uint64		segment;
+	uint64		removed;		/* by now, replacing what the catalogue says */
+	uint64		removed_nulls;
+} XmhashRemoval;
+
+typedef struct XmhashChange
+{
+	XmhashWriterRole role;		/* whose reservation ends */
+	int			dropped;		/* segments to drop */
+	const uint64 *drop;
+	const XmhashSegment *add;	/* NULL: none */
+	const XmhashExtent *add_extent; /* [add->extents] */
+	uint32		pending_pages;	/* to drop from the head of the pending list */
+	int			removals;
+	const XmhashRemoval *removal;
+} XmhashChange;
+
+extern void xmhash_forget_reservation(Relation index, XmhashWriterRole role);
+extern void xmhash_commit(Relation index, const XmhashChange *change);
+extern XmhashExtent *xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip,
+										uint32 pages, int *count);
+
+/* index_writer.c */
+extern void xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent **extent);
+
+/* index_flush.c, index_merge.c */
+extern void xmhash_lock_page(Relation index, BlockNumber lock);
+extern bool xmhash_flush(Relation index, bool wait, uint64 *rows);
+extern void xmhash_flush_all(Relation index, uint64 *rows);
+extern void xmhash_merge_small(Relation index, bool wait);
+extern void xmhash_merge_all(Relation index);
+
+/* index_handler.c, index_stats.c */
+extern int	xmhash_pending_limit_pages(Relation index);
+
+/* An index and its table, opened for a function about one index. */
+typedef struct XmhashOpenIndex
+{
+	Relation	heap;
+	Relation	index;
+	LOCKMODE	mode;
+	RoleSwitch	role;			/* the caller's, whose place the table's owner takes */
+} XmhashOpenIndex;
+
+extern void xmhash_open_index(XmhashOpenIndex *open, Oid oid, LOCKMODE mode, bool owner);
+extern void xmhash_close_index(XmhashOpenIndex *open);
+
+#endif							/* INDEX_STORAGE_H */

@@ -1,0 +1,116 @@
+/*
+ * train_multisimilarity.c: the multi-similarity loss, from "Multi-Similarity
+ * Loss with General Pair Weighting for Deep Metric Learning", CVPR 2019.
+ *
+ * Row i of the cosines s [m × m] is one anchor against the items of a batch:
+ * positives P (that share a class with it), negatives N, and perhaps itself,
+ * which is neither.  Mining keeps a negative with s > min(P) − margin and a
+ * positive with s < max(N) + margin; of the kept
+ *
+ *     L = 1/m·Σ_i [ 1/p·log(1 + Σ_P exp(−p(s − t))) + 1/n·log(1 + Σ_N exp(n(s − t))) ],
+ *     dL/ds = −1/m·e/(1 + Σ_P e) for a positive, 1/m·e/(1 + Σ_N e) for a negative,
+ *
+ * where e is the pair's exponential.  An anchor keeps positives if and only if
+ * it keeps negatives (both say min(P) − margin < max(N)), and one without any
+ * of either has neither.  Sums are taken relative to their largest exponent, so
+ * that no scale overflows.
+ */
+#include "core/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+/*
+ * Which items share a class: kind [m × m].  labels [m × classes] are packed
+ * into words first: then 64 classes cost one AND.
+ */
+void
+multisimilarity_kinds(const Surroundings *surroundings, const uint8_t *labels, int rows, int classes,
+					  uint64_t *bits, uint8_t *kind)
+{
+	int			words = (classes + 63) / 64;
+	int			i;
+	int			j;
+	int			k;
+
+	memset(bits, 0, (size_t) rows * words * sizeof(uint64_t));
+	for (i = 0; i < rows; i++)
+		for (k = 0; k < classes; k++)
+			if (labels[(size_t) i * classes + k])
+				bits[(size_t) i * words + k / 64] |= UINT64_C(1) << k % 64;
+	for (i = 0; i < rows; i++)
+	{
+		for (j = 0; j < rows; j++)
+		{
+			uint64_t	shared = 0;
+
+			for (k = 0; k < words; k++)
+				shared |= bits[(size_t) i * words + k] & bits[(size_t) j * words + k];
+			kind[(size_t) i * rows + j] = shared != 0 ? PAIR_POSITIVE : PAIR_NEGATIVE;
+		}
+		if (i % 64 == 63)
+			surroundings->interrupt();
+	}
+}
+
+/* log(1 + Σ exp(x)), given Σ exp(x − peak) and peak >= 0. */
+static double
+log_one_plus(double sum, double peak)
+{
+	return peak + log(exp(-peak) + sum);
+}
+
+/*
+ * One anchor.  cosine [m] becomes factor/m·dL_i/ds; returns L_i, without 1/m.
+ */
+static double
+anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows, float factor, float *weight)
+{
+	float		parameters[PAIR_PARAMETERS];
+	float		least;
+	float		greatest;
+	float		sums[2];
+	double		p = options->scale_positive;
+	double		n = options->scale_negative;
+	double		t = options->threshold;
+	double		peak_positive;
+	double		peak_negative;
+	float		positive;
+	float		negative;
+
+	vector_loops()->extremes(cosine, kind, rows, &least, &greatest);
+	peak_positive = fmax(0, -p * (least - t));
+	peak_negative = fmax(0, n * (greatest - t));
+	parameters[PAIR_POSITIVE_BELOW] = greatest + options->margin;
+	parameters[PAIR_POSITIVE_SLOPE] = -p;
+	parameters[PAIR_POSITIVE_SHIFT] = p * t - peak_positive;
+	parameters[PAIR_NEGATIVE_ABOVE] = least - options->margin;
+	parameters[PAIR_NEGATIVE_SLOPE] = n;
+	parameters[PAIR_NEGATIVE_SHIFT] = -n * t - peak_negative;
+	vector_loops()->pair_weights(weight, cosine, kind, rows, parameters, sums);
+
+	positive = -factor / rows / (exp(-peak_positive) + sums[0]);
+	negative = factor / rows / (exp(-peak_negative) + sums[1]);
+	vector_loops()->pair_gradient(cosine, weight, kind, rows, positive, negative);
+	return log_one_plus(sums[0], peak_positive) / p + log_one_plus(sums[1], peak_negative) / n;
+}
+
+/*
+ * The loss of cosines [m × m] with rows as anchors, times factor; cosine
+ * becomes its gradient.  weight is room for m floats.
+ */
+double
+multisimilarity(const Surroundings *surroundings, const TrainOptions *options, float *cosine,
+				const uint8_t *kind, int rows, float factor, float *weight)
+{
+	double		loss = 0;
+	int			i;
+
+	for (i = 0; i < rows; i++)
+	{
+		loss += anchor(options, cosine + (size_t) i * rows, kind + (size_t) i * rows, rows, factor, weight);
+		if (i % 64 == 63)
+			surroundings->interrupt();
+	}
+	return factor * loss / rows;
+}

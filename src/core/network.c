@@ -1,0 +1,172 @@
+/*
+ * network_layers.c: a network's place in memory, and its forward pass.
+ */
+#include "core/network.h"
+
+#include "core/vector.h"
+
+#include <string.h>
+
+/* Fewer dense rows than this go through loops of our own: no BLAS, no packing. */
+#define FEW_ROWS 4
+
+/* Multiplications after which a loop of ours looks for interrupts. */
+#define PATIENCE ((size_t) 1 << 24)
+
+static size_t
+layer_parameters(int inputs, int outputs)
+{
+	return ((size_t) inputs + 1) * outputs;
+}
+
+HiddenLayers
+network_hidden(int units)
+{
+	HiddenLayers hidden = {0};
+
+	if (units > 0)
+	{
+		hidden.count = 1;
+		hidden.units[0] = units;
+	}
+	return hidden;
+}
+
+int
+network_units(const HiddenLayers *hidden)
+{
+	int			units = 0;
+	int			i;
+
+	for (i = 0; i < hidden->count; i++)
+		units += hidden->units[i];
+	return units;
+}
+
+size_t
+network_parameters(int inputs, const HiddenLayers *hidden, int outputs)
+{
+	size_t		count = 0;
+	int			i;
+
+	for (i = 0; i < hidden->count; i++)
+	{
+		count += layer_parameters(inputs, hidden->units[i]);
+		inputs = hidden->units[i];
+	}
+	return count + layer_parameters(inputs, outputs);
+}
+
+/* Take a layer's share of the parameters; returns what follows it. */
+static float *
+layer_layout(Layer *layer, int inputs, int outputs, float *parameters)
+{
+	layer->inputs = inputs;
+	layer->outputs = outputs;
+	layer->weight = parameters;
+	layer->bias = parameters + (size_t) inputs * outputs;
+	return layer->bias + outputs;
+}
+
+void
+network_layout(Network *network, int inputs, const HiddenLayers *hidden, int outputs,
+			   float *parameters, const Surroundings *surroundings)
+{
+	int			i;
+
+	if (parameters == NULL)
+		parameters = surroundings->allocate(surroundings->arena,
+											network_parameters(inputs, hidden, outputs) * sizeof(float));
+	memset(network, 0, sizeof(*network));
+	network->inputs = inputs;
+	network->units = network_units(hidden);
+	network->outputs = outputs;
+	network->layers = hidden->count + 1;
+	for (i = 0; i < hidden->count; i++)
+	{
+		parameters = layer_layout(&network->layer[i], inputs, hidden->units[i], parameters);
+		inputs = hidden->units[i];
+	}
+	layer_layout(&network->layer[i], inputs, outputs, parameters);
+}
+
+/* Few dense rows, or sparse ones: a vector times a matrix, row by row. */
+static void
+product_by_rows(const Surroundings *surroundings, const Layer *layer, const Features *features,
+				float *outputs)
+{
+	const VectorLoops *loops = vector_loops();
+	size_t		work = 0;
+	int			i;
+
+	for (i = 0; i < features->rows; i++)
+	{
+		const float *x;
+		const int32_t *index = NULL;
+		int			count = features->columns;
+
+		if (features->dense != NULL)
+			x = features->dense + (size_t) i * features->columns;
+		else
+		{
+			int32_t		start = features->row_start[i];
+
+			x = features->value + start;
+			index = features->column + start;
+			count = features->row_start[i + 1] - start;
+		}
+		loops->add_rows(outputs + (size_t) i * layer->outputs, layer->weight, layer->outputs,
+						layer->outputs, x, index, count);
+		work += (size_t) count * layer->outputs;
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+}
+
+/* outputs [rows × layer outputs] = X [rows × inputs] · W [inputs × outputs], without the bias. */
+static void
+layer_product(const Surroundings *surroundings, const Layer *layer, const Features *features,
+			  float *outputs)
+{
+	if (features->dense != NULL && features->rows >= FEW_ROWS && blas_loaded())
+		blas_product(surroundings, false, false, features->rows, layer->outputs, layer->inputs,
+					 1, features->dense, layer->inputs, layer->weight, layer->outputs,
+					 0, outputs, layer->outputs);
+	else
+	{
+		memset(outputs, 0, (size_t) features->rows * layer->outputs * sizeof(float));
+		product_by_rows(surroundings, layer, features, outputs);
+	}
+}
+
+void
+network_forward(const Surroundings *surroundings, const Network *network,
+				const Features *features, float *scratch, float *outputs)
+{
+	const VectorLoops *loops = vector_loops();
+	const Layer *last = &network->layer[network->layers - 1];
+	Features	hidden = {0};
+	const Features *input = features;
+	int			l;
+	int			i;
+
+	hidden.rows = features->rows;
+	for (l = 0; l < network->layers - 1; l++)
+	{
+		const Layer *layer = &network->layer[l];
+
+		layer_product(surroundings, layer, input, scratch);
+		for (i = 0; i < features->rows; i++)
+			loops->bias_relu(scratch + (size_t) i * layer->outputs, layer->bias, layer->outputs);
+		hidden.columns = layer->outputs;
+		hidden.dense = scratch;
+		input = &hidden;
+		scratch += (size_t) features->rows * layer->outputs;
+	}
+	layer_product(surroundings, last, input, outputs);
+	for (i = 0; i < features->rows; i++)
+		loops->add_scaled(outputs + (size_t) i * last->outputs, 1, last->bias, last->outputs);
+}

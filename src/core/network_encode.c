@@ -1,0 +1,595 @@
+/*
+ * network_encode.c: code bits that do not depend on how they were computed.
+ *
+ * A bit is the sign of an output h.  One row alone, the same row in a batch,
+ * and another number of threads add up the same products in different orders,
+ * so h differs by rounding, and a bit could differ where h is near 0.  Where
+ * rounding could have changed the sign, h is computed again in double, its
+ * terms in the order of the inputs, and that sign counts.
+ *
+ * Why that is enough.  Let E bound the error of any float result h' against
+ * the true value t, and e the double result's.  We trust |h'| >= E + e: then
+ * |t| >= e, and h' has t's sign.  Below that the double result's sign counts,
+ * which is t's own if |t| > e.  So any two results agree: both trusted, they
+ * have t's sign; one of each, |t| >= e, so the double result has it too; both
+ * recomputed, they are the same number.
+ *
+ * The bound.  A dot product of n terms, in whatever order, with or without
+ * fused operations, errs by at most n·u·Σ|w_i x_i| <= n·u·‖w‖·‖x‖ (u = 2^-24,
+ * the second step is Cauchy–Schwarz); the bias counts as a term whose x is 1.
+ * For a linear network we take exactly this: about two bits in a thousand are
+ * recomputed, by one dot product each.
+ *
+ * With a hidden layer that worst case is thousands of times what rounding does,
+ * and would recompute most rows, each as dear as encoding it.  Roundings are as
+ * good as random (Higham & Mary, "A new approach to probabilistic rounding
+ * error analysis", SIAM J. Sci. Comput. 41, 2019): they add up as √n, not n,
+ * and the hidden units' errors, independent of each other, as the root of
+ * their squares.  We take 4 + √n/4 in n's place.  In networks of 512 and 4,096
+ * units trained on 1,280 image features and on captions the errors were at
+ * most 0.7 where this allows 10 and 20, with a root mean square of 0.13; it
+ * recomputes 2 to 4 rows in a thousand.
+ *
+ * With more hidden layers each layer's roundings go through all that follow.
+ * Into the next layer they go independent of each other, as above.  What comes
+ * out of that has them in common, so how its parts add up further on depends
+ * on the weights and on which units are active: there we take the sum of
+ * magnitudes, which is the most that it can be (a ReLU makes no difference
+ * greater).  That is √n times what weights of random signs do, for each layer
+ * from the third on: of three layers some rows in a hundred are recomputed, of
+ * four most, of six all, which takes 2 to 3 times the time of the products.
+ *
+ * Whatever is not a finite number, or so small that squares of it vanish, is
+ * in doubt too.
+ */
+#include "core/network.h"
+
+#include "core/vector.h"
+
+#include <math.h>
+#include <string.h>
+
+#define UNIT_ROUNDOFF 0x1p-24
+
+/*
+ * The least that a sum of squares counts as: weights below 1e-15 are taken for
+ * as large, so that squares, and products with features, may underflow.
+ */
+#define LEAST_SQUARES 1e-30f
+
+/* Recomputations between two looks for interrupts. */
+#define PATIENCE ((size_t) 1 << 24)
+
+/* How many roundings' worth of error a sum of n terms may carry. */
+static double
+roundings(const Network *network, int n)
+{
+	if (network->layers == 1)
+		return n + 2;
+	return 4 + sqrt(n) / 4;
+}
+
+/*
+ * Add to sums[outputs] the squares of each output's weights, each weighted
+ * with factor[input] (NULL: 1), and of its bias.
+ */
+static inline __attribute__((always_inline)) void
+add_column_squares(const Surroundings *surroundings, const Layer *layer, const float *factor, float *sums)
+{
+	size_t		work = 0;
+	int			i;
+	int			k;
+
+	for (i = 0; i < layer->inputs; i++)
+	{
+		const float *row = layer->weight + (size_t) i * layer->outputs;
+		float		f = factor != NULL ? factor[i] : 1;
+
+		for (k = 0; k < layer->outputs; k++)
+			sums[k] += f * row[k] * row[k];
+		work += layer->outputs;
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+	if (factor == NULL)
+		for (k = 0; k < layer->outputs; k++)
+			sums[k] += layer->bias[k] * layer->bias[k];
+	for (k = 0; k < layer->outputs; k++)
+		sums[k] = sums[k] < LEAST_SQUARES ? LEAST_SQUARES : sums[k];
+}
+
+/* Add to sums[outputs] the magnitudes of each output's weights, each times factor[input]. */
+static void
+add_column_magnitudes(const Surroundings *surroundings, const Layer *layer, const float *factor, float *sums)
+{
+	size_t		work = 0;
+	int			i;
+	int			k;
+
+	for (i = 0; i < layer->inputs; i++)
+	{
+		const float *row = layer->weight + (size_t) i * layer->outputs;
+
+		for (k = 0; k < layer->outputs; k++)
+			sums[k] += factor[i] * fabsf(row[k]);
+		work += layer->outputs;
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+}
+
+/*
+ * The errors of the outputs by the roundings of layer `from`, in units of one
+ * rounding of that layer's.  room[2] have the width of the widest layer each.
+ */
+static void
+fill_spread(const Surroundings *surroundings, const Network *network, int from, float *room[2], float *spread)
+{
+	const Layer *layer = &network->layer[from];
+	int			last = network->layers - 1;
+	float	   *to = from == last ? spread : room[0];
+	int			l;
+	int			k;
+
+	memset(to, 0, layer->outputs * sizeof(float));
+	add_column_squares(surroundings, layer, NULL, to);
+	for (l = from + 1; l <= last; l++)
+	{
+		const float *factor = to;
+
+		layer = &network->layer[l];
+		to = l == last ? spread : room[(l - from) % 2];
+		memset(to, 0, layer->outputs * sizeof(float));
+		if (l == from + 1)
+			add_column_squares(surroundings, layer, factor, to);
+		else
+			add_column_magnitudes(surroundings, layer, factor, to);
+		if (l == from + 1 && l < last)
+			for (k = 0; k < layer->outputs; k++)
+				to[k] = sqrtf(to[k]);
+	}
+	if (last - from <= 1)
+		for (k = 0; k < network->outputs; k++)
+			spread[k] = sqrtf(spread[k]);
+}
+
+static size_t
+doubt_bytes(const Network *network)
+{
+	return (size_t) network->layers * network->outputs * sizeof(float);
+}
+
+/*
+ * doubt[0..outputs) times the length of the first layer's input (x, 1), plus,
+ * for each hidden layer, the next outputs times that of (hidden, 1), is E + e;
+ * a little more than that, since these sums are rounded too.  (e is E/2^29.)
+ */
+static void
+fill_doubt(const Surroundings *surroundings, const Network *network, float *doubt)
+{
+	size_t		widest = network->units > network->outputs ? network->units : network->outputs;
+	float	   *room[2] = {NULL, NULL};
+	int			l;
+	int			k;
+
+	if (network->layers > 1)
+	{
+		room[0] = surroundings->allocate(surroundings->arena, widest * sizeof(float));
+		room[1] = surroundings->allocate(surroundings->arena, widest * sizeof(float));
+	}
+	for (l = 0; l < network->layers; l++)
+	{
+		double		factor = 1.05 * UNIT_ROUNDOFF * roundings(network, network->layer[l].inputs);
+		float	   *of_layer = doubt + (size_t) l * network->outputs;
+
+		fill_spread(surroundings, network, l, room, of_layer);
+		for (k = 0; k < network->outputs; k++)
+			of_layer[k] = factor * of_layer[k];
+	}
+}
+
+void
+network_prepare(const Surroundings *surroundings, Network *network)
+{
+	if (network->doubt == NULL)
+		network->doubt = surroundings->allocate(surroundings->arena, doubt_bytes(network));
+	fill_doubt(surroundings, network, network->doubt);
+}
+
+/* One row of features: its non-zeros, or all of it with column NULL. */
+typedef struct Row
+{
+	int			count;
+	const float *value;
+	const int32_t *column;
+} Row;
+
+static Row
+features_row(const Features *features, int i)
+{
+	Row			row;
+
+	if (features->dense != NULL)
+	{
+		row.count = features->columns;
+		row.value = features->dense + (size_t) i * features->columns;
+		row.column = NULL;
+	}
+	else
+	{
+		row.count = features->row_start[i + 1] - features->row_start[i];
+		row.value = features->value + features->row_start[i];
+		row.column = features->column + features->row_start[i];
+	}
+	return row;
+}
+
+/* Sums that a row's terms are dealt out to, so that one need not wait for another. */
+#define LANES 8
+
+/*
+ * Output k of a layer in double: input i's term is added to lane i % LANES, in
+ * the order of the inputs, then the lanes in theirs.  A zero adds nothing, so
+ * dense and sparse rows give the same sum.
+ */
+static double
+exact_output(const Layer *layer, const Row *row, int k)
+{
+	const float *weight = layer->weight + k;
+	double		lane[LANES] = {0};
+	double		sum = layer->bias[k];
+	int			i = 0;
+	int			j;
+
+	if (row->column == NULL)
+		for (; i + LANES <= row->count; i += LANES)
+			for (j = 0; j < LANES; j++)
+				lane[j] += (double) row->value[i + j] * weight[(size_t) (i + j) * layer->outputs];
+	for (; i < row->count; i++)
+	{
+		size_t		input = row->column != NULL ? row->column[i] : i;
+
+		lane[input % LANES] += (double) row->value[i] * weight[input * layer->outputs];
+	}
+	for (j = 0; j < LANES; j++)
+		sum += lane[j];
+	return sum;
+}
+
+/*
+ * Recomputing takes a row through all of the weights, at the speed of memory
+ * if it is alone.  So rows are settled in groups, by parts of the weights that
+ * stay in cache while each row of the group goes through them.  What is kept
+ * of a group lies on the stack, unless there are several hidden layers.
+ */
+#define GROUP 8					/* rows of a group */
+#define OUTPUTS 64				/* outputs of a row that are recomputed at a time */
+#define UNITS 4096				/* hidden units kept, of all rows of a group together */
+#define PART_INPUTS 32			/* inputs of a part of the weights */
+
+/* Outputs of one row to be recomputed. */
+typedef struct Wanted
+{
+	Row			row;
+	float	   *h;
+	int			count;
+	int			output[OUTPUTS];
+	double		sum[OUTPUTS];
+} Wanted;
+
+typedef struct Group
+{
+	int			count;
+	int			most;			/* that there can be */
+	double	   *units[2];		/* [most × widest hidden layer], once several layers need them */
+	Wanted		wanted[GROUP];
+} Group;
+
+/* hidden [rows of the group × count]: units from …, in double, before the ReLU. */
+static void
+fill_exact_units(const Surroundings *surroundings, const Layer *layer, const Group *group,
+				 int from, int count, double *hidden)
+{
+	const VectorLoops *loops = vector_loops();
+	int			next[GROUP] = {0};	/* the rows' first value not yet used */
+	size_t		work = 0;
+	int			to;
+	int			i;
+	int			j;
+
+	for (i = 0; i < group->count; i++)
+		for (j = 0; j < count; j++)
+			hidden[(size_t) i * count + j] = layer->bias[from + j];
+	for (to = PART_INPUTS; to - PART_INPUTS < layer->inputs; to += PART_INPUTS)
+	{
+		for (i = 0; i < group->count; i++)
+		{
+			const Row  *row = &group->wanted[i].row;
+
+			for (; next[i] < row->count; next[i]++)
+			{
+				int			input = row->column != NULL ? row->column[next[i]] : next[i];
+
+				if (input >= to)
+					break;
+				if (row->value[next[i]] == 0)
+					continue;
+				loops->add_scaled_exact(hidden + (size_t) i * count, row->value[next[i]],
+										layer->weight + (size_t) input * layer->outputs + from, count);
+				work += count;
+			}
+		}
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+}
+
+/* Add the share of hidden units from … of the last layer's inputs to the wanted sums. */
+static void
+add_exact_units(const Layer *last, const double *hidden, int from, int count, Group *group)
+{
+	int			i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < group->count; i++)
+	{
+		Wanted	   *wanted = &group->wanted[i];
+
+		for (j = 0; j < count; j++)
+		{
+			const float *weight = last->weight + (size_t) (from + j) * last->outputs;
+
+			double		unit = hidden[(size_t) i * count + j];
+
+			if (unit > 0)
+				for (k = 0; k < wanted->count; k++)
+					wanted->sum[k] += unit * weight[wanted->output[k]];
+		}
+	}
+}
+
+/*
+ * One hidden layer, by blocks of its units.  Inputs, blocks and units come in
+ * ascending order, so the order of terms is fixed here too, whatever rows make
+ * up a group.
+ */
+static void
+settle_by_blocks(const Surroundings *surroundings, const Network *network, Group *group)
+{
+	double		hidden[UNITS];
+	int			units = UNITS / group->count;
+	int			from;
+
+	for (from = 0; from < network->units; from += units)
+	{
+		int			rest = network->units - from;
+		int			count = rest < units ? rest : units;
+
+		fill_exact_units(surroundings, &network->layer[0], group, from, count, hidden);
+		add_exact_units(&network->layer[1], hidden, from, count, group);
+		surroundings->interrupt();
+	}
+}
+
+/* to [rows of the group × outputs]: a layer of the hidden units before, in double, before the ReLU. */
+static void
+fill_exact_layer(const Surroundings *surroundings, const Layer *layer, int rows,
+				 const double *hidden, double *to)
+{
+	const VectorLoops *loops = vector_loops();
+	size_t		work = 0;
+	int			part;
+	int			i;
+	int			j;
+
+	for (i = 0; i < rows; i++)
+		for (j = 0; j < layer->outputs; j++)
+			to[(size_t) i * layer->outputs + j] = layer->bias[j];
+	for (part = 0; part < layer->inputs; part += PART_INPUTS)
+	{
+		int			end = part + PART_INPUTS < layer->inputs ? part + PART_INPUTS : layer->inputs;
+
+		for (i = 0; i < rows; i++)
+			for (j = part; j < end; j++)
+			{
+				double		unit = hidden[(size_t) i * layer->inputs + j];
+
+				if (!(unit > 0))
+					continue;
+				loops->add_scaled_exact(to + (size_t) i * layer->outputs, unit,
+										layer->weight + (size_t) j * layer->outputs, layer->outputs);
+				work += layer->outputs;
+			}
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+}
+
+/* Several hidden layers, one after the other, each in full. */
+static void
+settle_by_layers(const Surroundings *surroundings, const Network *network, Group *group)
+{
+	const Layer *last = &network->layer[network->layers - 1];
+	int			l;
+
+	if (group->units[0] == NULL)
+	{
+		int			widest = 0;
+
+		for (l = 0; l < network->layers - 1; l++)
+			widest = network->layer[l].outputs > widest ? network->layer[l].outputs : widest;
+		for (l = 0; l < 2; l++)
+			group->units[l] = surroundings->allocate(surroundings->arena,
+													 (size_t) group->most * widest * sizeof(double));
+	}
+	fill_exact_units(surroundings, &network->layer[0], group, 0, network->layer[0].outputs, group->units[0]);
+	for (l = 1; l < network->layers - 1; l++)
+		fill_exact_layer(surroundings, &network->layer[l], group->count,
+						 group->units[(l - 1) % 2], group->units[l % 2]);
+	add_exact_units(last, group->units[(l - 1) % 2], 0, last->inputs, group);
+	surroundings->interrupt();
+}
+
+/* Replace the wanted outputs of a group by ±1: by one dot product each, or through the hidden layers. */
+static void
+settle(const Surroundings *surroundings, const Network *network, Group *group)
+{
+	const Layer *last = &network->layer[network->layers - 1];
+	int			i;
+	int			k;
+
+	for (i = 0; i < group->count; i++)
+	{
+		Wanted	   *wanted = &group->wanted[i];
+
+		for (k = 0; k < wanted->count; k++)
+			wanted->sum[k] = network->layers == 1 ?
+				exact_output(last, &wanted->row, wanted->output[k]) : last->bias[wanted->output[k]];
+	}
+	if (network->layers == 2)
+		settle_by_blocks(surroundings, network, group);
+	else if (network->layers > 2)
+		settle_by_layers(surroundings, network, group);
+	for (i = 0; i < group->count; i++)
+	{
+		Wanted	   *wanted = &group->wanted[i];
+
+		for (k = 0; k < wanted->count; k++)
+			wanted->h[wanted->output[k]] = wanted->sum[k] > 0 ? 1 : -1;
+	}
+	group->count = 0;
+}
+
+/* The length of (x, 1). */
+static float
+length_with_one(const float *x, int count)
+{
+	return sqrtf(vector_loops()->dot(x, x, count) + 1);
+}
+
+/*
+ * Put the outputs of a row that rounding could have moved across zero into the
+ * group, and settle it when it is full.  `layers` is a constant where it can
+ * be, since small networks spend much of their time here.
+ */
+static inline __attribute__((always_inline)) void
+doubt_outputs(const Surroundings *surroundings, const Network *network, int layers, const Row *row,
+			  const float *length, const float *doubt, float *h, Group *group)
+{
+	int			outputs = network->outputs;
+	Wanted	   *wanted = NULL;
+	int			l;
+	int			k;
+
+	for (k = 0; k < outputs; k++)
+	{
+		float		bound = doubt[k] * length[0];
+
+		for (l = 1; l < layers; l++)
+			bound += doubt[(size_t) l * outputs + k] * length[l];
+		if (fabsf(h[k]) > bound)	/* false of NaN, which is in doubt */
+			continue;
+		if (wanted == NULL || wanted->count == OUTPUTS)
+		{
+			if (group->count == GROUP)
+				settle(surroundings, network, group);
+			wanted = &group->wanted[group->count++];
+			wanted->row = *row;
+			wanted->h = h;
+			wanted->count = 0;
+		}
+		wanted->output[wanted->count++] = k;
+	}
+}
+
+/* The same for row i of `rows`, whose hidden activations network_forward() has left. */
+static void
+doubt_row(const Surroundings *surroundings, const Network *network, const Row *row, int rows, int i,
+		  const float *hidden, const float *doubt, float *h, Group *group)
+{
+	float		length[NETWORK_MOST_LAYERS];
+	int			l;
+
+	length[0] = length_with_one(row->value, row->count);
+	for (l = 1; l < network->layers; l++)
+	{
+		int			units = network->layer[l].inputs;
+
+		length[l] = length_with_one(hidden + (size_t) i * units, units);
+		hidden += (size_t) rows * units;
+	}
+	if (network->layers == 1)
+		doubt_outputs(surroundings, network, 1, row, length, doubt, h, group);
+	else if (network->layers == 2)
+		doubt_outputs(surroundings, network, 2, row, length, doubt, h, group);
+	else
+		doubt_outputs(surroundings, network, network->layers, row, length, doubt, h, group);
+}
+
+/* The bits of one row, the first output in the highest bit of the first byte. */
+static void
+pack_row(const float *h, int outputs, uint8_t *code)
+{
+	int			k;
+
+	memset(code, 0, ((size_t) outputs + 7) / 8);
+	for (k = 0; k < outputs; k++)
+		code[k / 8] |= (h[k] > 0) << (7 - k % 8);
+}
+
+void
+network_encode(const Surroundings *surroundings, const Network *network,
+			   const Features *features, float *scratch, float *outputs,
+			   uint8_t *codes)
+{
+	const float *doubt = network->doubt;
+	size_t		bytes = (network->outputs + 7) / 8;
+	size_t		work = 0;
+	Group		group;
+	int			i;
+
+	if (doubt == NULL)
+	{
+		float	   *filled = surroundings->allocate(surroundings->arena, doubt_bytes(network));
+
+		fill_doubt(surroundings, network, filled);
+		doubt = filled;
+	}
+	network_forward(surroundings, network, features, scratch, outputs);
+	group.count = 0;
+	group.most = features->rows < GROUP ?
+		features->rows * ((network->outputs + OUTPUTS - 1) / OUTPUTS) : GROUP;
+	if (group.most > GROUP)
+		group.most = GROUP;
+	group.units[0] = NULL;
+	for (i = 0; i < features->rows; i++)
+	{
+		Row			row = features_row(features, i);
+
+		doubt_row(surroundings, network, &row, features->rows, i, scratch, doubt,
+				  outputs + (size_t) i * network->outputs, &group);
+		work += row.count + network->units + network->outputs;
+		if (work >= PATIENCE)
+		{
+			surroundings->interrupt();
+			work = 0;
+		}
+	}
+	if (group.count > 0)
+		settle(surroundings, network, &group);
+	for (i = 0; i < features->rows; i++)
+		pack_row(outputs + (size_t) i * network->outputs, network->outputs, codes + i * bytes);
+}

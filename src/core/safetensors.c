@@ -1,0 +1,600 @@
+/*
+ * model_safetensors.c: the safetensors parser.
+ *
+ * The header is JSON of a fixed shape, so this is no JSON library: it accepts
+ * exactly an object of objects, with the keys the format has, and strings and
+ * natural numbers where they belong.  Nothing recurses, nothing is allocated.
+ * A decoded string is never longer than its source, which has two quotes more,
+ * and a number has a colon before it, so the strings of a header fit, with an
+ * end each, into its length.
+ */
+#include "core/safetensors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Where in the header we are.  Once it has failed, it stays failed. */
+typedef struct Parser
+{
+	const uint8_t *start;
+	const uint8_t *at;
+	const uint8_t *end;
+	char	   *strings;		/* where the next one goes */
+	SafeTensors *file;
+	bool		failed;
+} Parser;
+
+static bool fail(Parser *parser, const char *format,...) __attribute__((format(printf, 2, 3)));
+
+/* Note the first thing that is wrong; always false. */
+static bool
+fail(Parser *parser, const char *format,...)
+{
+	va_list		arguments;
+
+	if (!parser->failed)
+	{
+		va_start(arguments, format);
+		vsnprintf(parser->file->error, sizeof(parser->file->error), format, arguments);
+		va_end(arguments);
+	}
+	parser->failed = true;
+	return false;
+}
+
+static void
+skip_space(Parser *parser)
+{
+	while (parser->at < parser->end && (*parser->at == ' ' || *parser->at == '\t' ||
+										*parser->at == '\n' || *parser->at == '\r'))
+		parser->at++;
+}
+
+/* Is this the next character, after blanks?  If so, go past it. */
+static bool
+accept(Parser *parser, char character)
+{
+	skip_space(parser);
+	if (parser->failed || parser->at >= parser->end || *parser->at != (uint8_t) character)
+		return false;
+	parser->at++;
+	return true;
+}
+
+static bool
+expect(Parser *parser, char character)
+{
+	return accept(parser, character) ||
+		fail(parser, "the header has no '%c' at byte %zu", character, (size_t) (parser->at - parser->start));
+}
+
+/* Four hexadecimal digits. */
+static bool
+parse_hexadecimal(Parser *parser, uint32_t *value)
+{
+	int			i;
+
+	*value = 0;
+	for (i = 0; i < 4; i++)
+	{
+		uint8_t		c = parser->at < parser->end ? *parser->at++ : 0;
+		uint32_t	digit;
+
+		if (c >= '0' && c <= '9')
+			digit = c - '0';
+		else if (c >= 'a' && c <= 'f')
+			digit = c - 'a' + 10;
+		else if (c >= 'A' && c <= 'F')
+			digit = c - 'A' + 10;
+		else
+			return fail(parser, "the header has a bad \\u escape");
+		*value = *value * 16 + digit;
+	}
+	return true;
+}
+
+static void
+put_utf8(Parser *parser, uint32_t c)
+{
+	if (c < 0x80)
+		*parser->strings++ = (char) c;
+	else if (c < 0x800)
+	{
+		*parser->strings++ = (char) (0xC0 | c >> 6);
+		*parser->strings++ = (char) (0x80 | (c & 0x3F));
+	}
+	else if (c < 0x10000)
+	{
+		*parser->strings++ = (char) (0xE0 | c >> 12);
+		*parser->strings++ = (char) (0x80 | (c >> 6 & 0x3F));
+		*parser->strings++ = (char) (0x80 | (c & 0x3F));
+	}
+	else
+	{
+		*parser->strings++ = (char) (0xF0 | c >> 18);
+		*parser->strings++ = (char) (0x80 | (c >> 12 & 0x3F));
+		*parser->strings++ = (char) (0x80 | (c >> 6 & 0x3F));
+		*parser->strings++ = (char) (0x80 | (c & 0x3F));
+	}
+}
+
+/* What follows a backslash. */
+static bool
+parse_escape(Parser *parser)
+{
+	static const char from[] = "\"\\/bfnrt";
+	static const char to[] = "\"\\/\b\f\n\r\t";
+	uint8_t		c = parser->at < parser->end ? *parser->at++ : 0;
+	const char *found = c != 0 ? strchr(from, c) : NULL;
+	uint32_t	high;
+	uint32_t	low;
+
+	if (found != NULL)
+	{
+		*parser->strings++ = to[found - from];
+		return true;
+	}
+	if (c != 'u')
+		return fail(parser, "the header has a bad escape");
+	if (!parse_hexadecimal(parser, &high))
+		return false;
+	if (high == 0 || (high >= 0xDC00 && high <= 0xDFFF))
+		return fail(parser, "the header has a bad \\u escape");
+	if (high >= 0xD800 && high <= 0xDBFF)
+	{
+		if (parser->end - parser->at < 2 || parser->at[0] != '\\' || parser->at[1] != 'u')
+			return fail(parser, "the header has half a surrogate pair");
+		parser->at += 2;
+		if (!parse_hexadecimal(parser, &low))
+			return false;
+		if (low < 0xDC00 || low > 0xDFFF)
+			return fail(parser, "the header has half a surrogate pair");
+		high = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+	}
+	put_utf8(parser, high);
+	return true;
+}
+
+/* A string; NULL if there is none. */
+static const char *
+parse_string(Parser *parser)
+{
+	const char *result = parser->strings;
+
+	if (!expect(parser, '"'))
+		return NULL;
+	while (parser->at < parser->end && *parser->at != '"')
+	{
+		uint8_t		c = *parser->at++;
+
+		if (c < 0x20)
+		{
+			fail(parser, "the header has a control character in a string");
+			return NULL;
+		}
+		if (c != '\\')
+			*parser->strings++ = (char) c;
+		else if (!parse_escape(parser))
+			return NULL;
+	}
+	if (!expect(parser, '"'))
+		return NULL;
+	*parser->strings++ = '\0';
+	return result;
+}
+
+/* A natural number that fits. */
+static bool
+parse_number(Parser *parser, uint64_t *value)
+{
+	const uint8_t *first;
+
+	skip_space(parser);
+	first = parser->at;
+	*value = 0;
+	while (parser->at < parser->end && *parser->at >= '0' && *parser->at <= '9')
+	{
+		uint64_t	digit = *parser->at++ - '0';
+
+		if (*value > (UINT64_MAX - digit) / 10)
+			return fail(parser, "the header has a number that is too large");
+		*value = *value * 10 + digit;
+	}
+	if (parser->at == first || (*first == '0' && parser->at - first > 1))
+		return fail(parser, "the header has no natural number at byte %zu", (size_t) (first - parser->start));
+	return true;
+}
+
+static bool
+skip_digits(Parser *parser)
+{
+	const uint8_t *first = parser->at;
+
+	while (parser->at < parser->end && *parser->at >= '0' && *parser->at <= '9')
+		parser->at++;
+	return parser->at > first;
+}
+
+static bool
+skip_one_of(Parser *parser, char a, char b)
+{
+	if (parser->at >= parser->end || (*parser->at != (uint8_t) a && *parser->at != (uint8_t) b))
+		return false;
+	parser->at++;
+	return true;
+}
+
+/* A number of any kind that JSON has, as a string of what is written; NULL if there is none. */
+static const char *
+parse_number_text(Parser *parser)
+{
+	const uint8_t *first = parser->at;
+	const char *result = parser->strings;
+	bool		good = true;
+
+	skip_one_of(parser, '-', '-');
+	if (!skip_one_of(parser, '0', '0'))
+		good = skip_digits(parser);
+	if (good && skip_one_of(parser, '.', '.'))
+		good = skip_digits(parser);
+	if (good && skip_one_of(parser, 'e', 'E'))
+	{
+		skip_one_of(parser, '-', '+');
+		good = skip_digits(parser);
+	}
+	if (!good)
+	{
+		fail(parser, "the header has a bad number at byte %zu", (size_t) (first - parser->start));
+		return NULL;
+	}
+	memcpy(parser->strings, first, parser->at - first);
+	parser->strings += parser->at - first;
+	*parser->strings++ = '\0';
+	return result;
+}
+
+/* What metadata may be: a string, or a number that stands for one. */
+static const char *
+parse_text(Parser *parser)
+{
+	skip_space(parser);
+	if (parser->at < parser->end && (*parser->at == '-' || (*parser->at >= '0' && *parser->at <= '9')))
+		return parse_number_text(parser);
+	return parse_string(parser);
+}
+
+/* Up to `most` numbers in brackets. */
+static bool
+parse_numbers(Parser *parser, uint64_t *values, int most, int *count)
+{
+	*count = 0;
+	if (!expect(parser, '['))
+		return false;
+	if (accept(parser, ']'))
+		return true;
+	do
+	{
+		if (*count == most)
+			return fail(parser, "the header has more than %d numbers in a list", most);
+		if (!parse_number(parser, &values[(*count)++]))
+			return false;
+	} while (accept(parser, ','));
+	return expect(parser, ']');
+}
+
+/* One field of a tensor; `seen` has a bit for each. */
+static bool
+parse_field(Parser *parser, SafeTensor *tensor, int *seen)
+{
+	const char *key = parse_string(parser);
+	uint64_t	offsets[2];
+	int			count = 0;
+	int			bit;
+
+	if (key == NULL || !expect(parser, ':'))
+		return false;
+	if (strcmp(key, "dtype") == 0)
+	{
+		bit = 1;
+		tensor->dtype = parse_string(parser);
+	}
+	else if (strcmp(key, "shape") == 0)
+	{
+		bit = 2;
+		parse_numbers(parser, tensor->shape, SAFETENSORS_MOST_DIMENSIONS, &tensor->dimensions);
+	}
+	else if (strcmp(key, "data_offsets") == 0)
+	{
+		bit = 4;
+		if (parse_numbers(parser, offsets, 2, &count) && count != 2)
+			return fail(parser, "tensor \"%.60s\" has %d data offsets, expected 2", tensor->name, count);
+		tensor->begin = count == 2 ? offsets[0] : 0;
+		tensor->end = count == 2 ? offsets[1] : 0;
+	}
+	else
+		return fail(parser, "tensor \"%.60s\" has an unknown field \"%.40s\"", tensor->name, key);
+	if (*seen & bit)
+		return fail(parser, "tensor \"%.60s\" has field \"%.40s\" twice", tensor->name, key);
+	*seen |= bit;
+	return !parser->failed;
+}
+
+static const struct
+{
+	const char *name;
+	SafeType	type;
+	int			bytes;
+}			readable[] = {
+	{"F16", SAFE_F16, 2},
+	{"BF16", SAFE_BF16, 2},
+	{"F32", SAFE_F32, 4},
+	{"F64", SAFE_F64, 8}
+};
+
+/* What a tensor says of itself must hold together. */
+static bool
+check_tensor(Parser *parser, SafeTensor *tensor)
+{
+	uint64_t	bytes = tensor->end - tensor->begin;
+	int			i;
+
+	tensor->elements = 1;
+	for (i = 0; i < tensor->dimensions; i++)
+	{
+		if (tensor->shape[i] != 0 && tensor->elements > UINT64_MAX / 16 / tensor->shape[i])
+			return fail(parser, "tensor \"%.60s\" has an impossible shape", tensor->name);
+		tensor->elements *= tensor->shape[i];
+	}
+	if (tensor->begin > tensor->end || tensor->end > parser->file->data_size)
+		return fail(parser, "tensor \"%.60s\" lies at bytes %llu to %llu of %llu", tensor->name,
+					(unsigned long long) tensor->begin, (unsigned long long) tensor->end,
+					(unsigned long long) parser->file->data_size);
+	for (i = 0; i < (int) (sizeof(readable) / sizeof(readable[0])); i++)
+	{
+		if (strcmp(tensor->dtype, readable[i].name) != 0)
+			continue;
+		tensor->type = readable[i].type;
+		if (bytes != tensor->elements * readable[i].bytes)
+			return fail(parser, "tensor \"%.60s\" has %llu bytes, but a shape of %llu elements of %d",
+						tensor->name, (unsigned long long) bytes,
+						(unsigned long long) tensor->elements, readable[i].bytes);
+	}
+	return true;
+}
+
+static bool
+parse_tensor(Parser *parser, const char *name)
+{
+	SafeTensors *file = parser->file;
+	SafeTensor *tensor;
+	int			seen = 0;
+
+	if (safetensors_find(file, name) != NULL)
+		return fail(parser, "the header has tensor \"%.60s\" twice", name);
+	if (file->tensors == SAFETENSORS_MOST_TENSORS)
+		return fail(parser, "the header has more than %d tensors, the next is \"%.60s\"", SAFETENSORS_MOST_TENSORS, name);
+	tensor = &file->tensor[file->tensors];
+	memset(tensor, 0, sizeof(*tensor));
+	tensor->name = name;
+	if (!expect(parser, '{'))
+		return false;
+	do
+	{
+		if (!parse_field(parser, tensor, &seen))
+			return false;
+	} while (accept(parser, ','));
+	if (!expect(parser, '}'))
+		return false;
+	if (seen != 7)
+		return fail(parser, "tensor \"%.60s\" lacks dtype, shape or data_offsets", name);
+	if (!check_tensor(parser, tensor))
+		return false;
+	file->tensors++;
+	return true;
+}
+
+static bool
+parse_metadata(Parser *parser)
+{
+	SafeTensors *file = parser->file;
+
+	if (file->texts > 0)
+		return fail(parser, "the header has __metadata__ twice");
+	if (!expect(parser, '{'))
+		return false;
+	if (accept(parser, '}'))
+		return true;
+	do
+	{
+		SafeText   *text = &file->text[file->texts];
+
+		if (file->texts == SAFETENSORS_MOST_TEXTS)
+			return fail(parser, "the header has more than %d metadata", SAFETENSORS_MOST_TEXTS);
+		text->key = parse_string(parser);
+		if (text->key == NULL || !expect(parser, ':'))
+			return false;
+		if (safetensors_text(file, text->key) != NULL)
+			return fail(parser, "the header has metadata \"%.60s\" twice", text->key);
+		text->value = parse_text(parser);
+		if (text->value == NULL)
+			return false;
+		file->texts++;
+	} while (accept(parser, ','));
+	return expect(parser, '}');
+}
+
+static bool
+parse_entries(Parser *parser)
+{
+	if (!expect(parser, '{'))
+		return false;
+	if (!accept(parser, '}'))
+	{
+		do
+		{
+			const char *name = parse_string(parser);
+
+			if (name == NULL || !expect(parser, ':'))
+				return false;
+			if (!(strcmp(name, "__metadata__") == 0 ? parse_metadata(parser) : parse_tensor(parser, name)))
+				return false;
+		} while (accept(parser, ','));
+		if (!expect(parser, '}'))
+			return false;
+	}
+	skip_space(parser);
+	if (parser->at != parser->end)
+		return fail(parser, "the header goes on after its end, at byte %zu", (size_t) (parser->at - parser->start));
+	return true;
+}
+
+/*
+ * Tensors fill the data without gap or overlap: put in order of their places,
+ * each begins where the one before ends.
+ */
+static bool
+check_places(Parser *parser)
+{
+	SafeTensors *file = parser->file;
+	uint64_t	covered = 0;
+	int			placed = 0;
+	bool		used[SAFETENSORS_MOST_TENSORS] = {false};
+
+	while (placed < file->tensors)
+	{
+		int			next = -1;
+		int			i;
+
+		/* An empty tensor comes before the one that begins at the same byte. */
+		for (i = 0; i < file->tensors; i++)
+		{
+			if (!used[i] && file->tensor[i].begin == covered &&
+				(next < 0 || file->tensor[i].end < file->tensor[next].end))
+				next = i;
+		}
+		if (next < 0)
+			return fail(parser, "tensors overlap or leave a gap at byte %llu", (unsigned long long) covered);
+		used[next] = true;
+		covered = file->tensor[next].end;
+		placed++;
+	}
+	if (covered != file->data_size)
+		return fail(parser, "tensors end at byte %llu of %llu", (unsigned long long) covered,
+					(unsigned long long) file->data_size);
+	return true;
+}
+
+bool
+safetensors_header(const uint8_t *bytes, size_t size, SafeTensors *file, size_t *length)
+{
+	uint64_t	header = 0;
+	int			i;
+
+	if (size < 8)
+	{
+		snprintf(file->error, sizeof(file->error), "it has %zu bytes, which is no length of a header", size);
+		return false;
+	}
+	for (i = 0; i < 8; i++)
+		header |= (uint64_t) bytes[i] << (8 * i);
+	if (header > size - 8 || header > SAFETENSORS_MOST_HEADER)
+	{
+		snprintf(file->error, sizeof(file->error),
+				 "its header should have %llu bytes, but %zu follow, and %d are the most allowed",
+				 (unsigned long long) header, size - 8, SAFETENSORS_MOST_HEADER);
+		return false;
+	}
+	*length = (size_t) header;
+	return true;
+}
+
+bool
+safetensors_parse(const uint8_t *bytes, size_t size, char *strings, SafeTensors *file)
+{
+	Parser		parser;
+	size_t		header;
+
+	memset(file, 0, sizeof(*file));
+	if (!safetensors_header(bytes, size, file, &header))
+		return false;
+	memset(&parser, 0, sizeof(parser));
+	parser.start = bytes + 8;
+	parser.at = parser.start;
+	parser.end = parser.start + header;
+	parser.strings = strings;
+	parser.file = file;
+	file->data = parser.end;
+	file->data_size = size - 8 - header;
+	return parse_entries(&parser) && check_places(&parser);
+}
+
+/* A float of half the width: 5 bits of exponent, 10 of fraction. */
+static float
+half_value(uint32_t half)
+{
+	uint32_t	exponent = half >> 10 & 31;
+	uint32_t	fraction = half & 1023;
+	uint32_t	word = (half & 0x8000) << 16 | fraction << 13;
+	float		value;
+
+	if (exponent == 0)
+	{
+		value = (float) fraction * 0x1p-24f;
+		return half & 0x8000 ? -value : value;
+	}
+	word |= exponent == 31 ? 0x7F800000 : (exponent + 112) << 23;
+	memcpy(&value, &word, sizeof(value));
+	return value;
+}
+
+double
+safetensors_number(const SafeTensors *file, const SafeTensor *tensor, uint64_t element)
+{
+	int			bytes = tensor->type == SAFE_F64 ? 8 : tensor->type == SAFE_F32 ? 4 : 2;
+	const uint8_t *at = file->data + tensor->begin + element * bytes;
+	uint64_t	bits = 0;
+	uint32_t	word;
+	float		narrow;
+	double		wide;
+	int			i;
+
+	for (i = 0; i < bytes; i++)
+		bits |= (uint64_t) at[i] << (8 * i);
+	if (tensor->type == SAFE_F64)
+	{
+		memcpy(&wide, &bits, sizeof(wide));
+		return wide;
+	}
+	if (tensor->type == SAFE_F16)
+		return half_value((uint32_t) bits);
+	word = (uint32_t) bits << (tensor->type == SAFE_BF16 ? 16 : 0);
+	memcpy(&narrow, &word, sizeof(narrow));
+	return narrow;
+}
+
+const SafeTensor *
+safetensors_find(const SafeTensors *file, const char *name)
+{
+	int			i;
+
+	for (i = 0; i < file->tensors; i++)
+	{
+		if (strcmp(file->tensor[i].name, name) == 0)
+			return &file->tensor[i];
+	}
+	return NULL;
+}
+
+const char *
+safetensors_text(const SafeTensors *file, const char *key)
+{
+	int			i;
+
+	for (i = 0; i < file->texts; i++)
+	{
+		if (strcmp(file->text[i].key, key) == 0)
+			return file->text[i].value;
+	}
+	return NULL;
+}

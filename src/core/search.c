@@ -1,0 +1,538 @@
+/*
+ * index_search.c: exact search over pages with lower bounds.
+ *
+ * Pages are visited in the order of (bound, page); call a page's place in it
+ * its rank.  Pending pages, which have no bounds, come first.  Answers come in
+ * the total order of (distance, rank), those of one page and distance together.
+ * Two facts make it exact.
+ *
+ * When to answer.  A page still to be visited has a bound b no less than the
+ * next page's, so its codes are at b or further; those at b itself come later
+ * in the order, having the larger rank.  So every candidate with a distance of
+ * at most the next page's bound can be answered now.  A search for k answers
+ * thereby reads exactly the pages whose bound is below the k-th distance, not
+ * knowing k, and a million equal codes cost a page or two.
+ *
+ * What to forget.  Only about `keep` candidates are kept.  `cut` is the least
+ * distance such that at least `keep` candidates are within it.  Codes at cut on
+ * pages to come have larger ranks than all those, so a page need only be asked
+ * for codes within cut - 1.  cut changes after a whole page only: hence the
+ * candidates within cut are, at any time, exactly the first of the total order,
+ * up to and including (cut, cut_rank), cut_rank being the page that last
+ * lowered it.  When they have all been answered, a new batch visits the
+ * pages again for what comes strictly after (cut, cut_rank), and keeps eight
+ * times as many.
+ *
+ * Candidates are in an array in the order of their ranks, with a histogram of
+ * distances beside it: taking one in costs no comparison, and the array is
+ * swept of those beyond cut when it is full.
+ *
+ * Without an order, all hits within the radius are answers.  They are gathered
+ * from several pages, more each time, and given in the order of their rows: who
+ * fetches the rows from a table then goes through it from its beginning to its
+ * end.  The first page's are given at once, to whoever wants only one.
+ */
+#include "core/search.h"
+
+#include <string.h>
+
+/*
+ * Candidates cost little to keep but a batch to have forgotten: enough for the
+ * usual LIMIT and the rows that a filter or visibility takes away.
+ */
+#define FIRST_BATCH 128
+#define BATCH_GROWTH 8
+
+/*
+ * Without an order, so many times what was given is gathered next: who stops in
+ * the middle has at most about five times as many hits looked for as were wanted.
+ */
+#define GATHER_GROWTH 4
+
+struct Search
+{
+	int			bits;
+	int			words;
+	int			page_codes;
+	int64_t		most_kept;		/* as memory allows */
+	PageReader	reader;
+	SearchMemory memory;
+
+	/* the question */
+	bool		ordered;
+	Ball		ball;
+	const Ball *filters;
+	int			filter_count;
+	int			top;			/* greatest distance that can be an answer */
+
+	/* the visit */
+	Visit		visit;
+	void	   *visit_scratch;
+	size_t		visit_room;
+	bool		pending_done;
+	uint32_t	pending_next;
+
+	/* the batch */
+	int64_t		keep;
+	int			cut;			/* top + 1 as long as nothing is forgotten */
+	uint64_t	cut_rank;
+	int			floor;			/* answers up to (floor, floor_rank) were given */
+	uint64_t	floor_rank;
+	int64_t		within_cut;		/* candidates, answered ones too, within cut */
+	uint32_t   *histogram;		/* [bits + 2]: of the candidates */
+
+	/*
+	 * Pages whose codes all were candidates, with the greatest distance: a
+	 * later batch need not read them when that was answered.  Known from the
+	 * second batch on, before that UINT16_MAX or NULL.
+	 */
+	uint16_t   *whole;			/* [pages] */
+	size_t		whole_room;
+	bool		whole_known;
+
+	Candidate  *candidates;		/* not answered, in the order of rank */
+	size_t		count;
+	size_t		room;
+	int			least;			/* least distance among them */
+
+	Candidate  *answers;
+	size_t		answer_next;
+	size_t		answer_count;
+	size_t		answer_room;
+	size_t		gather;			/* unordered: so many before any is given */
+	uint32_t   *start;			/* [bits + 2]: counting sort's */
+
+	uint32_t   *positions;		/* a page's hits */
+	uint16_t   *distances;
+
+	SearchCounters counters;
+};
+
+static void *
+reallocate(Search *search, void *old, size_t bytes)
+{
+	return search->memory.reallocate(search->memory.arena, old, bytes);
+}
+
+Search *
+search_create(int bits, int page_codes, const PageReader *reader, const SearchMemory *allocator)
+{
+	Search	   *search = allocator->reallocate(allocator->arena, NULL, sizeof(Search));
+
+	memset(search, 0, sizeof(Search));
+	search->bits = bits;
+	search->words = HAMMING_WORDS(bits);
+	search->page_codes = page_codes;
+	search->reader = *reader;
+	search->memory = *allocator;
+	search->histogram = reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
+	search->start = reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
+	search->positions = reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint32_t));
+	search->distances = reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint16_t));
+	return search;
+}
+
+void
+search_set_batches(Search *search, int first, int most)
+{
+	search->keep = first;
+	search->most_kept = most;
+}
+
+size_t
+search_size(const Search *search)
+{
+	return search->visit_room + search->whole_room * sizeof(uint16_t) +
+		(search->room + search->answer_room) * sizeof(Candidate);
+}
+
+const SearchCounters *
+search_counters(const Search *search)
+{
+	return &search->counters;
+}
+
+static void
+begin_batch(Search *search)
+{
+	search->counters.batches++;
+	search->cut = search->top + 1;
+	search->cut_rank = 0;
+	search->within_cut = 0;
+	if (search->top >= 0)
+		memset(search->histogram, 0, (search->top + 2) * sizeof(uint32_t));
+	search->count = 0;
+	search->least = INT16_MAX;
+	search->answer_next = search->answer_count = 0;
+	search->pending_done = false;
+	search->pending_next = 0;
+}
+
+void
+search_begin(Search *search, bool ordered, const Ball *ball,
+			 const Ball *filters, int filter_count,
+			 const int16_t *bound, uint32_t pages, size_t memory)
+{
+	size_t		scratch = visit_scratch(pages);
+
+	if (scratch > search->visit_room)
+	{
+		search->visit_scratch = reallocate(search, search->visit_scratch, scratch);
+		search->visit_room = scratch;
+	}
+	search->ordered = ordered;
+	search->ball = *ball;
+	search->filters = filters;
+	search->filter_count = filter_count;
+	search->top = ball->radius < search->bits ? ball->radius : search->bits;
+	search->floor = -1;
+	search->floor_rank = 0;
+	search->keep = FIRST_BATCH;
+	search->gather = 1;
+	/* Up to 2·keep candidates and as many answers, arrays growing by half. */
+	search->most_kept = memory / (8 * sizeof(Candidate));
+	if (search->most_kept < FIRST_BATCH)
+		search->most_kept = FIRST_BATCH;
+	search->whole_known = false;
+	memset(&search->counters, 0, sizeof(SearchCounters));
+	visit_begin(&search->visit, bound, pages, search->visit_scratch);
+	if (!ordered)
+		visit_all(&search->visit, search->top);
+	begin_batch(search);
+}
+
+/* The next batch: what comes after all that was answered, and more of it. */
+static void
+next_batch(Search *search)
+{
+	uint32_t	pages = search->visit.pages;
+
+	if (!search->whole_known && pages > 0)
+	{
+		if (pages > search->whole_room)
+		{
+			search->whole = reallocate(search, search->whole, pages * sizeof(uint16_t));
+			search->whole_room = pages;
+		}
+		memset(search->whole, 0xFF, pages * sizeof(uint16_t));
+		search->whole_known = true;
+	}
+	search->floor = search->cut;
+	search->floor_rank = search->cut_rank;
+	search->keep *= BATCH_GROWTH;
+	if (search->keep > search->most_kept)
+		search->keep = search->most_kept;
+	visit_rewind(&search->visit);
+	begin_batch(search);
+}
+
+static inline RowPointer
+view_row(const PageView *view, uint32_t position)
+{
+	return *(const RowPointer *) (view->row_base + (int64_t) position * view->row_stride);
+}
+
+static bool
+passes_filters(const Search *search, const uint64_t *code)
+{
+	for (int f = 0; f < search->filter_count; f++)
+	{
+		const Ball *filter = &search->filters[f];
+
+		if (hamming_kernels->distance((const uint8_t *) filter->query, (const uint8_t *) code,
+									  search->words * sizeof(uint64_t)) > filter->radius)
+			return false;
+	}
+	return true;
+}
+
+/* Make room for a page's worth of elements after count. */
+static void
+grow(Search *search, Candidate **array, size_t count, size_t *room)
+{
+	size_t		wanted = count + search->page_codes;
+
+	if (wanted <= *room)
+		return;
+	wanted += wanted / 2;
+	*array = reallocate(search, *array, wanted * sizeof(Candidate));
+	*room = wanted;				/* not before: there may be no memory for it */
+}
+
+/* Sweep out the candidates beyond cut. */
+static void
+sweep(Search *search)
+{
+	size_t		kept = 0;
+
+	for (size_t i = 0; i < search->count; i++)
+		if (search->candidates[i].distance <= search->cut)
+			search->candidates[kept++] = search->candidates[i];
+	search->count = kept;
+}
+
+/*
+ * Take the hits of a page in, then lower the cut as far as they allow:
+ * while `keep` candidates are nearer than cut, cut is too far.
+ */
+static void
+take_candidates(Search *search, const PageView *view, int hits, uint64_t rank)
+{
+	if (search->count + hits > search->room)
+	{
+		sweep(search);
+		grow(search, &search->candidates, search->count, &search->room);
+	}
+	for (int i = 0; i < hits; i++)
+	{
+		int			distance = search->distances[i];
+		uint32_t	position = search->positions[i];
+
+		if (distance < search->floor ||
+			(distance == search->floor && rank <= search->floor_rank))
+			continue;
+		if (search->filter_count > 0 &&
+			!passes_filters(search, view->codes + (size_t) position * search->words))
+			continue;
+		search->candidates[search->count].distance = (uint16_t) distance;
+		search->candidates[search->count].row = view_row(view, position);
+		search->count++;
+		search->histogram[distance]++;
+		search->within_cut++;
+		search->counters.candidates++;
+		if (distance < search->least)
+			search->least = distance;
+	}
+	while (search->within_cut - search->histogram[search->cut] >= search->keep)
+	{
+		search->within_cut -= search->histogram[search->cut];
+		search->cut--;
+		search->cut_rank = rank;
+	}
+}
+
+/* Without an order, all hits of a page are answers. */
+static void
+take_answers(Search *search, const PageView *view, int hits)
+{
+	size_t		before = search->answer_count;
+
+	grow(search, &search->answers, search->answer_count, &search->answer_room);
+	for (int i = 0; i < hits; i++)
+	{
+		uint32_t	position = search->positions[i];
+
+		if (search->filter_count > 0 &&
+			!passes_filters(search, view->codes + (size_t) position * search->words))
+			continue;
+		search->answers[search->answer_count].distance = search->distances[i];
+		search->answers[search->answer_count].row = view_row(view, position);
+		search->answer_count++;
+	}
+	search->counters.candidates += search->answer_count - before;
+}
+
+/* Put what was gathered in the order of its rows, and gather more the next time. */
+static void
+give_gathered(Search *search)
+{
+	if (search->answer_count > search->room)
+	{
+		search->candidates = reallocate(search, search->candidates, search->answer_room * sizeof(Candidate));
+		search->room = search->answer_room;
+	}
+	candidates_by_row(search->answers, search->answer_count, search->candidates);
+	search->gather = GATHER_GROWTH * search->answer_count;
+	if (search->gather > search->most_kept)
+		search->gather = search->most_kept;
+}
+
+/* Remember the pages of which nothing is left when their hits are answered. */
+static void
+note_whole(Search *search, uint32_t page, const PageView *view, int hits)
+{
+	uint16_t	greatest = 0;
+
+	if (!search->whole_known || hits < view->count)
+		return;
+	for (int i = 0; i < hits; i++)
+		if (search->distances[i] > greatest)
+			greatest = search->distances[i];
+	search->whole[page] = greatest;
+}
+
+static int
+take_view(Search *search, const PageView *view, uint64_t rank)
+{
+	int			hits = hamming_kernels->within(search->ball.query, view->codes, search->words,
+											   view->count, search->cut - 1,
+											   search->positions, search->distances);
+
+	search->counters.codes += view->count;
+	if (hits == 0)
+		return 0;
+	if (search->ordered)
+		take_candidates(search, view, hits, rank);
+	else
+		take_answers(search, view, hits);
+	return hits;
+}
+
+/* Pending pages have the ranks before all others. */
+static bool
+take_pending(Search *search)
+{
+	PageView	view;
+
+	if (!search->reader.pending(search->reader.context, search->pending_next, &view))
+		return false;
+	if (view.count < 0)
+	{
+		search->pending_done = true;
+		return true;
+	}
+	search->counters.pending_pages++;
+	take_view(search, &view, search->pending_next++);
+	search->reader.release(search->reader.context);
+	return true;
+}
+
+static bool
+take_page(Search *search, uint32_t page, int bound)
+{
+	const Visit *visit = &search->visit;
+	uint64_t	rank = (uint64_t) (bound + 1) << 32 | page;
+	PageView	view;
+	int			hits;
+
+	if (search->whole_known &&
+		(search->whole[page] < search->floor ||
+		 (search->whole[page] == search->floor && rank <= search->floor_rank)))
+		return true;
+	if (!search->reader.read(search->reader.context, page,
+							 visit->chunk + visit->position + 1,
+							 visit->count - visit->position - 1, &view))
+		return false;
+	search->counters.pages++;
+	hits = take_view(search, &view, rank);
+	note_whole(search, page, &view, hits);
+	search->reader.release(search->reader.context);
+	return true;
+}
+
+/*
+ * Answer the candidates up to the given distance, put in order by a counting
+ * sort, which keeps the order of ranks among equals.
+ */
+static void
+answer_until(Search *search, int distance)
+{
+	size_t		left = 0;
+	uint32_t	sum = 0;
+	int			next_least = INT16_MAX;
+
+	if (distance > search->cut)
+		distance = search->cut;
+	search->answer_next = search->answer_count = 0;
+	if (search->count > search->answer_room)
+	{
+		search->answers = reallocate(search, search->answers, search->room * sizeof(Candidate));
+		search->answer_room = search->room;
+	}
+	if (search->least <= distance)
+		memset(search->start + search->least, 0,
+			   (distance - search->least + 1) * sizeof(uint32_t));
+	for (size_t i = 0; i < search->count; i++)
+		if (search->candidates[i].distance <= distance)
+			search->start[search->candidates[i].distance]++;
+	for (int d = search->least; d <= distance; d++)
+	{
+		uint32_t	size = search->start[d];
+
+		search->start[d] = sum;
+		sum += size;
+	}
+	for (size_t i = 0; i < search->count; i++)
+	{
+		Candidate	candidate = search->candidates[i];
+
+		if (candidate.distance <= distance)
+			search->answers[search->start[candidate.distance]++] = candidate;
+		else
+		{
+			if (candidate.distance < next_least)
+				next_least = candidate.distance;
+			search->candidates[left++] = candidate;
+		}
+	}
+	search->answer_count = sum;
+	search->count = left;
+	search->least = next_least;
+}
+
+/* Read pages until there is something to answer. */
+static SearchResult
+advance(Search *search)
+{
+	for (;;)
+	{
+		bool		exhausted = false;
+		uint32_t	page;
+		int			bound;
+
+		if (!search->pending_done)
+		{
+			if (!take_pending(search))
+				return SEARCH_CHANGED;
+		}
+		else if (visit_peek(&search->visit, search->cut - 1, &page, &bound))
+		{
+			if (search->least <= bound)
+				answer_until(search, bound);
+			else
+			{
+				if (!take_page(search, page, bound))
+					return SEARCH_CHANGED;
+				visit_step(&search->visit);
+			}
+		}
+		else
+		{
+			/* No page left can add to what is within cut. */
+			exhausted = true;
+			if (search->count > 0)
+				answer_until(search, search->cut);
+			if (search->answer_count == 0)
+			{
+				if (search->cut > search->top)
+					return SEARCH_END;
+				next_batch(search);
+			}
+		}
+		if (search->answer_count >= search->gather || (exhausted && search->answer_count > 0))
+		{
+			if (!search->ordered)
+				give_gathered(search);
+			return SEARCH_FOUND;
+		}
+	}
+}
+
+SearchResult
+search_next(Search *search, Candidate *answer)
+{
+	if (search->answer_next >= search->answer_count)
+	{
+		SearchResult result;
+
+		search->answer_next = search->answer_count = 0;
+		result = advance(search);
+		if (result != SEARCH_FOUND)
+			return result;
+	}
+	*answer = search->answers[search->answer_next++];
+	search->counters.returned++;
+	if (answer->distance > search->counters.radius)
+		search->counters.radius = answer->distance;
+	return SEARCH_FOUND;
+}

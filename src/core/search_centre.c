@@ -1,0 +1,328 @@
+/*
+ * index_centre.c: the centres of a segment, by k-majority.
+ *
+ * k-majority is k-means in Hamming space (Grana, Borghesani, Manfredi,
+ * Cucchiara, 2013): assign every code to its nearest centre, then set every
+ * centre to the bitwise majority of its codes, which is the point with the
+ * least sum of distances to them; each step can only lower the total distance.
+ *
+ * Centres decide only how many pages a search reads, never what it finds.
+ * So a sample will do, a few rounds will do, and they are never updated.
+ *
+ * Cells (all codes nearest to one centre) follow each other without a gap, so a
+ * page may hold the end of one and the beginning of the next, and is read for
+ * either.  That costs least where a search that wants the one wants the other
+ * as well: hence near centres follow each other, and every other cell is
+ * stored from its far side to the near one (centre_place), so that near codes
+ * meet near ones, and far ones far ones.  At a million rows this saves an
+ * eighth of the pages of learned codes of 64 bits, and makes more and smaller
+ * cells worth while.
+ */
+#include "core/search.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Rounds after which more were measured to save no page. */
+#define CENTRE_ROUNDS 10
+/* Comparing a row with centres of so many words takes about a microsecond... */
+#define CENTRES_MOST_WORDS 8192
+/* ... of long codes, which take longer to read and write, with so many centres. */
+#define CENTRES_LONG_CODES 256
+#define CENTRE_SAMPLE_PER_CENTRE 256
+#define CENTRE_SAMPLE_BYTES ((size_t) 16 << 20)
+
+/*
+ * More centres give smaller cells, but more pages on which one cell ends and
+ * the next begins, and those have loose bounds.  The best number depends on the
+ * codes: at a million rows of 64 bits 83 for the trainers' supervised method,
+ * 166 for the unsupervised one, a thousand for clustered codes; at ten million
+ * 2,100 for the last two.  pages^0.9 / 4 reads at most a quarter more pages than
+ * the best one (test/bench/bench_index_pages.c).  Every row is compared with
+ * all centres when it is sorted, hence a bound on their words.  A handful of
+ * pages is read sooner than it is thought about.
+ */
+int
+centres_wanted(double pages, int bits)
+{
+	double		wanted = .25 * pow(pages, .9);
+	int			words = bits > 0 ? HAMMING_WORDS(bits) : 1;	/* 0: not known yet */
+	int			most = CENTRES_MOST_WORDS / words;
+
+	if (pages < 8)
+		return 0;
+	if (most < CENTRES_LONG_CODES)
+		most = CENTRES_LONG_CODES;
+	if (most > CENTRES_MOST)
+		most = CENTRES_MOST;
+	if (wanted > pages / 2)
+		wanted = pages / 2;
+	return wanted > most ? most : (int) wanted;
+}
+
+int
+centres_sample_size(int wanted, int bits)
+{
+	size_t		most = CENTRE_SAMPLE_BYTES / (HAMMING_WORDS(bits) * sizeof(uint64_t));
+	size_t		samples = (size_t) wanted * CENTRE_SAMPLE_PER_CENTRE;
+
+	if (samples > most)
+		samples = most;
+	return samples < (size_t) wanted ? wanted : (int) samples;
+}
+
+/* splitmix64: a fixed generator, so that the same table gives the same index. */
+uint64_t
+core_random(uint64_t *state)
+{
+	uint64_t	z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return z ^ (z >> 31);
+}
+
+/*
+ * Start from different codes of the sample.  Learned codes come with masses of
+ * duplicates: a draw that is a centre already is drawn again, a few times.
+ */
+static int
+draw_centres(const uint64_t *sample, int samples, int words, int wanted,
+			 uint64_t *state, uint64_t *centres)
+{
+	int			count = 0;
+	int64_t		draws = 4 * (int64_t) wanted;
+
+	while (count < wanted && draws-- > 0)
+	{
+		const uint64_t *code = sample + (core_random(state) % samples) * words;
+		uint16_t	distance = UINT16_MAX;
+
+		if (count > 0)
+			hamming_kernels->nearest(code, centres, words, count, &distance);
+		if (distance == 0)
+			continue;
+		memcpy(centres + (size_t) count * words, code, words * sizeof(uint64_t));
+		count++;
+	}
+	return count;
+}
+
+/*
+ * The bitwise majority of the named codes; ties give 0.  Counters are vertical:
+ * slice s holds bit s of the counts of 64 columns, so that adding a code costs
+ * about two operations a word, not one a bit.  slices[count × words].
+ */
+static void
+majority(const uint64_t *sample, const int *members, int count, int words,
+		 uint64_t *slices, uint64_t *result)
+{
+	int			slice_count = 1;
+
+	while (slice_count < 31 && count >> slice_count)
+		slice_count++;
+	memset(slices, 0, (size_t) slice_count * words * sizeof(uint64_t));
+	for (int i = 0; i < count; i++)
+	{
+		const uint64_t *code = sample + (size_t) members[i] * words;
+
+		for (int w = 0; w < words; w++)
+		{
+			uint64_t	carry = code[w];
+
+			for (uint64_t *slice = slices + w; carry; slice += words)
+			{
+				uint64_t	sum = *slice ^ carry;
+
+				carry &= *slice;
+				*slice = sum;
+			}
+		}
+	}
+	/* A bit is set where its count exceeds half, compared from the top slice. */
+	for (int w = 0; w < words; w++)
+	{
+		uint64_t	greater = 0;
+		uint64_t	equal = ~UINT64_C(0);
+
+		for (int s = slice_count - 1; s >= 0; s--)
+		{
+			uint64_t	slice = slices[(size_t) s * words + w];
+
+			if ((count / 2) >> s & 1)
+				equal &= slice;
+			else
+			{
+				greater |= equal & slice;
+				equal &= ~slice;
+			}
+		}
+		result[w] = greater;
+	}
+}
+
+/* Work space of one centres_find(). */
+typedef struct CentreWork
+{
+	const Surroundings *surroundings;
+	const uint64_t *sample;		/* [samples × words] */
+	int			samples;
+	int			words;
+	int		   *owner;			/* [samples]: nearest centre */
+	uint16_t   *distance;		/* [samples]: to it */
+	int		   *members;		/* [samples]: grouped by owner */
+	int		   *first;			/* [wanted + 2]: of each group in members */
+	uint64_t   *slices;
+} CentreWork;
+
+/* Assign the sample to its nearest centres, grouped; returns the total distance. */
+static int64_t
+assign(CentreWork *work, const uint64_t *centres, int count)
+{
+	int64_t		total = 0;
+
+	memset(work->first, 0, (count + 2) * sizeof(int));
+	for (int i = 0; i < work->samples; i++)
+	{
+		if (i % 1024 == 0 && work->surroundings->interrupt)
+			work->surroundings->interrupt();
+		work->owner[i] = hamming_kernels->nearest(work->sample + (size_t) i * work->words,
+												  centres, work->words, count,
+												  &work->distance[i]);
+		work->first[work->owner[i] + 2]++;
+		total += work->distance[i];
+	}
+	for (int c = 0; c < count; c++)
+		work->first[c + 2] += work->first[c + 1];
+	for (int i = 0; i < work->samples; i++)
+		work->members[work->first[work->owner[i] + 1]++] = i;
+	return total;
+}
+
+/*
+ * Move every centre to its majority.  A centre that lost all its codes goes to
+ * the code that is furthest from its own centre: that is where one is missing.
+ */
+static void
+update(CentreWork *work, uint64_t *centres, int count)
+{
+	for (int c = 0; c < count; c++)
+	{
+		int			members = work->first[c + 1] - work->first[c];
+		uint64_t   *centre = centres + (size_t) c * work->words;
+		int			furthest = 0;
+
+		if (members > 0)
+		{
+			majority(work->sample, work->members + work->first[c], members,
+					 work->words, work->slices, centre);
+			continue;
+		}
+		for (int i = 1; i < work->samples; i++)
+			if (work->distance[i] > work->distance[furthest])
+				furthest = i;
+		work->distance[furthest] = 0;
+		memcpy(centre, work->sample + (size_t) furthest * work->words,
+			   work->words * sizeof(uint64_t));
+	}
+}
+
+/* Drop centres that own no code of the sample, equal ones among them. */
+static int
+drop_idle(const CentreWork *work, uint64_t *centres, int count, int *largest)
+{
+	int			kept = 0;
+	int			most = 0;
+
+	for (int c = 0; c < count; c++)
+	{
+		int			members = work->first[c + 1] - work->first[c];
+
+		if (members == 0)
+			continue;
+		if (members > most)
+		{
+			most = members;
+			*largest = kept;
+		}
+		memmove(centres + (size_t) kept * work->words,
+				centres + (size_t) c * work->words, work->words * sizeof(uint64_t));
+		kept++;
+	}
+	return kept;
+}
+
+static void
+swap_codes(uint64_t *a, uint64_t *b, int words)
+{
+	for (int w = 0; w < words; w++)
+	{
+		uint64_t	word = a[w];
+
+		a[w] = b[w];
+		b[w] = word;
+	}
+}
+
+/*
+ * Put near centres next to each other: each is followed by the nearest of those
+ * left.  The largest cell comes first: pages of equal bounds are read in block
+ * order, and where one code fills most of the index, its pages have to come
+ * before others that cannot be excluded.
+ */
+static void
+chain(const Surroundings *surroundings, uint64_t *centres, int words, int count, int largest)
+{
+	swap_codes(centres, centres + (size_t) largest * words, words);
+	for (int c = 0; c + 2 < count; c++)
+	{
+		uint64_t   *next = centres + (size_t) (c + 1) * words;
+		uint16_t	distance;
+		int			nearest = hamming_kernels->nearest(next - words, next, words, count - c - 1, &distance);
+
+		if (c % 64 == 0 && surroundings->interrupt)
+			surroundings->interrupt();
+		swap_codes(next, next + (size_t) nearest * words, words);
+	}
+}
+
+int
+centres_find(const Surroundings *surroundings, int bits,
+			 const uint64_t *sample, int samples,
+			 int wanted, uint64_t seed, uint64_t *centres)
+{
+	CentreWork	work = {.surroundings = surroundings, .sample = sample, .samples = samples,
+		.words = HAMMING_WORDS(bits)};
+	int			count;
+	int			largest = 0;
+	int64_t		total = INT64_MAX;
+
+	if (samples == 0)
+	{
+		memset(centres, 0, work.words * sizeof(uint64_t));
+		return 1;
+	}
+	count = draw_centres(sample, samples, work.words, wanted, &seed, centres);
+	work.owner = surroundings->allocate(surroundings->arena, samples * sizeof(int));
+	work.distance = surroundings->allocate(surroundings->arena, samples * sizeof(uint16_t));
+	work.members = surroundings->allocate(surroundings->arena, samples * sizeof(int));
+	work.first = surroundings->allocate(surroundings->arena, (wanted + 2) * sizeof(int));
+	/* A count of at most samples < 2^31 needs 31 slices. */
+	work.slices = surroundings->allocate(surroundings->arena,
+										 31 * work.words * sizeof(uint64_t));
+
+	for (int round = 0; round < CENTRE_ROUNDS; round++)
+	{
+		int64_t		before = total;
+
+		total = assign(&work, centres, count);
+		/* Under a part in 500 the rest is noise of the sample. */
+		if (total == 0 || (round > 0 && before - total < before / 500))
+			break;
+		update(&work, centres, count);
+	}
+	assign(&work, centres, count);
+	count = drop_idle(&work, centres, count, &largest);
+	chain(surroundings, centres, work.words, count, largest);
+	return count;
+}

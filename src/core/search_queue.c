@@ -1,0 +1,116 @@
+/*
+ * index_visit.c: the pages in the order of their lower bounds, those of equal
+ * bounds in block order.
+ *
+ * A search usually stops after a few of very many pages, so sorting them all
+ * would cost more than the search.  Pages are taken level by level (a level is
+ * a value of the bound) instead.  The least bound still to come of every group
+ * of 16 pages is kept; a level looks only into the groups that have it, which
+ * are few, since pages of one centre stand together.
+ */
+#include "core/search.h"
+
+#include <string.h>
+
+#define VISIT_GROUP 16
+#define VISIT_GROUPS(pages) (((size_t) (pages) + VISIT_GROUP - 1) / VISIT_GROUP)
+
+size_t
+visit_scratch(uint32_t pages)
+{
+	/* One element of each more, for stores that are taken back. */
+	return ((size_t) pages + 1) * sizeof(uint32_t) + VISIT_GROUPS(pages) * sizeof(int16_t);
+}
+
+void
+visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, void *scratch)
+{
+	visit->bound = bound;
+	visit->pages = pages;
+	visit->chunk = scratch;
+	visit->group_least = (int16_t *) (visit->chunk + pages + 1);
+	visit_rewind(visit);
+}
+
+/* The least of count bounds that is above level; BOUND_NEVER when there is none. */
+static inline int16_t
+least_above(const int16_t *restrict bound, int count, int16_t level)
+{
+	int16_t		least = BOUND_NEVER;
+
+	for (int i = 0; i < count; i++)
+	{
+		int16_t		b = bound[i] > level ? bound[i] : BOUND_NEVER;
+
+		least = b < least ? b : least;
+	}
+	return least;
+}
+
+/* Of a group: whole ones with a constant count, which compilers unroll. */
+static int16_t
+group_least_above(const Visit *visit, size_t group, int16_t level)
+{
+	const int16_t *bound = visit->bound + group * VISIT_GROUP;
+	size_t		rest = visit->pages - group * VISIT_GROUP;
+
+	return rest >= VISIT_GROUP ? least_above(bound, VISIT_GROUP, level) :
+		least_above(bound, (int) rest, level);
+}
+
+void
+visit_rewind(Visit *visit)
+{
+	visit->count = 0;
+	visit->position = 0;
+	for (size_t g = 0; g < VISIT_GROUPS(visit->pages); g++)
+		visit->group_least[g] = group_least_above(visit, g, -1);
+}
+
+/* Add the group's pages with from <= bound <= last to the chunk. */
+static void
+take_group(Visit *visit, size_t group, int from, int last)
+{
+	uint32_t	page = (uint32_t) (group * VISIT_GROUP);
+	uint32_t	end = visit->pages - page < VISIT_GROUP ? visit->pages : page + VISIT_GROUP;
+
+	for (; page < end; page++)
+	{
+		visit->chunk[visit->count] = page;
+		visit->count += visit->bound[page] >= from && visit->bound[page] <= last;
+	}
+	visit->group_least[group] = group_least_above(visit, group, (int16_t) last);
+}
+
+void
+visit_all(Visit *visit, int most)
+{
+	if (most >= BOUND_NEVER)
+		most = BOUND_NEVER - 1;
+	visit->count = 0;
+	visit->position = 0;
+	for (size_t g = 0; g < VISIT_GROUPS(visit->pages); g++)
+		if (visit->group_least[g] <= most)
+			take_group(visit, g, 0, most);
+}
+
+bool
+visit_peek(Visit *visit, int most, uint32_t *page, int *bound)
+{
+	if (visit->position >= visit->count)
+	{
+		size_t		groups = VISIT_GROUPS(visit->pages);
+		int16_t		level = least_above(visit->group_least, (int) groups, -1);
+
+		if (level > most || level == BOUND_NEVER)
+			return false;
+		visit->count = 0;
+		visit->position = 0;
+		for (size_t g = 0; g < groups; g++)
+			if (visit->group_least[g] == level)
+				take_group(visit, g, level, level);
+	}
+	*page = visit->chunk[visit->position];
+	*bound = visit->bound[*page];
+	return *bound <= most;
+}

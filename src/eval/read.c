@@ -1,0 +1,423 @@
+/*
+ * eval_read.c: codes and labels of two relations, for evaluation.
+ *
+ * Rows come through SPI, so that the caller's privileges, row security, views,
+ * partitions and foreign tables are as in any query.  They are then put into
+ * storage order by (tableoid, ctid), whatever order the scan had: synchronised
+ * scans start in the middle of a table.  Views have no ctid: there the order
+ * of reading stands.
+ */
+#include "xmhash.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/itemptr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "bitcode/bitcode.h"
+#include "eval/read.h"
+#include "server/row_place.h"
+
+#define ROWS_AT_ONCE 1000
+
+/* Where a row is stored. */
+typedef struct Place
+{
+	Oid			table;
+	ItemPointerData tid;
+	int32		row;			/* as read; also settles equal places */
+} Place;
+
+/* A relation being read. */
+typedef struct Reading
+{
+	EvalItems  *items;
+	Labels	   *labels;
+	const char *relation;
+	const char *code_column;
+	Oid			type[2];		/* of code and label */
+	bool		stored;			/* has tableoid and ctid */
+	Place	   *places;			/* [items->room] when stored and ordered */
+} Reading;
+
+static void *
+eval_allocate(void *arena, size_t bytes)
+{
+	/* Aligned to cache lines, as the numeric core wants it. */
+	char	   *memory = MemoryContextAllocExtended((MemoryContext) arena, bytes + 64,
+													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	return (void *) TYPEALIGN(64, memory);
+}
+
+static void
+eval_interrupt(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* The type bitcode of the extension that the function belongs to. */
+static Oid
+find_bitcode(Oid function)
+{
+	Oid			schema = get_func_namespace(function);
+
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("bitcode"),
+						   ObjectIdGetDatum(schema));
+}
+
+/* Type of a column that must be there. */
+static Oid
+column_type(Oid relation, const char *column)
+{
+	AttrNumber	number = get_attnum(relation, column);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("relation \"%s\" has no column \"%s\"", get_rel_name(relation), column),
+				 column[0] == '{' ?
+				 errhint("Several columns are given as ARRAY['...', '...'].") : 0));
+	return get_atttype(relation, number);
+}
+
+/* The code column's type: core's bit strings have the bytes of a bitcode. */
+static Oid
+code_column_type(Oid relation, const char *column, Oid bitcode)
+{
+	Oid			type = column_type(relation, column);
+	Oid			base = getBaseType(type);
+
+	if (base != bitcode && base != BITOID && base != VARBITOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("code column \"%s\" of relation \"%s\" is of type %s, expected bitcode",
+						column, get_rel_name(relation), format_type_be(base))));
+	return type;
+}
+
+/* Check what kind of relation it is; true if its rows have a place. */
+static bool
+check_relation(Oid relation)
+{
+	char		kind = get_rel_relkind(relation);
+
+	if (kind == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE &&
+		kind != RELKIND_MATVIEW && kind != RELKIND_FOREIGN_TABLE && kind != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table or view", get_rel_name(relation))));
+	return kind != RELKIND_VIEW;
+}
+
+/* Room for one more row. */
+static void
+reserve_row(Reading *reading)
+{
+	EvalItems  *items = reading->items;
+
+	if (items->rows < items->room)
+		return;
+	if (items->room > PG_INT32_MAX / 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("relation \"%s\" has more than %d rows to evaluate",
+						reading->relation, items->room)));
+	if (items->room == 0)
+	{
+		items->room = 1024;
+		items->codes = MemoryContextAllocExtended(items->context,
+												  (Size) items->room * items->words * sizeof(uint64),
+												  MCXT_ALLOC_HUGE);
+		items->set = MemoryContextAlloc(items->context, items->room * sizeof(int32));
+		if (reading->stored)
+			reading->places = MemoryContextAlloc(items->context, items->room * sizeof(Place));
+		return;
+	}
+	items->room *= 2;
+	items->codes = repalloc_huge(items->codes, (Size) items->room * items->words * sizeof(uint64));
+	items->set = repalloc_huge(items->set, (Size) items->room * sizeof(int32));
+	if (reading->stored)
+		reading->places = repalloc_huge(reading->places, (Size) items->room * sizeof(Place));
+}
+
+/* Check that a code is as long as those before. */
+static void
+check_bits(Reading *reading, int bits)
+{
+	EvalItems  *items = reading->items;
+
+	/* A column of core's bit varying may hold lengths that no bitcode has. */
+	if (bits < 1 || bits > BITCODE_MAX_BITS)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
+				 errmsg("code column \"%s\" of relation \"%s\" has a code of %d bits, expected 1 to %d",
+						reading->code_column, reading->relation, bits, BITCODE_MAX_BITS)));
+	if (items->bits == 0)
+	{
+		items->bits = bits;
+		items->words = HAMMING_WORDS(bits);
+	}
+	if (bits != items->bits)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
+				 errmsg("code column \"%s\" of relation \"%s\" has a code of %d bits, but those before have %d",
+						reading->code_column, reading->relation, bits, items->bits)));
+}
+
+/* Keep the row at hand in SPI's tuple table, the ordinal'th of its relation. */
+static void
+read_row(Reading *reading, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
+{
+	EvalItems  *items = reading->items;
+	Datum		value;
+	bool		isnull;
+	Bitcode    *code;
+
+	value = SPI_getbinval(tuple, descriptor, 1, &isnull);
+	if (isnull)
+	{
+		items->without_code++;
+		return;
+	}
+	code = DatumGetBitcodeP(value);
+	check_bits(reading, BITCODE_BITS(code));
+	reserve_row(reading);
+	bitcode_to_words(code, items->codes + (Size) items->rows * items->words);
+	value = SPI_getbinval(tuple, descriptor, 2, &isnull);
+	items->set[items->rows] = labels_add(reading->labels, value, isnull, ordinal);
+	if (reading->stored)
+	{
+		Place	   *place = &reading->places[items->rows];
+
+		row_place(tuple, descriptor, 3, quote_identifier(reading->relation), &place->table, &place->tid);
+		place->row = items->rows;
+	}
+	items->rows++;
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	const Place *x = a;
+	const Place *y = b;
+	int32		order;
+
+	if (x->table != y->table)
+		return x->table < y->table ? -1 : 1;
+	order = ItemPointerCompare((ItemPointer) &x->tid, (ItemPointer) &y->tid);
+	return order != 0 ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+/* Put rows into the order of their places. */
+static void
+order_by_place(EvalItems *items, Place *places)
+{
+	uint64	   *codes;
+	int32	   *set;
+	int			i;
+
+	for (i = 1; i < items->rows && compare_places(&places[i - 1], &places[i]) < 0; i++)
+		;
+	if (i >= items->rows)
+		return;
+	qsort(places, items->rows, sizeof(Place), compare_places);
+	codes = MemoryContextAllocExtended(items->context,
+									   (Size) items->rows * items->words * sizeof(uint64),
+									   MCXT_ALLOC_HUGE);
+	set = MemoryContextAllocExtended(items->context, (Size) items->rows * sizeof(int32),
+									 MCXT_ALLOC_HUGE);
+	for (i = 0; i < items->rows; i++)
+	{
+		memcpy(codes + (Size) i * items->words,
+			   items->codes + (Size) places[i].row * items->words, items->words * sizeof(uint64));
+		set[i] = items->set[places[i].row];
+	}
+	pfree(items->codes);
+	pfree(items->set);
+	items->codes = codes;
+	items->set = set;
+}
+
+/* The types were looked up before the query had a lock on the relation. */
+static void
+check_types(const Reading *reading, TupleDesc descriptor)
+{
+	for (int i = 0; i < 2; i++)
+		if (SPI_gettypeid(descriptor, i + 1) != reading->type[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("relation \"%s\" was altered while its evaluation began", reading->relation),
+					 errhint("Try again.")));
+}
+
+/* Fetch the rows of a query whose columns are code, label[, tableoid, ctid]. */
+static void
+fetch_rows(Reading *reading, const char *query)
+{
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "xmhash rows to evaluate",
+												ALLOCSET_DEFAULT_SIZES);
+	Portal		portal = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
+	int64		ordinal = 0;
+
+	for (;;)
+	{
+		MemoryContext old_context;
+		uint64		i;
+
+		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
+		if (SPI_processed == 0)
+			break;
+		check_types(reading, SPI_tuptable->tupdesc);
+		CHECK_FOR_INTERRUPTS();
+		old_context = MemoryContextSwitchTo(batch);
+		for (i = 0; i < SPI_processed; i++)
+			read_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, ++ordinal);
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(batch);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	MemoryContextDelete(batch);
+}
+
+/* Read a relation's rows; in storage order where that matters. */
+static void
+read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_column, Oid code_type,
+		   const char *label_column, bool in_storage_order)
+{
+	Reading		reading;
+	StringInfoData query;
+
+	memset(&reading, 0, sizeof(reading));
+	reading.items = items;
+	reading.labels = labels;
+	reading.relation = get_rel_name(relation);
+	reading.code_column = code_column;
+	reading.stored = check_relation(relation) && in_storage_order;
+	reading.type[0] = code_type;
+	reading.type[1] = column_type(relation, label_column);
+	labels_source(labels, reading.relation, label_column, reading.type[1]);
+	initStringInfo(&query);
+	appendStringInfo(&query, "SELECT %s, %s", quote_identifier(code_column),
+					 quote_identifier(label_column));
+	if (reading.stored)
+		appendStringInfoString(&query, ", tableoid, ctid");
+	appendStringInfo(&query, " FROM %s",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+												reading.relation));
+	fetch_rows(&reading, query.data);
+	if (reading.stored && items->rows > 0)
+	{
+		order_by_place(items, reading.places);
+		pfree(reading.places);
+	}
+}
+
+/* The label sets as the core wants them. */
+static void
+copy_sets(EvalSets *sets, const Labels *labels, MemoryContext context)
+{
+	int64	   *start;
+	int32	   *class_number;
+	const int32 *classes;
+	int			s;
+
+	sets->classes = labels_classes(labels);
+	sets->sets = labels_sets(labels);
+	start = MemoryContextAllocExtended(context, ((Size) sets->sets + 1) * sizeof(int64),
+									   MCXT_ALLOC_HUGE);
+	start[0] = 0;
+	for (s = 0; s < sets->sets; s++)
+		start[s + 1] = start[s] + labels_set(labels, s, &classes);
+	class_number = MemoryContextAllocExtended(context, (Size) (start[sets->sets] + 1) * sizeof(int32),
+											  MCXT_ALLOC_HUGE);
+	for (s = 0; s < sets->sets; s++)
+	{
+		int			count = labels_set(labels, s, &classes);
+
+		memcpy(class_number + start[s], classes, count * sizeof(int32));
+	}
+	sets->start = start;
+	sets->class_number = class_number;
+}
+
+static void
+notice_without_code(const EvalItems *items, Oid relation, const char *code_column,
+					const char *role)
+{
+	if (items->without_code > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%lld row of relation \"%s\" has no code in column \"%s\" and is left out of the %s",
+							   "%lld rows of relation \"%s\" have no code in column \"%s\" and are left out of the %s",
+							   items->without_code, (long long) items->without_code,
+							   get_rel_name(relation), code_column, role)));
+}
+
+void
+eval_read(EvalInput *input, const EvalSource *source, Oid function)
+{
+	Oid			bitcode = find_bitcode(function);
+	Oid			query_type;
+	Oid			database_type;
+	Labels	   *labels = labels_create();
+
+	memset(input, 0, sizeof(EvalInput));
+	input->context = AllocSetContextCreate(CurrentMemoryContext, "xmhash evaluation",
+										   ALLOCSET_DEFAULT_SIZES);
+	input->queries.context = input->context;
+	input->database.context = input->context;
+	input->surroundings.allocate = eval_allocate;
+	input->surroundings.arena = input->context;
+	input->surroundings.interrupt = eval_interrupt;
+	(void) check_relation(source->queries);
+	(void) check_relation(source->database);
+	query_type = code_column_type(source->queries, source->query_code, bitcode);
+	database_type = code_column_type(source->database, source->database_code, bitcode);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	read_items(&input->queries, labels, source->queries, source->query_code, query_type,
+			   source->label_column, false);
+	/* The database's codes must be as long as the queries'. */
+	input->database.bits = input->queries.bits;
+	input->database.words = input->queries.words;
+	read_items(&input->database, labels, source->database, source->database_code, database_type,
+			   source->label_column, true);
+	SPI_finish();
+
+	labels_finish(labels);
+	copy_sets(&input->sets, labels, input->context);
+	labels_free(labels);
+	notice_without_code(&input->queries, source->queries, source->query_code, "queries");
+	notice_without_code(&input->database, source->database, source->database_code, "ranking");
+}
+
+void
+eval_release(EvalInput *input)
+{
+	MemoryContextDelete(input->context);
+}
+
+Evaluator *
+eval_evaluator(const EvalInput *input, int64 k)
+{
+	EvalDatabase database;
+
+	database.bits = input->database.bits;
+	database.rows = input->database.rows;
+	database.codes = input->database.codes;
+	database.set = input->database.set;
+	return evaluator_create(&input->surroundings, &database, &input->sets, k);
+}

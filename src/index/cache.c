@@ -1,0 +1,391 @@
+/*
+ * index_directory.c: what a backend keeps of an index between scans.
+ *
+ * A scan has to know the directories of all segments.  Segments never change,
+ * so they are decoded once and kept, keyed by (index, nonce, segment id).  All
+ * segments of one version of the catalogue together are a Layout: when the meta
+ * page still says that version, a scan starts without reading anything else.
+ * (The nonce is part of the key because a rebuild in place, as by TRUNCATE in
+ * the transaction that made the table, begins again with the first id.)
+ *
+ * A cursor may be open over an older version, so layouts and segments are
+ * counted by reference.  A scan that ends by an error gives its reference back
+ * when its memory goes.  Nothing here depends on invalidation messages; they
+ * only tell which indexes may be gone, so that their memory can be freed.
+ */
+#include "postgres.h"
+
+#include "index/search.h"
+
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+typedef struct CachedSegment
+{
+	MemoryContext context;
+	int			references;
+	uint64		id;
+	Directory	directory;
+	uint16	   *band_first;		/* [bands × band_pages] */
+} CachedSegment;
+
+typedef struct CacheEntry
+{
+	Oid			index;			/* hash key */
+	bool		suspect;		/* perhaps dropped, and not used since */
+	Layout	   *layout;
+	XmhashView *view;
+} CacheEntry;
+
+static HTAB *cache = NULL;
+static MemoryContext cache_context = NULL;
+
+/* ---------- Decoding ---------- */
+
+static void
+check_spans(Relation index, const XmhashDirectory *spans, const XmhashSegment *segment,
+			BlockNumber block, int bits)
+{
+	int64		last_page = -1;
+	uint32		last_centre = 0;
+
+	for (uint32 s = 0; s < spans->spans; s++)
+	{
+		const XmhashSpan *span = &spans->span[s];
+
+		if (span->page < last_page || span->page > last_page + 1 ||
+			span->page >= segment->data_pages ||
+			span->centre < last_centre || span->centre >= spans->centres ||
+			span->least > span->greatest || span->greatest > bits)
+			xmhash_damaged(index, block, "Entry %u of the directory that begins here makes no sense.", s);
+		last_page = span->page;
+		last_centre = span->centre;
+	}
+	if (last_page + 1 != segment->data_pages)
+		xmhash_damaged(index, block, "The directory that begins here tells of %u pages, the segment has %u.",
+					   (uint32) (last_page + 1), segment->data_pages);
+}
+
+/* Split the spans into the first of each page and the others. */
+static void
+split_spans(CachedSegment *cached, const XmhashDirectory *spans)
+{
+	Directory  *directory = &cached->directory;
+	uint32		pages = directory->pages;
+	uint32	   *first = MemoryContextAllocZero(cached->context, (spans->centres + 1) * sizeof(uint32));
+	int16	   *least = MemoryContextAlloc(cached->context, pages * sizeof(int16));
+	int16	   *greatest = MemoryContextAlloc(cached->context, pages * sizeof(int16));
+	Span	   *extra = MemoryContextAlloc(cached->context, (spans->spans - pages + 1) * sizeof(Span));
+	int64		last_page = -1;
+
+	for (uint32 s = 0; s < spans->spans; s++)
+	{
+		const XmhashSpan *span = &spans->span[s];
+
+		if (span->page != last_page)
+		{
+			least[span->page] = span->least;
+			greatest[span->page] = span->greatest;
+			first[span->centre + 1]++;
+			last_page = span->page;
+		}
+		else
+		{
+			Span	   *other = &extra[directory->extras++];
+
+			other->page = span->page;
+			other->centre = span->centre;
+			other->least = span->least;
+			other->greatest = span->greatest;
+		}
+	}
+	for (uint32 c = 0; c < spans->centres; c++)
+		first[c + 1] += first[c];
+	directory->first = first;
+	directory->least = least;
+	directory->greatest = greatest;
+	directory->extra = extra;
+}
+
+/* NULL: the segment has been recycled. */
+static CachedSegment *
+decode_segment(Relation index, const XmhashView *view, const XmhashSegment *segment)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "xmhash directory",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	XmhashDirectory *spans = NULL;
+	CachedSegment *cached = NULL;
+
+	if (segment->centres > 0)
+	{
+		spans = xmhash_directory_read(index, view, segment);
+		if (spans)
+			check_spans(index, spans, segment,
+						xmhash_segment_block(view, segment, XmhashFirstDirectory(segment)),
+						view->bits);
+	}
+	if (spans || segment->centres == 0)
+	{
+		/* Complete or not there at all: an error half-way frees it with scratch. */
+		MemoryContext context = AllocSetContextCreate(scratch, "xmhash segment", ALLOCSET_SMALL_SIZES);
+
+		cached = MemoryContextAllocZero(context, sizeof(CachedSegment));
+		cached->context = context;
+		cached->id = segment->id;
+		cached->directory.words = view->words;
+		cached->directory.pages = segment->data_pages;
+		cached->directory.centres = segment->centres;
+		if (spans)
+		{
+			Size		size = (Size) spans->centres * view->words * sizeof(uint64);
+
+			cached->directory.centre = memcpy(MemoryContextAllocHuge(context, size), spans->centre, size);
+			split_spans(cached, spans);
+			size = spans->band_firsts * sizeof(uint16);
+			cached->band_first = memcpy(MemoryContextAllocHuge(context, size + 1), spans->band_first, size);
+		}
+		MemoryContextSetParent(context, cache_context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	return cached;
+}
+
+/* ---------- Layouts ---------- */
+
+void
+layout_release(Layout *layout)
+{
+	if (--layout->references > 0)
+		return;
+	for (int s = 0; s < layout->segments; s++)
+		if (layout->cached[s] && --layout->cached[s]->references == 0)
+			MemoryContextDelete(layout->cached[s]->context);
+	MemoryContextDelete(layout->context);
+}
+
+/* The decoded segment, of the old layout if that has it. */
+static CachedSegment *
+find_segment(Relation index, const XmhashView *view, const XmhashSegment *segment, Layout *old)
+{
+	if (old && old->nonce == view->nonce)
+		for (int s = 0; s < old->segments; s++)
+			if (old->segment[s].id == segment->id)
+				return old->cached[s];
+	return decode_segment(index, view, segment);
+}
+
+static void
+place_pages(Layout *layout, const XmhashView *view)
+{
+	uint32		page = 0;
+	uint32		null_page = 0;
+
+	layout->block = MemoryContextAllocHuge(layout->context, (layout->pages + 1) * sizeof(BlockNumber));
+	layout->segment_of = MemoryContextAllocHuge(layout->context, (layout->pages + 1) * sizeof(uint32));
+	layout->recent = MemoryContextAllocExtended(layout->context, (layout->pages + 1) * sizeof(Buffer),
+												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	layout->null_block = MemoryContextAllocHuge(layout->context, (layout->null_pages + 1) * sizeof(BlockNumber));
+	layout->null_segment = MemoryContextAllocHuge(layout->context, (layout->null_pages + 1) * sizeof(uint32));
+	for (int s = 0; s < layout->segments; s++)
+	{
+		const XmhashSegment *segment = &view->segment[s];
+		uint32		number = 0;
+
+		/* Page n of a segment is the n-th block of its extents. */
+		for (uint32 e = 0; e < segment->extents; e++)
+		{
+			const XmhashExtent *extent = &view->extent[segment->first_extent + e];
+
+			for (uint32 i = 0; i < extent->count; i++, number++)
+			{
+				if (number < XmhashFirstNull(segment))
+				{
+					layout->block[page] = extent->start + i;
+					layout->segment_of[page++] = s;
+				}
+				else if (number < XmhashFirstDirectory(segment))
+				{
+					layout->null_block[null_page] = extent->start + i;
+					layout->null_segment[null_page++] = s;
+				}
+			}
+		}
+	}
+	if (page != layout->pages || null_page != layout->null_pages)
+		elog(ERROR, "extents of an xmhash index hold %u and %u pages, not %u and %u",
+			 page, null_page, layout->pages, layout->null_pages);
+}
+
+/* NULL: a segment was recycled while its directory was read. */
+static Layout *
+layout_make(Relation index, const XmhashView *view, Layout *old)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash layout",
+												  ALLOCSET_DEFAULT_SIZES);
+	Layout	   *layout = MemoryContextAllocZero(context, sizeof(Layout));
+
+	layout->context = context;
+	layout->nonce = view->nonce;
+	layout->version = view->version;
+	layout->bits = view->bits;
+	layout->words = view->words;
+	layout->segments = view->segments;
+	layout->segment = MemoryContextAllocZero(context, (view->segments + 1) * sizeof(LayoutSegment));
+	layout->cached = MemoryContextAllocZero(context, (view->segments + 1) * sizeof(CachedSegment *));
+	for (int s = 0; s < view->segments; s++)
+	{
+		const XmhashSegment *segment = &view->segment[s];
+
+		layout->segment[s].id = segment->id;
+		layout->segment[s].base = layout->pages;
+		layout->segment[s].pages = segment->data_pages;
+		layout->segment[s].first_null = XmhashFirstNull(segment);
+		layout->segment[s].null_pages = segment->null_pages;
+		layout->segment[s].bands = segment->bands;
+		layout->segment[s].band_pages = segment->band_pages;
+		layout->pages += XmhashFirstNull(segment);
+		layout->data_pages += segment->data_pages;
+		layout->null_pages += segment->null_pages;
+		layout->most_centres = Max(layout->most_centres, (int) segment->centres);
+		layout->rows += segment->rows;
+		layout->nulls += segment->nulls;
+	}
+	place_pages(layout, view);
+	MemoryContextSetParent(context, cache_context);
+	layout->references = 1;
+
+	PG_TRY();
+	{
+		for (int s = 0; s < view->segments; s++)
+		{
+			CachedSegment *cached = find_segment(index, view, &view->segment[s], old);
+
+			if (!cached)
+				break;
+			cached->references++;
+			layout->cached[s] = cached;
+			layout->segment[s].directory = &cached->directory;
+			layout->segment[s].band_first = cached->band_first;
+		}
+	}
+	PG_CATCH();
+	{
+		layout_release(layout);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (view->segments > 0 && layout->cached[view->segments - 1] == NULL)
+	{
+		layout_release(layout);
+		return NULL;
+	}
+	return layout;
+}
+
+/* ---------- The cache ---------- */
+
+static void
+suspect_index(Datum argument, Oid relation)
+{
+	HASH_SEQ_STATUS status;
+	CacheEntry *entry;
+
+	if (OidIsValid(relation))
+	{
+		entry = hash_search(cache, &relation, HASH_FIND, NULL);
+		if (entry)
+			entry->suspect = true;
+		return;
+	}
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->suspect = true;
+}
+
+static void
+forget_suspects(void)
+{
+	HASH_SEQ_STATUS status;
+	CacheEntry *entry;
+
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (!entry->suspect)
+			continue;
+		if (entry->layout)
+			layout_release(entry->layout);
+		MemoryContextDelete(entry->view->context);
+		hash_search(cache, &entry->index, HASH_REMOVE, NULL);
+	}
+}
+
+static CacheEntry *
+cache_entry(Oid index)
+{
+	CacheEntry *entry;
+
+	if (!cache)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(CacheEntry)};
+
+		if (!cache_context)
+			cache_context = AllocSetContextCreate(CacheMemoryContext, "xmhash index cache",
+												  ALLOCSET_DEFAULT_SIZES);
+		control.hcxt = cache_context;
+		cache = hash_create("xmhash indexes", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		CacheRegisterRelcacheCallback(suspect_index, (Datum) 0);
+	}
+	entry = hash_search(cache, &index, HASH_FIND, NULL);
+	if (!entry)
+	{
+		/* Memory first: an entry without a view must not stay behind. */
+		MemoryContext context;
+		XmhashView *view;
+
+		forget_suspects();
+		context = AllocSetContextCreate(cache_context, "xmhash view", ALLOCSET_SMALL_SIZES);
+		view = xmhash_view_create(context);
+		entry = hash_search(cache, &index, HASH_ENTER, NULL);
+		entry->layout = NULL;
+		entry->view = view;
+	}
+	entry->suspect = false;
+	return entry;
+}
+
+Layout *
+layout_acquire(Relation index, XmhashView *view)
+{
+	CacheEntry *entry = cache_entry(RelationGetRelid(index));
+
+	for (;;)
+	{
+		Layout	   *layout;
+
+		xmhash_view_read(index, entry->view);
+		layout = entry->layout;
+		if (layout && layout->nonce == entry->view->nonce &&
+			layout->version == entry->view->version && layout->bits == entry->view->bits)
+			break;
+		layout = layout_make(index, entry->view, entry->layout);
+		if (!layout)
+			continue;
+		if (entry->layout)
+			layout_release(entry->layout);
+		entry->layout = layout;
+		break;
+	}
+	*view = *entry->view;
+	/* These belong to the cache, which may read the view again any time. */
+	view->context = NULL;
+	view->segments = view->extents = view->free_extents = 0;
+	view->segment = NULL;
+	view->extent = NULL;
+	view->free_extent = NULL;
+	entry->layout->references++;
+	return entry->layout;
+}

@@ -1,0 +1,593 @@
+/*
+ * index_check.c: xmhash_index_check(): verify all that the index relies on.
+ *
+ * It reads as a scan does, one view of the index under a snapshot that keeps
+ * the view's pages as they are, but for rows that VACUUM removes; so nobody
+ * waits for it, however long it takes.  In this order: the meta page and catalogue (read with
+ * their own checks), every block belongs to one thing only, every page is what
+ * it should be with the right checksum, every code lies within the distances
+ * that the directory states, and counts add up.  Then, on request, that no row
+ * is there twice and that each row a snapshot sees is there with its code.
+ */
+#include "postgres.h"
+
+#include "index/storage.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
+#include "bitcode/bitcode.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "core/search.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
+
+typedef struct Check
+{
+	Relation	index;
+	XmhashView *view;
+	BufferAccessStrategy strategy;
+	PGAlignedBlock *copy;		/* of the page at hand */
+	BlockNumber block;			/* its block */
+	XmhashDirectory *directory; /* of the segment at hand, or NULL */
+	uint32		span;			/* first one not before the page at hand */
+	uint64		rows;			/* found in the segment at hand */
+	uint64		nulls;
+	uint64		digest;			/* of its rows, in any order */
+	Tuplesortstate *entries;	/* row keys of the index, or NULL */
+} Check;
+
+/* What a block was found to be used for. */
+typedef struct Use
+{
+	XmhashExtent extent;
+	const char *what;
+} Use;
+
+typedef struct UseList
+{
+	Use		   *use;
+	int			count;
+	int			room;
+} UseList;
+
+/*
+ * Row and code in one number: the tid in the upper 48 bits, so that sorting
+ * brings a row's entries together, and a hash of the code in the lower 16.
+ */
+static Datum
+row_key(ItemPointer tid, const uint64 *code, int words)
+{
+	uint64		row = ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
+	uint32		hash = code == NULL ? 0 :
+	hash_bytes((const unsigned char *) code, words * sizeof(uint64));
+
+	/* A NULL is told from all codes; 2 in 65536 changed codes go unnoticed. */
+	return Int64GetDatum((int64) (row << 16 | (code == NULL ? 0 : 1 + hash % 65535)));
+}
+
+static void
+note_use(UseList *list, BlockNumber start, uint32 count, const char *what)
+{
+	if (count == 0)
+		return;
+	if (list->count == list->room)
+	{
+		list->room = Max(64, 2 * list->room);
+		list->use = list->use == NULL ? palloc(list->room * sizeof(Use)) :
+			repalloc(list->use, list->room * sizeof(Use));
+	}
+	list->use[list->count].extent.start = start;
+	list->use[list->count].extent.count = count;
+	list->use[list->count++].what = what;
+}
+
+static int
+compare_uses(const void *a, const void *b)
+{
+	BlockNumber x = ((const Use *) a)->extent.start;
+	BlockNumber y = ((const Use *) b)->extent.start;
+
+	return x < y ? -1 : x > y;
+}
+
+/* No block may serve two things.  Blocks that serve none are merely lost. */
+static void
+check_uses(Relation index, UseList *list, BlockNumber end)
+{
+	qsort(list->use, list->count, sizeof(Use), compare_uses);
+	for (int i = 0; i < list->count; i++)
+	{
+		const Use  *use = &list->use[i];
+
+		if (use->extent.start >= end || use->extent.count > end - use->extent.start)
+			xmhash_damaged(index, use->extent.start, "Its use, %s, leaves the %u blocks of the index.",
+						   use->what, end);
+		if (i > 0 && use->extent.start < use[-1].extent.start + use[-1].extent.count)
+			xmhash_damaged(index, use->extent.start, "It is in use twice: %s and %s.", use[-1].what, use->what);
+	}
+}
+
+/*
+ * The view, and a meta page that belongs to it: pending list, stock and end of
+ * the index move while rows are inserted, so they are copied once for all.
+ */
+static XmhashMeta *
+read_view(Relation index, XmhashView *view)
+{
+	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
+
+	for (;;)
+	{
+		Buffer		buffer;
+
+		CHECK_FOR_INTERRUPTS();
+		xmhash_view_read(index, view);
+		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
+		memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
+		UnlockReleaseBuffer(buffer);
+		if (meta->nonce == view->nonce && meta->catalogue_version == view->version)
+			return meta;
+	}
+}
+
+/*
+ * Reservations are not looked at: their blocks are in no list, or, until the
+ * next change of the catalogue, in that of free extents.
+ */
+static void
+check_blocks(Check *check)
+{
+	XmhashMeta *meta = read_view(check->index, check->view);
+	const XmhashView *view = check->view;
+	UseList		list = {0};
+
+	note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
+	for (int i = 0; i < view->extents; i++)
+		note_use(&list, view->extent[i].start, view->extent[i].count, "segment");
+	for (int i = 0; i < view->free_extents; i++)
+		note_use(&list, view->free_extent[i].extent.start, view->free_extent[i].extent.count, "free extent");
+	for (int i = 0; i < meta->pending_extents; i++)
+		note_use(&list, meta->pending[i].start, meta->pending[i].count, "pending list");
+	note_use(&list, meta->stock.start, meta->stock.count, "stock for the pending list");
+	for (int set = 0; set < 2; set++)
+		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
+			note_use(&list, meta->catalogue[set][i], 1, "catalogue");
+	check_uses(check->index, &list, meta->end);
+	pfree(meta);
+}
+
+/* Copy a page and check its form and checksum. */
+static Page
+load_page(Check *check, BlockNumber block, XmhashPageKind kind, uint64 owner, uint32 number)
+{
+	Buffer		buffer;
+
+	CHECK_FOR_INTERRUPTS();
+	if (block >= RelationGetNumberOfBlocks(check->index))
+		xmhash_damaged(check->index, block, "The file ends before it.");
+	buffer = ReadBufferExtended(check->index, MAIN_FORKNUM, block, RBM_NORMAL, check->strategy);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	check->block = block;
+	if (!xmhash_page_usable(check->index, check->view, buffer, kind, owner, number))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("index \"%s\" was changed while it was checked", RelationGetRelationName(check->index)),
+				 errhint("Retry the check.")));
+	memcpy(check->copy->data, BufferGetPage(buffer), BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+	if (!xmhash_page_checksum_agrees(check->copy->data))
+		xmhash_damaged(check->index, block, "The checksum of the page is wrong.");
+	return check->copy->data;
+}
+
+static void
+check_tid(Check *check, ItemPointer tid)
+{
+	if (!ItemPointerIsValid(tid))
+		xmhash_damaged(check->index, check->block, "An entry points to the invalid row (%u,%u).",
+					   ItemPointerGetBlockNumberNoCheck(tid), ItemPointerGetOffsetNumberNoCheck(tid));
+}
+
+/* Searches rely on the bits beyond the code's length being zero. */
+static void
+check_padding(Check *check, const uint64 *code, int bits)
+{
+	int			bytes = (bits + 7) / 8;
+	const uint8 *byte = (const uint8 *) code;
+	bool		zero = bits % 8 == 0 || (byte[bytes - 1] & (0xFF >> bits % 8)) == 0;
+
+	for (int i = bytes; i < HAMMING_WORDS(bits) * (int) sizeof(uint64); i++)
+		zero &= byte[i] == 0;
+	if (!zero)
+		xmhash_damaged(check->index, check->block, "A code has bits beyond its length %d.", bits);
+}
+
+/*
+ * Each code is filed under its nearest centre, the first of equals, and lies
+ * within that centre's span of the page: a scan for equality looks only there.
+ */
+static void
+check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint32 end)
+{
+	const XmhashDirectory *directory = check->directory;
+	uint16		distance;
+	int			nearest = hamming_kernels->nearest(code, directory->centre, directory->words,
+												   directory->centres, &distance);
+
+	for (uint32 i = first; i < end; i++)
+	{
+		const XmhashSpan *span = &directory->span[i];
+
+		if (span->centre == nearest && distance >= span->least && distance <= span->greatest)
+			return;
+	}
+	xmhash_damaged(check->index, check->block,
+				   "A code on data page %u is at distance %d from its nearest centre %d, which the directory does not have there.",
+				   number, distance, nearest);
+}
+
+/* A number for a row and its code; sums of them are equal if the rows are. */
+static uint64
+row_digest(ItemPointer tid, const uint64 *code, int words)
+{
+	return hash_bytes_extended((const unsigned char *) code, words * sizeof(uint64),
+							   ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) |
+							   ItemPointerGetOffsetNumberNoCheck(tid));
+}
+
+static void
+add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
+{
+	check_tid(check, tid);
+	if (check->entries != NULL)
+		tuplesort_putdatum(check->entries, row_key(tid, code, words), false);
+}
+
+static void
+check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
+{
+	int			words = check->view->words;
+	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+								 XMHASH_PAGE_DATA, segment->id, number);
+	uint32		first = check->span;
+	uint32		end;
+
+	while (check->directory != NULL && first < check->directory->spans &&
+		   check->directory->span[first].page < number)
+		first++;
+	end = first;
+	while (check->directory != NULL && end < check->directory->spans &&
+		   check->directory->span[end].page == number)
+		end++;
+	check->span = end;
+	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
+	{
+		const uint64 *code = XmhashPageCodes(page) + (Size) i * words;
+
+		check_padding(check, code, check->view->bits);
+		if (check->directory != NULL)
+			check_spans(check, number, code, first, end);
+		add_entry(check, &XmhashPageTid(page, i), code, words);
+		check->digest += row_digest(&XmhashPageTid(page, i), code, words);
+	}
+	check->rows += XmhashPageOpaque(page)->count;
+}
+
+/*
+ * A page of a band's run: its values lie between its first and the next page's.
+ * Rows and digest go to the run's own sums.
+ */
+static void
+check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 i,
+				uint64 *rows, uint64 *digest)
+{
+	int			words = check->view->words;
+	const uint16 *first = check->directory->band_first + band * segment->band_pages;
+	uint32		number = segment->data_pages + band * segment->band_pages + i;
+	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+								 XMHASH_PAGE_BAND, segment->id, number);
+	int			count = XmhashPageOpaque(page)->count;
+
+	for (int n = 0; n < count; n++)
+	{
+		const uint64 *code = XmhashPageCodes(page) + (Size) n * words;
+		int			value = band_value(code, check->view->bits, segment->bands, band);
+
+		if (value < first[i] || (i + 1 < segment->band_pages && value > first[i + 1]))
+			xmhash_damaged(check->index, check->block,
+						   "A code's value in band %u is %d, the directory says %u to %d.", band, value,
+						   first[i], i + 1 < segment->band_pages ? first[i + 1] : PG_UINT16_MAX);
+		check_tid(check, &XmhashPageTid(page, n));
+		*digest += row_digest(&XmhashPageTid(page, n), code, words);
+	}
+	*rows += count;
+}
+
+/*
+ * Each run has the rows of the data pages; else *band is the first that has
+ * not.  Only a VACUUM that was cancelled may have left more in it, of dead
+ * rows; then its digest says nothing.
+ */
+static bool
+bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
+{
+	for (*band = 0; *band < segment->bands; (*band)++)
+	{
+		uint64		rows = 0;
+		uint64		digest = 0;
+
+		for (uint32 i = 0; i < segment->band_pages; i++)
+			check_band_page(check, segment, *band, i, &rows, &digest);
+		if (rows < check->rows || (rows == check->rows && digest != check->digest))
+			return false;
+	}
+	return true;
+}
+
+/* Rows and digest of the data pages as they are now. */
+static void
+sum_data_pages(Check *check, const XmhashSegment *segment)
+{
+	int			words = check->view->words;
+
+	check->rows = check->digest = 0;
+	for (uint32 n = 0; n < segment->data_pages; n++)
+	{
+		Page		page = load_page(check, xmhash_segment_block(check->view, segment, n),
+									 XMHASH_PAGE_DATA, segment->id, n);
+		int			count = XmhashPageOpaque(page)->count;
+
+		for (int i = 0; i < count; i++)
+			check->digest += row_digest(&XmhashPageTid(page, i), XmhashPageCodes(page) + (Size) i * words, words);
+		check->rows += count;
+	}
+}
+
+/*
+ * A VACUUM may have been here between the data pages and a band's.  So what
+ * looks wrong is compared once more, under the lock that keeps VACUUM away.
+ */
+static void
+check_bands(Check *check, const XmhashSegment *segment)
+{
+	uint64		rows = check->rows;
+	uint32		band;
+	bool		agree;
+
+	if (bands_agree(check, segment, &band))
+		return;
+	xmhash_lock_page(check->index, XMHASH_MERGE_LOCK);
+	sum_data_pages(check, segment);
+	agree = bands_agree(check, segment, &band);
+	UnlockPage(check->index, XMHASH_MERGE_LOCK, ExclusiveLock);
+	if (!agree)
+		xmhash_damaged(check->index,
+					   xmhash_segment_block(check->view, segment, segment->data_pages + band * segment->band_pages),
+					   "The run of band %u that begins here has other rows than the data pages.", band);
+	check->rows = rows;
+}
+
+static void
+check_null_page(Check *check, const XmhashSegment *segment, uint32 number)
+{
+	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+								 XMHASH_PAGE_NULLS, segment->id, number);
+
+	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
+		add_entry(check, &XmhashPageTid(page, i), NULL, 0);
+	check->nulls += XmhashPageOpaque(page)->count;
+}
+
+/*
+ * A VACUUM that was cancelled may have removed more rows than it could tell
+ * the catalogue, never fewer.
+ */
+static void
+check_segment_pages(Check *check, const XmhashSegment *segment)
+{
+	uint64		live = segment->rows + segment->nulls - segment->removed;
+
+	check->rows = check->nulls = check->digest = 0;
+	check->span = 0;
+	check->directory = NULL;
+	if (segment->centres > 0)
+		check->directory = xmhash_directory_read(check->index, check->view, segment);
+	for (uint32 n = 0; n < segment->data_pages; n++)
+		check_data_page(check, segment, n);
+	check_bands(check, segment);
+	for (uint32 n = 0; n < segment->null_pages; n++)
+		check_null_page(check, segment, XmhashFirstNull(segment) + n);
+	if (check->rows + check->nulls > live)
+		xmhash_damaged(check->index, xmhash_segment_block(check->view, segment, 0),
+					   "Segment " UINT64_FORMAT " has " UINT64_FORMAT " rows, the catalogue says " UINT64_FORMAT ".",
+					   segment->id, check->rows + check->nulls, live);
+}
+
+static void
+check_pending_page(Check *check, uint32 i)
+{
+	Page		page = load_page(check, xmhash_pending_block(check->view, i), XMHASH_PAGE_PENDING,
+								 check->view->pending_first + i, 0);
+	int			bits = XmhashPageOpaque(page)->number;
+	int			words = HAMMING_WORDS(bits);
+
+	if (i + 1 < check->view->pending_pages && XmhashPageOpaque(page)->count < XMHASH_PENDING_CAPACITY(words) &&
+		(XmhashPageOpaque(page)->flags & XMHASH_PENDING_SEALED) == 0)
+		xmhash_damaged(check->index, check->block, "The pending page has successors, but is neither full nor sealed.");
+	for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
+	{
+		XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, j);
+		const uint64 *code = XmhashPageCodes(page) + (Size) j * words;
+		bool		null = (slot->flags & XMHASH_SLOT_NULL) != 0;
+
+		if (slot->flags > XMHASH_SLOT_NULL || (bits == 0 && !null))
+			xmhash_damaged(check->index, check->block, "Entry %d of the pending page has flags %u and %d bits.",
+						   j, slot->flags, bits);
+		check_padding(check, code, bits);
+		add_entry(check, &slot->tid, null ? NULL : code, words);
+	}
+}
+
+static void
+check_structure(Check *check)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash check", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	/* The pending list first: src/README.md says why no row is met twice. */
+	for (uint32 i = 0; i < check->view->pending_pages; i++)
+		check_pending_page(check, i);
+	for (int i = 0; i < check->view->segments; i++)
+	{
+		check_segment_pages(check, &check->view->segment[i]);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* Called for each row that the snapshot sees. */
+static void
+note_heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
+{
+	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
+	Bitcode    *code;
+
+	if (isnull[0])
+	{
+		tuplesort_putdatum(state, row_key(tid, NULL, 0), false);
+		return;
+	}
+	code = DatumGetBitcodeP(values[0]);
+	bitcode_check_length(BITCODE_BITS(code), NULL);
+	bitcode_to_words(code, words);
+	tuplesort_putdatum(state, row_key(tid, words, BITCODE_WORDS(code)), false);
+	if ((Pointer) code != DatumGetPointer(values[0]))
+		pfree(code);
+}
+
+static Tuplesortstate *
+begin_keys(void)
+{
+	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, maintenance_work_mem / 2, NULL, TUPLESORT_NONE);
+}
+
+static bool
+next_key(Tuplesortstate *keys, int64 *key)
+{
+	Datum		value;
+	bool		isnull;
+
+	if (!tuplesort_next_value(keys, &value, &isnull))
+		return false;
+	*key = DatumGetInt64(value);
+	return true;
+}
+
+static void
+raise_row(Relation index, int64 key, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" %s row (%u,%u)", RelationGetRelationName(index), what,
+					(BlockNumber) ((uint64) key >> 32), (OffsetNumber) ((uint64) key >> 16 & 0xFFFF)),
+			 errhint("Rebuild it with REINDEX.")));
+}
+
+/*
+ * Both in ascending order: no row twice among the entries, and each row of the
+ * heap among them.  Entries that no row answers to are those of dead rows.
+ */
+static void
+compare_keys(Relation index, Tuplesortstate *entries, Tuplesortstate *rows)
+{
+	int64		entry,
+				last = 0,
+				row = 0;
+	bool		first = true;
+	bool		more = next_key(rows, &row);
+
+	for (; next_key(entries, &entry); last = entry, first = false)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!first && (uint64) entry >> 16 == (uint64) last >> 16)
+			raise_row(index, entry, "has more than one entry for");
+		if (more && row == entry)
+			more = next_key(rows, &row);
+		else if (more && row < entry)
+			raise_row(index, row, "lacks, or has with another code,");
+	}
+	if (more)
+		raise_row(index, row, "lacks, or has with another code,");
+}
+
+/*
+ * Every row that a snapshot older than the walk over the index sees must have
+ * been there: it was inserted before it was committed.
+ */
+static void
+check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *entries)
+{
+	IndexInfo  *info = BuildIndexInfo(index);
+	Tuplesortstate *rows = begin_keys();
+	TableScanDesc scan;
+
+	/* As a concurrent build would: the snapshot decides, dead rows are left out. */
+	info->ii_Concurrent = true;
+	info->ii_Unique = false;
+	scan = table_beginscan_strat(heap, snapshot, 0, NULL, true, false);
+	/* A scan of one's own counts as a parallel build's: core asserts that it may be synchronised. */
+	table_index_build_scan(heap, index, info, true, false, note_heap_row, rows, scan);
+	tuplesort_performsort(entries);
+	tuplesort_performsort(rows);
+	compare_keys(index, entries, rows);
+	tuplesort_end(rows);
+}
+
+static void
+check_index(Relation heap, Relation index, bool heapallindexed)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	Check		check = {.index = index, .copy = palloc(sizeof(PGAlignedBlock)),
+	.strategy = GetAccessStrategy(BAS_BULKREAD)};
+
+	if (heapallindexed)
+	{
+		/* An index may be newer than what an old snapshot wants to see. */
+		if (IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
+			!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), snapshot->xmin))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("index \"%s\" cannot be checked against the transaction's snapshot",
+							RelationGetRelationName(index))));
+		check.entries = begin_keys();
+	}
+	check.view = xmhash_view_create(CurrentMemoryContext);
+	check_blocks(&check);
+	check_structure(&check);
+	if (heapallindexed)
+	{
+		check_heap(heap, index, snapshot, check.entries);
+		tuplesort_end(check.entries);
+	}
+	UnregisterSnapshot(snapshot);
+}
+
+XMHASH_FUNCTION(xmhash_index_check);
+
+Datum
+xmhash_index_check(PG_FUNCTION_ARGS)
+{
+	XmhashOpenIndex open;
+
+	xmhash_open_index(&open, PG_GETARG_OID(0), AccessShareLock, true);
+	check_index(open.heap, open.index, PG_GETARG_BOOL(1));
+	xmhash_close_index(&open);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,171 @@
+/*
+ * index_flush.c: fold the pending list into a segment.
+ *
+ * Under the flush lock: seal the last page, so that what is to be folded in
+ * does not change any more (insertions go on, on pages behind it); write its
+ * rows as a segment without centres; and put that segment in the place of the
+ * pages, in one step.  A scan has either the one or the other in its view, and
+ * the pages keep their content until no snapshot can need it.
+ *
+ * The rows are not sorted: a small segment is read as a whole anyway, and a
+ * merge sorts it into a larger one before long.
+ */
+#include "postgres.h"
+
+#include "index/storage.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+
+/*
+ * Seal the last pending page, under its exclusive lock: whoever appends to it
+ * later finds the seal.  All other pages are full, or sealed already:
+ * by an earlier flush that did not finish, or by the insertion of the first code.
+ */
+static void
+seal(Relation index, const XmhashView *view)
+{
+	uint32		last = view->pending_pages - 1;
+	Buffer		buffer = ReadBuffer(index, xmhash_pending_block(view, last));
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (!xmhash_page_usable(index, view, buffer, XMHASH_PAGE_PENDING, view->pending_first + last, 0))
+		elog(ERROR, "pending page %u vanished under the flush lock", last);
+	if ((XmhashPageOpaque(BufferGetPage(buffer))->flags & XMHASH_PENDING_SEALED) == 0)
+	{
+		GenericXLogState *state = GenericXLogStart(index);
+
+		XmhashPageOpaque(GenericXLogRegisterBuffer(state, buffer, 0))->flags |= XMHASH_PENDING_SEALED;
+		GenericXLogFinish(state);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+typedef enum Pass
+{
+	COUNT,						/* rows and NULLs, for the writer's reservation */
+	ROWS,
+	NULLS
+} Pass;
+
+/* One pass over a page; pages are stable now, so a copy need not be kept. */
+static void
+pass_over_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 *nulls)
+{
+	XmhashOpaque *opaque = XmhashPageOpaque(page);
+	int			words = HAMMING_WORDS(opaque->number);
+
+	for (int i = 0; i < opaque->count; i++)
+	{
+		XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, i);
+		bool		null = (slot->flags & XMHASH_SLOT_NULL) != 0;
+
+		if (pass == COUNT)
+			(*(null ? nulls : rows))++;
+		else if (pass == ROWS && !null)
+			xmhash_writer_add(writer, 0, 0, XmhashPageCodes(page) + (Size) i * words, &slot->tid);
+		else if (pass == NULLS && null)
+			xmhash_writer_add_null(writer, &slot->tid);
+	}
+}
+
+/*
+ * The writer extends the file and locks pages of its own, so the pages are
+ * handed to it from a copy: no lock is held meanwhile.
+ */
+static void
+pass_over_list(Relation index, const XmhashView *view, Pass pass, XmhashWriter *writer,
+			   uint64 *rows, uint64 *nulls)
+{
+	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
+
+	for (uint32 i = 0; i < view->pending_pages; i++)
+	{
+		Buffer		buffer = ReadBuffer(index, xmhash_pending_block(view, i));
+
+		CHECK_FOR_INTERRUPTS();
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		if (!xmhash_page_usable(index, view, buffer, XMHASH_PAGE_PENDING, view->pending_first + i, 0))
+			elog(ERROR, "pending page %u vanished under the flush lock", i);
+		memcpy(copy->data, BufferGetPage(buffer), BLCKSZ);
+		UnlockReleaseBuffer(buffer);
+		if (pass == COUNT && !xmhash_page_checksum_agrees(copy->data))
+			xmhash_damaged(index, xmhash_pending_block(view, i), "The checksum of the pending page is wrong.");
+		pass_over_page(copy->data, pass, writer, rows, nulls);
+	}
+	pfree(copy);
+}
+
+static void
+flush_view(Relation index, const XmhashView *view, uint64 *rows)
+{
+	uint64		codes = 0;
+	uint64		nulls = 0;
+	XmhashWriter *writer;
+	XmhashSegment segment;
+	XmhashExtent *extent;
+	XmhashChange change = {.role = XMHASH_WRITER_FLUSH};
+
+	seal(index, view);
+	pass_over_list(index, view, COUNT, NULL, &codes, &nulls);
+	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, view->bits, NULL, 0, 0, codes, nulls);
+	if (codes > 0)
+		pass_over_list(index, view, ROWS, writer, NULL, NULL);
+	if (nulls > 0)
+		pass_over_list(index, view, NULLS, writer, NULL, NULL);
+	xmhash_writer_finish(writer, &segment, &extent);
+	change.add = &segment;
+	change.add_extent = extent;
+	change.pending_pages = view->pending_pages;
+	xmhash_commit(index, &change);
+	*rows = codes + nulls;
+}
+
+/*
+ * Wait for a lock without standing in its queue: who waits there for longer
+ * than deadlock_timeout cancels the autovacuum that holds it.  The order of
+ * the locks excludes deadlocks, so nobody has to look for one.
+ */
+void
+xmhash_lock_page(Relation index, BlockNumber lock)
+{
+	long		wait = 1;
+
+	while (!ConditionalLockPage(index, lock, ExclusiveLock))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait, PG_WAIT_LOCK | LOCKTAG_PAGE);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		wait = Min(2 * wait, 100);
+	}
+}
+
+/*
+ * Fold the pending list in.  False: another backend is at it and we were not
+ * to wait, or there are too many segments and a merge must come first.
+ */
+bool
+xmhash_flush(Relation index, bool wait, uint64 *rows)
+{
+	XmhashView *view;
+	uint64		folded = 0;
+	bool		possible;
+
+	if (wait)
+		xmhash_lock_page(index, XMHASH_FLUSH_LOCK);
+	else if (!ConditionalLockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock))
+		return false;
+
+	view = xmhash_view_create(CurrentMemoryContext);
+	xmhash_view_read(index, view);
+	possible = view->segments < XMHASH_MOST_SEGMENTS;
+	if (view->pending_pages == 0)
+		xmhash_forget_reservation(index, XMHASH_WRITER_FLUSH);
+	else if (possible)
+		flush_view(index, view, &folded);
+	UnlockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
+	if (rows != NULL)
+		*rows = folded;
+	return possible;
+}

@@ -1,0 +1,259 @@
+/*
+ * index_page.c: pages of the index, one by one: their form, their checksum,
+ * how new ones come to be, and what is said about damaged ones.
+ *
+ * The checksum (CRC-32C) of a page of a segment or catalogue covers all that
+ * it holds.  That of a pending page is carried on from entry to entry, so that
+ * an insertion costs the sum of one entry, not of a page.  Scans do not compute
+ * checksums of data pages (it would cost several times the search of a page);
+ * they check that sizes and counts agree.  xmhash_index_check() verifies them,
+ * and so does everybody who reads a meta, catalogue or directory page.
+ */
+#include "postgres.h"
+
+#include "index/storage.h"
+
+#include "port/pg_crc32c.h"
+#include "utils/memutils.h"
+
+void
+xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint64 nonce, uint32 number)
+{
+	XmhashOpaque *opaque;
+
+	PageInit(page, BLCKSZ, sizeof(XmhashOpaque));
+	opaque = XmhashPageOpaque(page);
+	opaque->owner = owner;
+	opaque->nonce = XmhashPageNonce(nonce);
+	opaque->number = number;
+	opaque->kind = kind;
+}
+
+/* Bytes of one tid on a page of this kind. */
+static Size
+slot_size(XmhashPageKind kind)
+{
+	switch (kind)
+	{
+		case XMHASH_PAGE_PENDING:
+			return sizeof(XmhashPendingSlot);
+		case XMHASH_PAGE_DATA:
+		case XMHASH_PAGE_BAND:
+		case XMHASH_PAGE_NULLS:
+			return sizeof(ItemPointerData);
+		default:
+			return 0;
+	}
+}
+
+/* State the number of entries, so that WAL covers their bytes and no others. */
+void
+xmhash_page_set_count(Page page, int words, int count)
+{
+	PageHeader	header = (PageHeader) page;
+	XmhashOpaque *opaque = XmhashPageOpaque(page);
+
+	opaque->count = count;
+	header->pd_lower = XmhashPageHeaderSize + count * words * sizeof(uint64);
+	header->pd_upper = header->pd_special - count * slot_size(opaque->kind);
+	Assert(header->pd_lower <= header->pd_upper);
+}
+
+/* What every checksum begins with: the page's identity. */
+static pg_crc32c
+identity_checksum(const XmhashOpaque *opaque)
+{
+	pg_crc32c	sum;
+
+	INIT_CRC32C(sum);
+	COMP_CRC32C(sum, &opaque->owner, sizeof(opaque->owner));
+	COMP_CRC32C(sum, &opaque->nonce, sizeof(opaque->nonce));
+	COMP_CRC32C(sum, &opaque->number, sizeof(opaque->number));
+	COMP_CRC32C(sum, &opaque->kind, sizeof(opaque->kind));
+	return sum;
+}
+
+static pg_crc32c
+pending_entry_checksum(pg_crc32c sum, Page page, int i)
+{
+	int			words = HAMMING_WORDS(XmhashPageOpaque(page)->number);
+
+	COMP_CRC32C(sum, XmhashPageCodes(page) + (Size) i * words, words * sizeof(uint64));
+	COMP_CRC32C(sum, &XmhashPendingSlotAt(page, i), sizeof(XmhashPendingSlot));
+	return sum;
+}
+
+static uint32
+page_checksum(Page page)
+{
+	PageHeader	header = (PageHeader) page;
+	XmhashOpaque *opaque = XmhashPageOpaque(page);
+	pg_crc32c	sum = identity_checksum(opaque);
+	Size		lower = header->pd_lower - XmhashPageHeaderSize;
+
+	if (opaque->kind == XMHASH_PAGE_PENDING)
+	{
+		for (int i = 0; i < opaque->count; i++)
+			sum = pending_entry_checksum(sum, page, i);
+		return sum;
+	}
+	COMP_CRC32C(sum, &opaque->count, sizeof(opaque->count));
+	if (opaque->kind == XMHASH_PAGE_META)
+		lower = XMHASH_META_HEAD;
+	COMP_CRC32C(sum, PageGetContents(page), lower);
+	COMP_CRC32C(sum, (char *) page + header->pd_upper, header->pd_special - header->pd_upper);
+	FIN_CRC32C(sum);
+	return sum;
+}
+
+void
+xmhash_page_set_checksum(Page page)
+{
+	XmhashPageOpaque(page)->checksum = page_checksum(page);
+}
+
+/* Only for pages whose sizes have been checked already. */
+bool
+xmhash_page_checksum_agrees(Page page)
+{
+	return XmhashPageOpaque(page)->checksum == page_checksum(page);
+}
+
+/* Append an entry, code NULL for a NULL, to a pending page that has room. */
+void
+xmhash_pending_page_add(Page page, const uint64 *code, ItemPointer tid)
+{
+	XmhashOpaque *opaque = XmhashPageOpaque(page);
+	int			words = HAMMING_WORDS(opaque->number);
+	int			i = opaque->count;
+	uint64	   *to = XmhashPageCodes(page) + (Size) i * words;
+	XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, i);
+
+	if (code != NULL)
+		memcpy(to, code, words * sizeof(uint64));
+	else
+		memset(to, 0, words * sizeof(uint64));
+	slot->tid = *tid;
+	slot->flags = code == NULL ? XMHASH_SLOT_NULL : 0;
+	if (i == 0)
+		opaque->checksum = identity_checksum(opaque);
+	xmhash_page_set_count(page, words, i + 1);
+	opaque->checksum = pending_entry_checksum(opaque->checksum, page, i);
+}
+
+/* Put a piece of a stream of bytes on a catalogue or directory page. */
+void
+xmhash_blob_page_fill(Page page, const char *data, int bytes)
+{
+	Assert(bytes <= XMHASH_BLOB_CAPACITY);
+	memcpy(PageGetContents(page), data, bytes);
+	((PageHeader) page)->pd_lower = XmhashPageHeaderSize + bytes;
+	XmhashPageOpaque(page)->count = bytes;
+	xmhash_page_set_checksum(page);
+}
+
+/*
+ * Make sure that the file has at least `end` blocks.  Blocks are handed out by
+ * the meta page, and exist from when they are first needed: a crash between
+ * the two, or somebody else's blocks below ours, need no care.
+ */
+void
+xmhash_extend(Relation index, BlockNumber end)
+{
+	bool		lock = !RELATION_IS_LOCAL(index);
+
+	if (RelationGetNumberOfBlocks(index) >= end)
+		return;
+	if (lock)
+		LockRelationForExtension(index, ExclusiveLock);
+	for (BlockNumber n = RelationGetNumberOfBlocks(index); n < end; n++)
+		ReleaseBuffer(ReadBufferExtended(index, MAIN_FORKNUM, P_NEW, RBM_NORMAL, NULL));
+	if (lock)
+		UnlockRelationForExtension(index, ExclusiveLock);
+}
+
+/* A block of ours to be written as a whole: pinned, locked, whatever it held. */
+Buffer
+xmhash_new_buffer(Relation index, BlockNumber block)
+{
+	return ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
+}
+
+void
+xmhash_damaged(Relation index, BlockNumber block, const char *detail,...)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (;;)
+	{
+		va_list		arguments;
+		int			needed;
+
+		va_start(arguments, detail);
+		needed = appendStringInfoVA(&text, detail, arguments);
+		va_end(arguments);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" is damaged at block %u", RelationGetRelationName(index), block),
+			 errdetail_internal("%s", text.data),
+			 errhint("Rebuild it with REINDEX.")));
+}
+
+void
+xmhash_recycled(Relation index)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("pages of index \"%s\" were recycled during a scan", RelationGetRelationName(index)),
+			 errdetail("The primary server has merged the index and used pages again that this scan still needed."),
+			 errhint("Retry the query; setting hot_standby_feedback keeps this from happening.")));
+}
+
+/* Does the view, a fresh one, still have a page with that kind and owner? */
+static bool
+view_has_owner(const XmhashView *view, XmhashPageKind kind, uint64 owner)
+{
+	if (kind == XMHASH_PAGE_PENDING)
+		return owner >= view->pending_first && owner - view->pending_first < view->pending_pages;
+	for (int i = 0; i < view->segments; i++)
+		if (view->segment[i].id == owner)
+			return true;
+	return false;
+}
+
+/*
+ * A page is not what the view says.  If the index as it is now still has that
+ * page, it is damaged; else it has been recycled.
+ */
+bool
+xmhash_page_unusable(Relation index, const XmhashView *view, Buffer buffer,
+					 XmhashPageKind kind, uint64 owner, uint32 number)
+{
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	PageHeaderData header = *(PageHeader) BufferGetPage(buffer);
+	XmhashOpaque opaque;
+	MemoryContext context;
+	XmhashView *now;
+	bool		damaged;
+
+	memcpy(&opaque, BufferGetPage(buffer) + BLCKSZ - sizeof(opaque), sizeof(opaque));
+	UnlockReleaseBuffer(buffer);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "xmhash page check", ALLOCSET_DEFAULT_SIZES);
+	now = xmhash_view_create(context);
+	xmhash_view_read(index, now);
+	damaged = now->nonce == view->nonce && view_has_owner(now, kind, owner);
+	MemoryContextDelete(context);
+	if (damaged)
+		xmhash_damaged(index, block,
+					   "Found kind %u, owner " UINT64_FORMAT ", number %u, %u entries, bounds %u, %u, %u; expected kind %u, owner " UINT64_FORMAT ", number %u.",
+					   opaque.kind, opaque.owner, opaque.number, opaque.count,
+					   header.pd_lower, header.pd_upper, header.pd_special,
+					   kind, owner, number);
+	return false;
+}

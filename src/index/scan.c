@@ -1,0 +1,475 @@
+/*
+ * index_scan.c: scans, from scan keys to rows.
+ *
+ * index_scan_keys.c turns the keys into a question, which the search of
+ * index_search.c answers, reading pages by index_scan_pages.c.  Rows come in
+ * three stages: those of codes, in the order asked for; then those of NULLs,
+ * where no key excludes them; then the end.
+ *
+ * No pin is kept between rows.  With an MVCC snapshot that is right, because
+ * VACUUM cannot have removed, nor another row taken the place of, a row that
+ * the snapshot sees; for other snapshots the executor is told to look again.
+ */
+#include "postgres.h"
+
+#include "index/search.h"
+
+#include "access/relscan.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "index/scan.h"
+#include "index/storage.h"
+
+/* Scratch above this size is not kept for the next scan. */
+#define KEEP_SCRATCH_BYTES (16 * 1024 * 1024)
+
+static ScanWork *spare_work = NULL;
+static uint64 scans_begun = 0;
+
+LastScan	xmhash_last = {0};
+
+/* ---------- Work space ---------- */
+
+static ScanWork *
+work_take(int bits)
+{
+	ScanWork   *work = spare_work;
+	int			words = HAMMING_WORDS(bits);
+	int			most = XMHASH_DATA_CAPACITY(words);
+	SearchMemory memory;
+	PageReader	reader = scan_page_reader;
+	MemoryContext context;
+
+	if (work && work->bits == bits)
+	{
+		spare_work = NULL;
+		return work;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "xmhash search", ALLOCSET_DEFAULT_SIZES);
+	work = MemoryContextAllocZero(context, sizeof(ScanWork));
+	work->context = context;
+	work->bits = bits;
+	memory = xmhash_search_memory(context);
+	reader.context = work;
+	work->search = search_create(bits, most, &reader, &memory);
+	work->pending_codes = MemoryContextAlloc(context, BLCKSZ);
+	work->pending_tids = MemoryContextAlloc(context, most * sizeof(ItemPointerData));
+	work->positions = MemoryContextAlloc(context, (most + HAMMING_SLACK) * sizeof(uint32));
+	work->hit_distances = MemoryContextAlloc(context, (most + HAMMING_SLACK) * sizeof(uint16));
+	MemoryContextSetParent(context, CacheMemoryContext);
+	return work;
+}
+
+static void
+work_give_back(ScanWork *work)
+{
+	Size		size = search_size(work->search) + work->pages * 2 * sizeof(int16);
+
+	work->scan = NULL;
+	if (size <= KEEP_SCRATCH_BYTES)
+	{
+		ScanWork   *old = spare_work;
+
+		spare_work = work;
+		work = old;
+	}
+	if (work)
+		MemoryContextDelete(work->context);
+}
+
+/* Another array; should there be no memory for it, the old one is kept. */
+static void *
+enlarge(MemoryContext context, void *old, Size bytes)
+{
+	void	   *new = MemoryContextAllocHuge(context, bytes);
+
+	if (old)
+		pfree(old);
+	return new;
+}
+
+static void
+work_fit(ScanWork *work, const Layout *layout)
+{
+	if (layout->pages > work->pages || work->bound == NULL || work->others == NULL)
+	{
+		size_t		pages = layout->pages + layout->pages / 4;
+
+		work->bound = enlarge(work->context, work->bound, (pages + 1) * sizeof(int16));
+		work->others = enlarge(work->context, work->others, (pages + 1) * sizeof(int16));
+		work->pages = pages;
+	}
+	if (layout->most_centres > work->centres || work->distances == NULL)
+	{
+		work->distances = enlarge(work->context, work->distances,
+								  (layout->most_centres + 1) * sizeof(uint16));
+		work->centres = layout->most_centres;
+	}
+}
+
+/* ---------- Beginning and ending ---------- */
+
+/* Give back what is held outside the scan's own memory. */
+static void
+let_go(void *argument)
+{
+	XmhashScan *state = argument;
+
+	if (state->layout)
+		layout_release(state->layout);
+	state->layout = NULL;
+	if (state->work)
+		work_give_back(state->work);
+	state->work = NULL;
+}
+
+IndexScanDesc
+xmhash_begin_scan(Relation index, int keys, int orderbys)
+{
+	IndexScanDesc scan = RelationGetIndexScan(index, keys, orderbys);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash scan",
+												  ALLOCSET_SMALL_SIZES);
+	XmhashScan *state = MemoryContextAllocZero(context, sizeof(XmhashScan));
+
+	state->index = index;
+	state->serial = ++scans_begun;
+	state->context = context;
+	state->buffer = InvalidBuffer;
+	state->announce_most = -1;
+	state->filter = MemoryContextAlloc(context, (keys + 1) * sizeof(Ball));
+	state->filter_equal = MemoryContextAlloc(context, (keys + 1) * sizeof(bool));
+	state->callback.func = let_go;
+	state->callback.arg = state;
+	MemoryContextRegisterResetCallback(context, &state->callback);
+	if (orderbys > 0)
+	{
+		scan->xs_orderbyvals = palloc0(orderbys * sizeof(Datum));
+		scan->xs_orderbynulls = palloc(orderbys * sizeof(bool));
+	}
+	scan->opaque = state;
+	return scan;
+}
+
+/* Add what the search has counted to what xmhash_last_scan() tells. */
+static void
+count_search(XmhashScan *state)
+{
+	const SearchCounters *counters;
+
+	if (state->stage == STAGE_START || !state->work || state->work->scan != state)
+		return;
+	state->work->scan = NULL;
+	if (xmhash_last.serial != state->serial)
+		return;
+	counters = search_counters(state->work->search);
+	xmhash_last.pages_read += counters->pages;
+	xmhash_last.pending_pages_read += counters->pending_pages;
+	xmhash_last.codes += counters->codes;
+	xmhash_last.candidates += counters->candidates;
+	xmhash_last.batches += counters->batches;
+	xmhash_last.radius = Max(xmhash_last.radius, (int64) counters->radius);
+}
+
+void
+xmhash_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+{
+	XmhashScan *state = scan->opaque;
+
+	count_search(state);
+	if (keys && scan->numberOfKeys > 0)
+		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
+	if (orderbys && scan->numberOfOrderBys > 0)
+		memmove(scan->orderByData, orderbys, scan->numberOfOrderBys * sizeof(ScanKeyData));
+	state->stage = STAGE_START;
+	state->returned = false;
+}
+
+void
+xmhash_end_scan(IndexScanDesc scan)
+{
+	XmhashScan *state = scan->opaque;
+
+	count_search(state);
+	MemoryContextDelete(state->context);	/* calls let_go() */
+	scan->opaque = NULL;
+}
+
+/* ---------- The stages ---------- */
+
+static void
+leave_out(int16 *bound, uint32 pages)
+{
+	for (uint32 i = 0; i < pages; i++)
+		bound[i] = BOUND_NEVER;
+}
+
+/* Bounds of a segment's data pages for the driver, the filters' vetoes included. */
+static void
+find_data_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
+{
+	ScanWork   *work = state->work;
+
+	directory_bounds(segment->directory, state->driver.query, work->distances, bound);
+	if (state->driver_equal)
+		directory_exclude_unequal(segment->directory, state->driver.query, bound);
+	for (int f = 0; f < state->filters; f++)
+	{
+		directory_exclude(segment->directory, state->filter[f].query, state->filter[f].radius,
+						  work->distances, work->others, bound);
+		if (state->filter_equal[f])
+			directory_exclude_unequal(segment->directory, state->filter[f].query, bound);
+	}
+}
+
+/*
+ * A segment is searched by its data pages or by its band runs, whichever takes
+ * fewer pages.  A handful of band pages is not compared with anything: it is
+ * read sooner than the bounds of all data pages are computed.
+ */
+static void
+find_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
+{
+	int16	   *band_bound = bound + segment->pages;
+	uint32		band_pages = segment->bands * segment->band_pages;
+	int			radius = state->driver.radius;
+	uint32		marked = PG_UINT32_MAX; /* not to be searched so */
+	uint32		data = 0;
+
+	leave_out(band_bound, band_pages);
+	if (band_pages > 0 && !state->driver_equal && radius < state->layout->bits &&
+		band_probes(state->layout->bits, segment->bands, radius, segment->pages) < segment->pages)
+		marked = band_mark(segment->band_first, segment->band_pages, state->driver.query,
+						   state->layout->bits, segment->bands, radius, band_bound);
+	if (marked < segment->pages / 64)
+	{
+		leave_out(bound, segment->pages);
+		state->by_bands = true;
+		return;
+	}
+	find_data_bounds(state, segment, bound);
+	if (marked >= segment->pages)
+	{
+		leave_out(band_bound, band_pages);
+		return;
+	}
+	for (uint32 i = 0; i < segment->pages; i++)
+		data += bound[i] <= radius;
+	if (marked < data)
+	{
+		leave_out(bound, segment->pages);
+		state->by_bands = true;
+	}
+	else
+		leave_out(band_bound, band_pages);
+}
+
+static void
+find_bounds(XmhashScan *state)
+{
+	state->by_bands = false;
+	for (int s = 0; s < state->layout->segments; s++)
+	{
+		const LayoutSegment *segment = &state->layout->segment[s];
+
+		find_segment_bounds(state, segment, state->work->bound + segment->base);
+	}
+}
+
+/* Where a whole segment was removed, the meta page alone tells of it. */
+static void
+test_meta_page(const XmhashScan *state)
+{
+	Buffer		buffer;
+
+	if (!snapshots_expire())
+		return;
+	buffer = xmhash_meta_buffer(state->index, BUFFER_LOCK_SHARE);
+	check_snapshot_expired(state->snapshot, state->index, buffer);
+	UnlockReleaseBuffer(buffer);
+}
+
+/*
+ * Rescans go on with the index as they found it first: with an MVCC snapshot
+ * whatever came later is invisible to them.
+ */
+static void
+acquire(IndexScanDesc scan, bool anew)
+{
+	XmhashScan *state = scan->opaque;
+
+	if (state->layout && (anew || !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot)))
+	{
+		layout_release(state->layout);
+		state->layout = NULL;
+	}
+	if (!state->layout)
+	{
+		state->layout = layout_acquire(state->index, &state->view);
+		test_meta_page(state);
+	}
+	if (state->layout->bits == 0 || (state->work && state->work->bits == state->layout->bits))
+		return;
+	if (state->work)
+		work_give_back(state->work);
+	state->work = NULL;
+	state->work = work_take(state->layout->bits);
+}
+
+static void
+note_scan(IndexScanDesc scan)
+{
+	XmhashScan *state = scan->opaque;
+
+	if (xmhash_last.serial != state->serial)
+		memset(&xmhash_last, 0, sizeof(xmhash_last));
+	xmhash_last.serial = state->serial;
+	xmhash_last.index = RelationGetRelid(state->index);
+	xmhash_last.scans++;
+	xmhash_last.pages = state->layout->data_pages;
+	xmhash_last.segments = state->layout->segments;
+	xmhash_last.strategy = state->impossible ? "nothing" :
+		state->ordered ? "ordered" :
+		state->driver_equal ? "equal" :
+		scan->numberOfKeys > 0 ? "radius" : "everything";
+}
+
+static void
+start(IndexScanDesc scan, bool anew)
+{
+	XmhashScan *state = scan->opaque;
+
+	if (!anew)
+	{
+		pgstat_count_index_scan(state->index);
+		count_index_search(scan);
+	}
+	state->snapshot = scan->xs_snapshot;
+	acquire(scan, anew);
+	scan_take_keys(scan);
+	note_scan(scan);
+	state->null_page = 0;
+	state->null_count = state->null_next = 0;
+	state->announced = 0;
+	if (state->impossible)
+		state->stage = STAGE_END;
+	else if (state->layout->bits == 0)
+		state->stage = STAGE_NULLS;
+	else
+	{
+		work_fit(state->work, state->layout);
+		find_bounds(state);
+		if (state->by_bands)
+			xmhash_last.strategy = "bands";
+		state->work->scan = state;
+		search_begin(state->work->search, state->ordered, &state->driver,
+					 state->filter, state->filters, state->work->bound, state->layout->pages,
+					 (Size) work_mem * 1024);
+		state->stage = STAGE_CODES;
+	}
+}
+
+/* The next row; false: no more.  state->stage tells whether it is a NULL's. */
+static bool
+next_row(IndexScanDesc scan, Candidate *answer)
+{
+	XmhashScan *state = scan->opaque;
+
+	if (state->stage == STAGE_START)
+		start(scan, false);
+	for (;;)
+	{
+		SearchResult result = SEARCH_END;
+
+		if (state->stage == STAGE_CODES)
+			result = search_next(state->work->search, answer);
+		else if (state->stage == STAGE_NULLS)
+			result = scan_next_null(state, answer);
+		else
+			return false;
+		if (result == SEARCH_FOUND)
+		{
+			state->returned = true;
+			return true;
+		}
+		if (result == SEARCH_CHANGED)
+		{
+			if (state->returned)
+				xmhash_recycled(state->index);
+			CHECK_FOR_INTERRUPTS();
+			start(scan, true);
+		}
+		else if (state->stage == STAGE_CODES && scan->numberOfKeys == 0)
+			state->stage = STAGE_NULLS;
+		else
+			state->stage = STAGE_END;
+	}
+}
+
+/*
+ * What the executor is told of the distances.  With more than one to order by
+ * (<~> a, <~> b) only the first is known here: the executor is given 0 for the
+ * others, which is no more than they are, and puts rows in order itself.
+ */
+static void
+tell_distances(IndexScanDesc scan, int distance)
+{
+	XmhashScan *state = scan->opaque;
+
+	for (int i = 0; i < scan->numberOfOrderBys; i++)
+	{
+		scan->xs_orderbyvals[i] = Int32GetDatum(i == 0 ? distance : 0);
+		scan->xs_orderbynulls[i] = state->stage == STAGE_NULLS || (i == 0 && state->null_order);
+	}
+	scan->xs_recheckorderby = scan->numberOfOrderBys > 1;
+}
+
+bool
+xmhash_get_tuple(IndexScanDesc scan, ScanDirection direction)
+{
+	Candidate	answer;
+
+	Assert(ScanDirectionIsForward(direction));
+	/* See xmhash_cost_estimate(). */
+	if (scan->xs_want_itup)
+		elog(ERROR, "xmhash does not support index-only scans");
+	if (!next_row(scan, &answer))
+		return false;
+	memcpy(&scan->xs_heaptid, &answer.row, sizeof(ItemPointerData));
+	scan->xs_recheck = !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
+	if (scan->numberOfOrderBys > 0)
+		tell_distances(scan, answer.distance);
+	xmhash_last.rows++;
+	return true;
+}
+
+int64
+xmhash_get_bitmap(IndexScanDesc scan, TIDBitmap *bitmap)
+{
+	ItemPointerData tids[256];
+	int			count = 0;
+	int64		total = 0;
+	Candidate	answer;
+	bool		recheck = !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
+	bool		more = true;
+
+	while (more)
+	{
+		more = next_row(scan, &answer);
+		if (more)
+			memcpy(&tids[count++], &answer.row, sizeof(ItemPointerData));
+		/* What has gone into a bitmap does no harm if the scan starts anew. */
+		((XmhashScan *) scan->opaque)->returned = false;
+		if (count == lengthof(tids) || !more)
+		{
+			tbm_add_tuples(bitmap, tids, count, recheck);
+			total += count;
+			count = 0;
+		}
+	}
+	xmhash_last.rows += total;
+	return total;
+}

@@ -1,0 +1,263 @@
+/*
+ * index_scan_pages.c: the pages that a scan reads: found, locked and checked.
+ */
+#include "postgres.h"
+
+#include "index/scan.h"
+
+#include "executor/instrument.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+#include "utils/spccache.h"
+
+/*
+ * A page seen through ReadRecentBuffer() does not count as used, and would be
+ * evicted for all its use: every so often it is read the ordinary way.
+ */
+#define ORDINARY_READ 16
+
+static Buffer
+page_buffer(XmhashScan *state, BlockNumber block, Buffer *recent)
+{
+	if (BufferIsValid(*recent) && ++state->reads % ORDINARY_READ != 0 &&
+		ReadRecentBuffer(relation_locator(state->index), MAIN_FORKNUM, block, *recent))
+		return *recent;
+	*recent = ReadBuffer(state->index, block);
+	return *recent;
+}
+
+/*
+ * Help the next reads.  What is in shared buffers is brought into the cache
+ * while this page is searched.  Where pages have to be read from disk, as this
+ * one had, several are asked for ahead.
+ */
+static void
+announce(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool missed)
+{
+	Layout	   *layout = state->layout;
+
+	if (count > 0 && layout->recent[upcoming[0]] > 0)
+	{
+		Page		next = BufferGetPage(layout->recent[upcoming[0]]);
+
+		hamming_prefetch(PageGetContents(next), XMHASH_DATA_CAPACITY(layout->words) * layout->words * sizeof(uint64));
+		hamming_prefetch(next + BLCKSZ - sizeof(XmhashOpaque), sizeof(XmhashOpaque));
+	}
+	if (state->announced > 0)
+		state->announced--;
+	if (!missed)
+		return;
+	if (state->announce_most < 0)
+		state->announce_most = get_tablespace_io_concurrency(state->index->rd_rel->reltablespace);
+	if (state->announced * 2 > state->announce_most)
+		return;
+	for (; state->announced < state->announce_most && state->announced < count; state->announced++)
+		PrefetchBuffer(state->index, MAIN_FORKNUM, layout->block[upcoming[state->announced]]);
+}
+
+/*
+ * Leave of a band page the codes that the search is to find there: within the
+ * radius, and not already found in an earlier band.
+ */
+static void
+only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageView *view)
+{
+	ScanWork   *work = state->work;
+	int			bits = state->layout->bits;
+	int			words = state->layout->words;
+	const Ball *ball = &state->driver;
+	int			band = (number - segment->pages) / segment->band_pages;
+	int			hits = hamming_kernels->within(ball->query, view->codes, words, view->count, ball->radius,
+											   work->positions, work->hit_distances);
+	int			kept = 0;
+
+	for (int i = 0; i < hits; i++)
+	{
+		const uint64 *code = view->codes + (Size) work->positions[i] * words;
+
+		if (!band_owns(ball->query, code, bits, segment->bands, ball->radius, band))
+			continue;
+		memcpy(work->pending_codes + (Size) kept * words, code, words * sizeof(uint64));
+		memcpy(&work->pending_tids[kept++],
+			   view->row_base + (int64) work->positions[i] * view->row_stride, sizeof(ItemPointerData));
+	}
+	view->count = kept;
+	view->codes = work->pending_codes;
+	view->row_base = (const char *) work->pending_tids;
+	view->row_stride = sizeof(ItemPointerData);
+}
+
+static bool
+read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
+		  PageView *view)
+{
+	XmhashScan *state = ((ScanWork *) context)->scan;
+	Layout	   *layout = state->layout;
+	const LayoutSegment *segment = &layout->segment[layout->segment_of[page]];
+	int64		misses = pgBufferUsage.shared_blks_read;
+	uint32		number = page - segment->base;
+	bool		in_band = number >= segment->pages;
+	Buffer		buffer;
+	Page		content;
+
+	CHECK_FOR_INTERRUPTS();
+	buffer = page_buffer(state, layout->block[page], &layout->recent[page]);
+	announce(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!xmhash_page_usable(state->index, &state->view, buffer,
+							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))
+		return false;
+	check_snapshot_expired(state->snapshot, state->index, buffer);
+	content = BufferGetPage(buffer);
+	view->count = XmhashPageOpaque(content)->count;
+	view->codes = XmhashPageCodes(content);
+	view->row_base = (const char *) &XmhashPageTid(content, 0);
+	view->row_stride = -(int) sizeof(ItemPointerData);
+	if (in_band)
+		only_owned(state, segment, number, view);
+	state->buffer = buffer;
+	return true;
+}
+
+static void
+release_page(void *context)
+{
+	XmhashScan *state = ((ScanWork *) context)->scan;
+
+	UnlockReleaseBuffer(state->buffer);
+	state->buffer = InvalidBuffer;
+}
+
+/* Pin, lock and check a page of the pending list; false: recycled. */
+static bool
+lock_pending(XmhashScan *state, uint32 i)
+{
+	Buffer		buffer;
+
+	CHECK_FOR_INTERRUPTS();
+	buffer = ReadBuffer(state->index, xmhash_pending_block(&state->view, i));
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!xmhash_page_usable(state->index, &state->view, buffer, XMHASH_PAGE_PENDING,
+							state->view.pending_first + i, 0))
+		return false;
+	check_snapshot_expired(state->snapshot, state->index, buffer);
+	state->buffer = buffer;
+	return true;
+}
+
+/* Leave the NULLs out of a pending page's columns, by a copy if it has any. */
+static void
+without_nulls(ScanWork *work, Page page, PageView *view)
+{
+	int			words = HAMMING_WORDS(work->bits);
+	uint16		flags = 0;
+	int			kept = 0;
+
+	for (int i = 0; i < view->count; i++)
+		flags |= XmhashPendingSlotAt(page, i).flags;
+	if (!(flags & XMHASH_SLOT_NULL))
+		return;
+	for (int i = 0; i < view->count; i++)
+	{
+		if (XmhashPendingSlotAt(page, i).flags & XMHASH_SLOT_NULL)
+			continue;
+		memcpy(work->pending_codes + (Size) kept * words,
+			   view->codes + (Size) i * words, words * sizeof(uint64));
+		work->pending_tids[kept++] = XmhashPendingSlotAt(page, i).tid;
+	}
+	view->count = kept;
+	view->codes = work->pending_codes;
+	view->row_base = (const char *) work->pending_tids;
+	view->row_stride = sizeof(ItemPointerData);
+}
+
+static bool
+read_pending(void *context, uint32_t ordinal, PageView *view)
+{
+	ScanWork   *work = context;
+	XmhashScan *state = work->scan;
+	Page		page;
+
+	if (ordinal >= state->view.pending_pages)
+	{
+		view->count = -1;
+		return true;
+	}
+	if (!lock_pending(state, ordinal))
+		return false;
+	page = BufferGetPage(state->buffer);
+	/* A page of zero bits has nothing but NULLs, and no room for codes. */
+	view->count = XmhashPageOpaque(page)->number == 0 ? 0 : XmhashPageOpaque(page)->count;
+	view->codes = XmhashPageCodes(page);
+	view->row_base = (const char *) &XmhashPendingSlotAt(page, 0);
+	view->row_stride = -(int) sizeof(XmhashPendingSlot);
+	without_nulls(work, page, view);
+	return true;
+}
+
+const PageReader scan_page_reader = {NULL, read_page, read_pending, release_page};
+
+/* ---------- NULLs ---------- */
+
+/* Copy the tids of the next page that may hold NULLs; false: recycled. */
+static bool
+read_nulls(XmhashScan *state)
+{
+	Layout	   *layout = state->layout;
+	uint32		i = state->null_page++;
+	Page		page;
+	int			count;
+
+	if (!state->null_tids)
+		state->null_tids = MemoryContextAlloc(state->context,
+											  XMHASH_NULLS_CAPACITY * sizeof(ItemPointerData));
+	state->null_count = state->null_next = 0;
+	if (i < layout->null_pages)
+	{
+		const LayoutSegment *segment = &layout->segment[layout->null_segment[i]];
+		uint32		first = i;
+
+		CHECK_FOR_INTERRUPTS();
+		/* Its number in the segment: NULLs' are together. */
+		while (first > 0 && layout->null_segment[first - 1] == layout->null_segment[i])
+			first--;
+		state->buffer = ReadBuffer(state->index, layout->null_block[i]);
+		LockBuffer(state->buffer, BUFFER_LOCK_SHARE);
+		if (!xmhash_page_usable(state->index, &state->view, state->buffer, XMHASH_PAGE_NULLS,
+								segment->id, segment->first_null + (i - first)))
+			return false;
+		check_snapshot_expired(state->snapshot, state->index, state->buffer);
+		page = BufferGetPage(state->buffer);
+		count = XmhashPageOpaque(page)->count;
+		for (int n = 0; n < count; n++)
+			state->null_tids[state->null_count++] = XmhashPageTid(page, n);
+	}
+	else
+	{
+		if (!lock_pending(state, i - layout->null_pages))
+			return false;
+		page = BufferGetPage(state->buffer);
+		count = XmhashPageOpaque(page)->count;
+		for (int n = 0; n < count; n++)
+			if (XmhashPendingSlotAt(page, n).flags & XMHASH_SLOT_NULL)
+				state->null_tids[state->null_count++] = XmhashPendingSlotAt(page, n).tid;
+	}
+	UnlockReleaseBuffer(state->buffer);
+	state->buffer = InvalidBuffer;
+	return true;
+}
+
+SearchResult
+scan_next_null(XmhashScan *state, Candidate *answer)
+{
+	while (state->null_next >= state->null_count)
+	{
+		if (state->null_page >= state->layout->null_pages + state->view.pending_pages)
+			return SEARCH_END;
+		if (!read_nulls(state))
+			return SEARCH_CHANGED;
+	}
+	memcpy(&answer->row, &state->null_tids[state->null_next++], sizeof(RowPointer));
+	return SEARCH_FOUND;
+}

@@ -1,0 +1,364 @@
+/*
+ * index_writer.c: write a segment: data pages, band runs, null pages, directory
+ * pages.
+ *
+ * Rows come in centre order.  A page is closed when it is full, or at a change
+ * of centre when it is nearly full: few spans a page keep its bound tight, and
+ * the waste stays small.  Pages are put together in local memory, and go to
+ * their buffers up to four at once, as one WAL record of whole images.
+ */
+#include "postgres.h"
+
+#include "index/storage.h"
+
+#include "miscadmin.h"
+
+/* At a change of centre, a page filled to this much is closed. */
+#define NEARLY_FULL(capacity)	((capacity) - (capacity) / 4)
+
+struct XmhashWriter
+{
+	Relation	index;
+	XmhashWriterRole role;
+	int			words;
+	uint64		nonce;
+	const uint64 *centre;		/* [centres × words] */
+	XmhashSegment segment;		/* pages, rows and nulls so far */
+
+	XmhashReservation reservation;
+	int			extent;			/* in use, and how many of its blocks are */
+	uint32		extent_used;
+	uint32		pages;			/* numbers given to pages so far */
+	uint32		written;
+	BlockNumber exists;			/* blocks the file is known to have */
+
+	XmhashPageKind kind;		/* of the page being filled */
+	int			band;			/* of a band page */
+	int			count;			/* its entries; -1: no page begun */
+	int			filled;			/* complete pages not yet written */
+	PGAlignedBlock image[MAX_GENERIC_XLOG_PAGES];
+
+	XmhashSpan *span;
+	uint32		spans_room;
+	uint16	   *band_first;
+	uint32		band_firsts;
+	uint32		band_room;
+};
+
+/* The most pages that the rows can take, closing pages early included. */
+static uint32
+most_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
+{
+	int			capacity = XMHASH_DATA_CAPACITY(words);
+	int			least = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
+	uint64		data = words == 0 ? 0 : (rows + least - 1) / least;
+	uint64		null = (nulls + XMHASH_NULLS_CAPACITY - 1) / XMHASH_NULLS_CAPACITY;
+	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
+	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan) +
+	band * sizeof(uint16);
+	uint64		directory = centres == 0 ? 0 : (bytes + XMHASH_BLOB_CAPACITY - 1) / XMHASH_BLOB_CAPACITY;
+
+	if (data + band + null + directory > MaxBlockNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a segment cannot have more than %u pages", MaxBlockNumber)));
+	return data + band + null + directory;
+}
+
+static uint64
+index_nonce(Relation index)
+{
+	Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
+	uint64		nonce = XmhashPageMeta(BufferGetPage(buffer))->nonce;
+
+	UnlockReleaseBuffer(buffer);
+	return nonce;
+}
+
+XmhashWriter *
+xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint64 *centre,
+					uint32 centres, int bands, uint64 rows, uint64 nulls)
+{
+	XmhashWriter *writer = palloc0(sizeof(XmhashWriter));
+
+	writer->index = index;
+	writer->role = role;
+	writer->words = HAMMING_WORDS(bits);
+	writer->centre = centre;
+	writer->segment.centres = centres;
+	writer->segment.bands = bands;
+	writer->count = -1;
+	writer->kind = XMHASH_PAGE_DATA;
+	writer->nonce = index_nonce(index);
+	writer->exists = RelationGetNumberOfBlocks(index);
+	writer->spans_room = 256;
+	writer->span = palloc(writer->spans_room * sizeof(XmhashSpan));
+	if (role == XMHASH_WRITER_BUILD)
+		writer->segment.id = 1;
+	else
+		writer->segment.id = xmhash_reserve(index, role, most_pages(writer->words, centres, bands, rows, nulls),
+											&writer->reservation);
+	return writer;
+}
+
+uint64
+xmhash_writer_rows(const XmhashWriter *writer)
+{
+	return writer->segment.rows + writer->segment.nulls;
+}
+
+/* Blocks come to be a few dozen at a time, within the extent at hand. */
+static void
+make_exist(XmhashWriter *writer, BlockNumber block, BlockNumber limit)
+{
+	if (block < writer->exists)
+		return;
+	writer->exists = Max(block + 1, Min(block + 32, limit));
+	xmhash_extend(writer->index, writer->exists);
+}
+
+static BlockNumber
+next_block(XmhashWriter *writer)
+{
+	XmhashReservation *reservation = &writer->reservation;
+	XmhashExtent *extent;
+	BlockNumber block;
+
+	if (writer->role == XMHASH_WRITER_BUILD)
+	{
+		block = XMHASH_META_BLOCK + 1 + writer->written++;
+		make_exist(writer, block, 0);
+		return block;
+	}
+	if (writer->extent_used == reservation->extent[writer->extent].count)
+	{
+		writer->extent++;
+		writer->extent_used = 0;
+	}
+	if (writer->extent >= reservation->extents)
+		elog(ERROR, "segment " UINT64_FORMAT " outgrows its reservation", writer->segment.id);
+	extent = &reservation->extent[writer->extent];
+	block = extent->start + writer->extent_used++;
+	make_exist(writer, block, extent->start + extent->count);
+	writer->written++;
+	return block;
+}
+
+/*
+ * Write the complete pages.  A build logs its pages at its end instead: until
+ * then nothing points to them.
+ */
+static void
+write_pages(XmhashWriter *writer)
+{
+	Buffer		buffer[MAX_GENERIC_XLOG_PAGES];
+	GenericXLogState *state = NULL;
+
+	CHECK_FOR_INTERRUPTS();
+	if (writer->filled == 0)
+		return;
+	if (writer->role != XMHASH_WRITER_BUILD)
+		state = GenericXLogStart(writer->index);
+	for (int i = 0; i < writer->filled; i++)
+	{
+		Page		page;
+
+		buffer[i] = xmhash_new_buffer(writer->index, next_block(writer));
+		page = state == NULL ? BufferGetPage(buffer[i]) :
+			GenericXLogRegisterBuffer(state, buffer[i], GENERIC_XLOG_FULL_IMAGE);
+		memcpy(page, writer->image[i].data, BLCKSZ);
+		if (state == NULL)
+			MarkBufferDirty(buffer[i]);
+	}
+	if (state != NULL)
+		GenericXLogFinish(state);
+	for (int i = 0; i < writer->filled; i++)
+		UnlockReleaseBuffer(buffer[i]);
+	writer->filled = 0;
+}
+
+static Page
+current_page(XmhashWriter *writer)
+{
+	return writer->image[writer->filled].data;
+}
+
+static void
+begin_page(XmhashWriter *writer)
+{
+	xmhash_page_init(current_page(writer), writer->kind, writer->segment.id, writer->nonce, writer->pages++);
+	writer->count = 0;
+	if (writer->kind == XMHASH_PAGE_DATA)
+		writer->segment.data_pages++;
+	else if (writer->kind == XMHASH_PAGE_NULLS)
+		writer->segment.null_pages++;
+}
+
+static void
+count_filled(XmhashWriter *writer)
+{
+	if (++writer->filled == MAX_GENERIC_XLOG_PAGES)
+		write_pages(writer);
+}
+
+static void
+close_page(XmhashWriter *writer)
+{
+	if (writer->count < 0)
+		return;
+	xmhash_page_set_count(current_page(writer),
+						  writer->kind == XMHASH_PAGE_NULLS ? 0 : writer->words, writer->count);
+	xmhash_page_set_checksum(current_page(writer));
+	count_filled(writer);
+	writer->count = -1;
+}
+
+/* Note in the directory that the page holds that centre at that distance. */
+static void
+extend_span(XmhashWriter *writer, uint32 centre, int distance)
+{
+	XmhashSegment *segment = &writer->segment;
+	XmhashSpan *span = segment->spans == 0 ? NULL : &writer->span[segment->spans - 1];
+
+	if (span != NULL && span->page == writer->pages - 1 && span->centre == centre)
+	{
+		span->least = Min(span->least, distance);
+		span->greatest = Max(span->greatest, distance);
+		return;
+	}
+	if (segment->spans == writer->spans_room)
+	{
+		writer->spans_room *= 2;
+		writer->span = repalloc_huge(writer->span, writer->spans_room * sizeof(XmhashSpan));
+	}
+	span = &writer->span[segment->spans++];
+	span->page = writer->pages - 1;
+	span->centre = centre;
+	span->least = span->greatest = distance;
+}
+
+void
+xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint64 *code, ItemPointer tid)
+{
+	int			capacity = XMHASH_DATA_CAPACITY(writer->words);
+	XmhashSegment *segment = &writer->segment;
+
+	Assert(writer->kind == XMHASH_PAGE_DATA);
+	if (writer->count == capacity ||
+		(writer->count >= NEARLY_FULL(capacity) && segment->centres > 0 &&
+		 writer->span[segment->spans - 1].centre != centre))
+		close_page(writer);
+	if (writer->count < 0)
+		begin_page(writer);
+	memcpy(XmhashPageCodes(current_page(writer)) + (Size) writer->count * writer->words, code,
+		   writer->words * sizeof(uint64));
+	XmhashPageTid(current_page(writer), writer->count) = *tid;
+	writer->count++;
+	segment->rows++;
+	if (segment->centres > 0)
+		extend_span(writer, centre, distance);
+}
+
+/*
+ * Pages of a band run are filled to the last row, so that all runs have as many
+ * pages.  Where equal values go over to the next page, it begins with the same.
+ */
+void
+xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint64 *code, ItemPointer tid)
+{
+	Page		page;
+
+	if (writer->kind == XMHASH_PAGE_DATA || writer->band != band ||
+		writer->count == XMHASH_DATA_CAPACITY(writer->words))
+		close_page(writer);
+	writer->kind = XMHASH_PAGE_BAND;
+	writer->band = band;
+	if (writer->count < 0)
+	{
+		begin_page(writer);
+		if (writer->band_firsts == writer->band_room)
+		{
+			writer->band_room = Max(1024, 2 * writer->band_room);
+			writer->band_first = writer->band_first == NULL ? palloc(writer->band_room * sizeof(uint16)) :
+				repalloc_huge(writer->band_first, writer->band_room * sizeof(uint16));
+		}
+		writer->band_first[writer->band_firsts++] = value;
+	}
+	page = current_page(writer);
+	memcpy(XmhashPageCodes(page) + (Size) writer->count * writer->words, code, writer->words * sizeof(uint64));
+	XmhashPageTid(page, writer->count++) = *tid;
+}
+
+void
+xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid)
+{
+	if (writer->kind != XMHASH_PAGE_NULLS || writer->count == XMHASH_NULLS_CAPACITY)
+		close_page(writer);
+	writer->kind = XMHASH_PAGE_NULLS;
+	if (writer->count < 0)
+		begin_page(writer);
+	XmhashPageTid(current_page(writer), writer->count) = *tid;
+	writer->count++;
+	writer->segment.nulls++;
+}
+
+/* Cut the directory's stream, centres and spans, into pages. */
+static void
+write_directory(XmhashWriter *writer)
+{
+	XmhashSegment *segment = &writer->segment;
+	Size		centre_bytes = (Size) segment->centres * writer->words * sizeof(uint64);
+	Size		span_bytes = (Size) segment->spans * sizeof(XmhashSpan);
+	Size		bytes;
+	char	   *data;
+
+	if (segment->spans == 0)
+		segment->centres = segment->bands = 0;
+	if (segment->centres == 0)
+		return;
+	if (segment->bands > 0)
+		segment->band_pages = writer->band_firsts / segment->bands;
+	Assert(segment->bands * segment->band_pages == writer->band_firsts);
+	bytes = XmhashDirectoryBytes(segment, writer->words);
+	data = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
+	memcpy(data, writer->centre, centre_bytes);
+	memcpy(data + centre_bytes, writer->span, span_bytes);
+	memcpy(data + centre_bytes + span_bytes, writer->band_first, bytes - centre_bytes - span_bytes);
+	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
+	{
+		xmhash_page_init(current_page(writer), XMHASH_PAGE_DIRECTORY, segment->id, writer->nonce, writer->pages++);
+		xmhash_blob_page_fill(current_page(writer), data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY));
+		segment->directory_pages++;
+		count_filled(writer);
+	}
+	pfree(data);
+}
+
+/*
+ * Write what is left, and say what the segment is and where; to become part of
+ * the index by xmhash_commit() alone.
+ */
+void
+xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent **extent)
+{
+	int			extents;
+
+	close_page(writer);
+	write_directory(writer);
+	write_pages(writer);
+	Assert(writer->written == writer->pages);
+	*segment = writer->segment;
+	if (writer->role == XMHASH_WRITER_BUILD)
+	{
+		extents = writer->pages > 0;
+		*extent = palloc(sizeof(XmhashExtent));
+		(*extent)->start = XMHASH_META_BLOCK + 1;
+		(*extent)->count = writer->pages;
+	}
+	else
+		*extent = xmhash_extents_cut(writer->reservation.extent, writer->reservation.extents, 0,
+									 writer->pages, &extents);
+	segment->extents = extents;
+	pfree(writer->span);
+	pfree(writer);
+}

@@ -1,0 +1,107 @@
+/*
+ * model_blas.c: OpenBLAS in the server: which library, how many threads.
+ *
+ * Any role can ask for threads, so what it gets is bounded by a superuser's
+ * setting.  Which library the server loads, a superuser says.
+ */
+#include "model/model.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+static int	threads;
+static int	max_threads;
+static char *blas_library;
+
+/* Threads that the settings ask for and allow. */
+static int
+threads_allowed(void)
+{
+	int			processors = processors_usable();
+	int			wanted = threads > 0 ? threads : Min(processors, max_parallel_maintenance_workers + 1);
+
+	return Min(wanted, max_threads > 0 ? max_threads : processors);
+}
+
+static void
+fail_to_load(BlasStatus status, const char *message)
+{
+	if (status == BLAS_NO_MEMORY)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("Failed while loading OpenBLAS: %s.", message)));
+	if (blas_library[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FILE),
+				 errmsg("could not load the OpenBLAS library"),
+				 errdetail_internal("%s", message),
+				 errhint("Install it (Debian: libopenblas0-pthread, Fedora: openblas-threads, Alpine and Homebrew: openblas), "
+						 "or let a superuser name it in the setting xmhash.blas_library.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_FILE),
+			 errmsg("could not load the OpenBLAS library \"%s\"", blas_library),
+			 errdetail_internal("%s", message),
+			 errhint("It is the value of the setting xmhash.blas_library.")));
+}
+
+/*
+ * Use so many threads, if the settings allow them and the system gives them;
+ * said once a statement where it does not.
+ */
+void
+model_set_threads(int wanted)
+{
+	static TimestampTz said = 0;
+	int			asked = Min(Min(wanted, threads_allowed()), blas_most_threads());
+	int			got = blas_set_threads(asked);
+	int			error = errno;
+
+	if (got >= asked || said == GetCurrentStatementStartTimestamp())
+		return;
+	said = GetCurrentStatementStartTimestamp();
+	ereport(WARNING,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not start %d threads for matrix products, going on with %d", asked, got),
+			 errdetail_internal("%s.", strerror(error)),
+			 errhint("The server's user, its service or its container may have a limit on processes; "
+					 "a smaller xmhash.threads asks for fewer.")));
+}
+
+/* Load BLAS when first needed, and give it as many threads as allowed now. */
+void
+model_start_blas(void)
+{
+	char		message[512];
+	BlasStatus	status = blas_load(blas_library, message, sizeof(message));
+
+	if (status != BLAS_LOADED)
+		fail_to_load(status, message);
+	model_set_threads(INT_MAX);
+}
+
+void
+model_blas_init(void)
+{
+	DefineCustomIntVariable("xmhash.threads",
+							"Sets the number of threads for matrix products in a session.",
+							"Zero means the processors that the server may use, at most max_parallel_maintenance_workers + 1.",
+							&threads, 0, 0, THREADS_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("xmhash.max_threads",
+							"Sets the most threads that a session can have for matrix products.",
+							"Zero means the processors that the server may use.",
+							&max_threads, 0, 0, THREADS_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("xmhash.blas_library",
+							   "Sets the path of the OpenBLAS library.",
+							   "If empty, it is looked for under the names it has on usual platforms. A session loads it once, when it first needs it.",
+							   &blas_library, "",
+							   PGC_SUSET, 0, NULL, NULL, NULL);
+}

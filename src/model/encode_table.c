@@ -1,0 +1,723 @@
+/*
+ * model_table.c: CALL xmhash_encode_table(): fill the code columns of a table.
+ *
+ * The table is walked in ranges of blocks, of about batch_rows rows each.  A
+ * range's features are read in chunks and encoded by matrix products, then one
+ * UPDATE writes its codes, then it is committed.  Rows are named by tableoid
+ * and ctid between reading and writing; the snapshot of the reading is kept
+ * until then, so that VACUUM cannot give a row's place to another.  A row that
+ * somebody else has changed in between is simply not found any more, and is
+ * left to the next call.  All partitions are walked side by side.
+ *
+ * Ranges grow while nothing is found in them, so one may turn out to hold far
+ * more rows than a batch.  Then a shorter one is read instead: what has been
+ * read so far is no range of its own, since neither partitions nor whatever
+ * index the planner may choose give rows in the order of ctid.
+ */
+#include "model/model.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_coerce.h"
+#include "portability/instr_time.h"
+#include "server/role.h"
+#include "server/row_place.h"
+#include "storage/bufmgr.h"
+#include "storage/itemptr.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* Rows of one product: enough of them that reading the weights is cheap, in bounded memory. */
+#define MOST_ROWS 1024
+#define CHUNK_BYTES (64 * 1024 * 1024)
+
+/* Blocks of one range at most, which take far longer to read than to ask for. */
+#define MOST_BLOCKS 8192
+
+/* A range of more than this many batches is read anew as one of a 16th of its blocks. */
+#define MOST_BATCHES 4
+
+/* Below this share of non-zeros a chunk goes through the first layer as sparse rows. */
+#define SPARSE_BELOW 0.25
+
+/* Arguments of xmhash_encode_table(), in order. */
+enum
+{
+	ARGUMENT_MODEL,
+	ARGUMENT_RELATION,
+	ARGUMENT_FEATURES_IMAGE,
+	ARGUMENT_CODE_IMAGE,
+	ARGUMENT_FEATURES_TEXT,
+	ARGUMENT_CODE_TEXT,
+	ARGUMENT_ONLY_MISSING,
+	ARGUMENT_BATCH_ROWS
+};
+
+typedef struct TableEncoder
+{
+	bool		atomic;
+	Oid			model;
+	int			bits;
+	Network		network[2];
+	Surroundings surroundings;
+	Oid			relation;
+	char	   *relation_name;
+	Oid			code_array_type;
+	bool		used[2];
+	const char *features_column[2];
+	const char *code_column[2];
+	bool		only_missing;
+	int			batch_rows;
+	char	   *select;
+	char	   *update;
+
+	/* A chunk [chunk_rows]: rows without features are left out of dense. */
+	int			chunk_rows;
+	float	   *dense[2];
+	size_t		nonzeros[2];
+	float	   *scratch;
+	float	   *outputs;
+	uint8_t    *packed;
+
+	/* What a range is updated with; grown as needed. */
+	MemoryContext range_context;
+	int			count;
+	int			room;
+	Datum	   *table;
+	Datum	   *place;
+	Datum	   *code[2];
+	bool	   *code_is_null[2];
+	int64		encoded;
+} TableEncoder;
+
+/* The type bitcode that lies in the extension's schema. */
+Oid
+model_code_type(Oid schema)
+{
+	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									   CStringGetDatum("bitcode"), ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(type))
+		elog(ERROR, "type bitcode not found in schema %u", schema);
+	return type;
+}
+
+static void
+check_columns(const TableEncoder *encoder, Oid code_type)
+{
+	int			side;
+
+	for (side = 0; side < 2; side++)
+	{
+		Oid			type;
+		Oid			function;
+
+		if (!encoder->used[side])
+			continue;
+		type = model_column_type(encoder->relation, encoder->relation_name, encoder->features_column[side]);
+		if (getBaseType(type) != FLOAT4ARRAYOID &&
+			find_coercion_pathway(FLOAT4ARRAYOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_NONE)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of relation %s is of type %s, which cannot be cast to real[]",
+							encoder->features_column[side], encoder->relation_name, format_type_be(type))));
+		type = model_column_type(encoder->relation, encoder->relation_name, encoder->code_column[side]);
+		if (getBaseType(type) != code_type)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of relation %s is of type %s, expected bitcode",
+							encoder->code_column[side], encoder->relation_name, format_type_be(type))));
+	}
+}
+
+static void
+build_queries(TableEncoder *encoder)
+{
+	StringInfoData select;
+	StringInfoData missing;
+	StringInfoData update;
+	int			side;
+
+	initStringInfo(&select);
+	initStringInfo(&missing);
+	initStringInfo(&update);
+	appendStringInfoString(&select, "SELECT t.tableoid, t.ctid");
+	appendStringInfo(&update, "UPDATE %s AS t SET ", encoder->relation_name);
+	for (side = 0; side < 2; side++)
+	{
+		const char *features;
+		const char *code;
+
+		if (!encoder->used[side])
+		{
+			appendStringInfoString(&select, ", NULL::pg_catalog.float4[]");
+			continue;
+		}
+		features = quote_identifier(encoder->features_column[side]);
+		code = quote_identifier(encoder->code_column[side]);
+		appendStringInfo(&select, ", t.%s::pg_catalog.float4[]", features);
+		appendStringInfo(&missing, "%s(t.%s IS NOT NULL AND t.%s IS NULL)",
+						 missing.len > 0 ? " OR " : "", features, code);
+		appendStringInfo(&update, side == 1 && encoder->used[0] ? ", %s = " : "%s = ", code);
+		if (encoder->only_missing)
+			appendStringInfo(&update, "COALESCE(t.%s, u.code%d)", code, side);
+		else
+			appendStringInfo(&update, "u.code%d", side);
+	}
+	appendStringInfo(&select, " FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.>=) $1 "
+					 "AND t.ctid OPERATOR(pg_catalog.<) $2", encoder->relation_name);
+	if (encoder->only_missing)
+		appendStringInfo(&select, " AND (%s)", missing.data);
+	appendStringInfoString(&update, " FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
+						   "pg_catalog.unnest($5), pg_catalog.unnest($6)) AS u (place_table, place, code0, code1) "
+						   "WHERE t.ctid OPERATOR(pg_catalog.>=) $1 AND t.ctid OPERATOR(pg_catalog.<) $2 "
+						   "AND t.ctid OPERATOR(pg_catalog.=) u.place "
+						   "AND t.tableoid OPERATOR(pg_catalog.=) u.place_table");
+	encoder->select = select.data;
+	encoder->update = update.data;
+}
+
+/* Blocks of the longest table among the relation and what inherits from it. */
+static BlockNumber
+count_blocks(const TableEncoder *encoder)
+{
+	List	   *tables;
+	BlockNumber most = 0;
+	ListCell   *cell;
+
+	LockRelationOid(encoder->relation, AccessShareLock);
+	tables = find_all_inheritors(encoder->relation, AccessShareLock, NULL);
+	foreach(cell, tables)
+	{
+		Relation	table = table_open(lfirst_oid(cell), NoLock);
+		char		kind = table->rd_rel->relkind;
+
+		if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is no table or partitioned table", RelationGetRelationName(table)),
+					 errhint("Encode another relation with UPDATE and xmhash_encode_image() or xmhash_encode_text().")));
+		if (kind == RELKIND_RELATION)
+			most = Max(most, RelationGetNumberOfBlocks(table));
+		table_close(table, NoLock);
+	}
+	return most;
+}
+
+/* Room for one more row of the range. */
+static void
+reserve_row(TableEncoder *encoder)
+{
+	int			side;
+
+	if (encoder->count < encoder->room)
+		return;
+	encoder->room *= 2;
+	encoder->table = repalloc_huge(encoder->table, encoder->room * sizeof(Datum));
+	encoder->place = repalloc_huge(encoder->place, encoder->room * sizeof(Datum));
+	for (side = 0; side < 2; side++)
+	{
+		encoder->code[side] = repalloc_huge(encoder->code[side], encoder->room * sizeof(Datum));
+		encoder->code_is_null[side] = repalloc_huge(encoder->code_is_null[side], encoder->room);
+	}
+}
+
+/* The detail of errors about a row. */
+static int
+detail_place(ItemPointer place)
+{
+	return errdetail("The row is at ctid (%u,%u).",
+					 ItemPointerGetBlockNumber(place), ItemPointerGetOffsetNumber(place));
+}
+
+static void
+fail_not_finite(const TableEncoder *encoder, int side, const float *values, ItemPointer place)
+{
+	int			i = 0;
+
+	while (isfinite(values[i]))
+		i++;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("column \"%s\" of relation %s has %s as element %d, expected a finite number",
+					encoder->features_column[side], encoder->relation_name,
+					isnan(values[i]) ? "NaN" : values[i] > 0 ? "Infinity" : "-Infinity", i + 1),
+			 detail_place(place)));
+}
+
+/*
+ * Copy a row's features into the chunk, checked.  What was out of line is
+ * freed at once: kept until the range is done, it would cost more to map
+ * memory for it than to read it.
+ */
+static void
+read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, float *to)
+{
+	ArrayType  *array = DatumGetArrayTypeP(value);
+	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int			expected = encoder->network[side].inputs;
+	bool		finite;
+
+	if (ARR_NDIM(array) > 1 || length != expected)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("column \"%s\" of relation %s has an array of %d dimensions and %d elements, but model \"%s\" expects 1 and %d",
+						encoder->features_column[side], encoder->relation_name, ARR_NDIM(array), length,
+						model_name(encoder->model), expected),
+				 detail_place(place)));
+	if (array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("column \"%s\" of relation %s has an array with a NULL element",
+						encoder->features_column[side], encoder->relation_name),
+				 detail_place(place)));
+	memcpy(to, ARR_DATA_PTR(array), length * sizeof(float));
+	encoder->nonzeros[side] += model_count_nonzeros(to, length, &finite);
+	if (!finite)
+		fail_not_finite(encoder, side, to, place);
+	if ((Pointer) array != DatumGetPointer(value))
+		pfree(array);
+}
+
+/* The chunk's rows of one side, as they are or without their zeros. */
+static void
+make_features(const TableEncoder *encoder, int side, int rows, Features *features)
+{
+	int			columns = encoder->network[side].inputs;
+	const float *dense = encoder->dense[side];
+	size_t		count = encoder->nonzeros[side];
+	int32_t    *row_start;
+	int32_t    *column;
+	float	   *value;
+	size_t		at = 0;
+	int			i;
+	int			j;
+
+	memset(features, 0, sizeof(Features));
+	features->rows = rows;
+	features->columns = columns;
+	if (count >= SPARSE_BELOW * rows * columns)
+	{
+		features->dense = dense;
+		return;
+	}
+	row_start = palloc((rows + 1) * sizeof(int32_t));
+	column = palloc((count + 1) * sizeof(int32_t));
+	value = palloc((count + 1) * sizeof(float));
+	for (i = 0; i < rows; i++)
+	{
+		row_start[i] = (int32_t) at;
+		for (j = 0; j < columns; j++)
+		{
+			if (dense[(size_t) i * columns + j] != 0)
+			{
+				column[at] = j;
+				value[at++] = dense[(size_t) i * columns + j];
+			}
+		}
+	}
+	row_start[rows] = (int32_t) at;
+	features->row_start = row_start;
+	features->column = column;
+	features->value = value;
+}
+
+/* Encode the rows that a fetch has brought. */
+static void
+encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
+{
+	int			filled[2] = {0, 0};
+	int			target[2][MOST_ROWS];
+	int			bytes = (encoder->bits + 7) / 8;
+	int			side;
+	int			i;
+
+	encoder->nonzeros[0] = encoder->nonzeros[1] = 0;
+	for (i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = rows->vals[i];
+		bool		isnull;
+		Oid			table;
+		ItemPointer place = palloc(sizeof(ItemPointerData));
+
+		reserve_row(encoder);
+		row_place(tuple, rows->tupdesc, 1, encoder->relation_name, &table, place);
+		encoder->table[encoder->count] = ObjectIdGetDatum(table);
+		encoder->place[encoder->count] = PointerGetDatum(place);
+		for (side = 0; side < 2; side++)
+		{
+			Datum		value = SPI_getbinval(tuple, rows->tupdesc, 3 + side, &isnull);
+
+			encoder->code_is_null[side][encoder->count] = isnull;
+			encoder->code[side][encoder->count] = (Datum) 0;
+			if (isnull)
+				continue;
+			read_features(encoder, side, value, place,
+						  encoder->dense[side] + (size_t) filled[side] * encoder->network[side].inputs);
+			target[side][filled[side]++] = encoder->count;
+		}
+		encoder->count++;
+	}
+	for (side = 0; side < 2; side++)
+	{
+		Features	features;
+
+		if (filled[side] == 0)
+			continue;
+		make_features(encoder, side, filled[side], &features);
+		network_encode(&encoder->surroundings, &encoder->network[side], &features,
+					   encoder->scratch, encoder->outputs, encoder->packed);
+		for (i = 0; i < filled[side]; i++)
+		{
+			Bitcode    *code = bitcode_make(encoder->bits);
+
+			memcpy(BITCODE_DATA(code), encoder->packed + (size_t) i * bytes, bytes);
+			encoder->code[side][target[side][i]] = PointerGetDatum(code);
+		}
+	}
+}
+
+static Datum
+make_array(const Datum *values, bool *nulls, int count, Oid type)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			lower = 1;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return PointerGetDatum(construct_md_array((Datum *) values, nulls, 1, &count, &lower, type,
+											  length, by_value, align));
+}
+
+/* The relation's name in a query, as it is now; NULL if it is gone. */
+static char *
+find_name(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
+
+	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
+}
+
+/*
+ * By the name the queries find the relation: whatever else has it by now, maybe
+ * with triggers, is not to be written to with rights meant for this one.  The
+ * lock keeps the relation's own name; another schema may get that of its schema.
+ */
+static void
+check_name(const TableEncoder *encoder)
+{
+	char	   *name;
+
+	AcceptInvalidationMessages();
+	name = find_name(encoder->relation);
+	if (name == NULL || strcmp(name, encoder->relation_name) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation %s was renamed while it was encoded", encoder->relation_name),
+				 errhint("Try again.")));
+}
+
+static void
+write_range(TableEncoder *encoder, Datum bounds[2])
+{
+	Oid			code_type = get_element_type(encoder->code_array_type);
+	Oid			types[6] = {TIDOID, TIDOID, OIDARRAYOID, TIDARRAYOID,
+	encoder->code_array_type, encoder->code_array_type};
+	Datum		values[6];
+	int			side;
+
+	values[0] = bounds[0];
+	values[1] = bounds[1];
+	values[2] = make_array(encoder->table, NULL, encoder->count, OIDOID);
+	values[3] = make_array(encoder->place, NULL, encoder->count, TIDOID);
+	for (side = 0; side < 2; side++)
+		values[4 + side] = make_array(encoder->code[side], encoder->code_is_null[side],
+									  encoder->count, code_type);
+	check_name(encoder);
+	if (SPI_execute_with_args(encoder->update, 6, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update relation %s", encoder->relation_name);
+	encoder->encoded += SPI_processed;
+}
+
+/*
+ * Read, encode and write one range, by the active snapshot; false if it has
+ * too many rows and was left.  A single block is not left: its partitions'
+ * rows are written in pieces, which the snapshot does not see.
+ */
+static bool
+walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
+{
+	Oid			types[2] = {TIDOID, TIDOID};
+	SPIPlanPtr	plan = SPI_prepare(encoder->select, 2, types);
+	int			most = MOST_BATCHES * encoder->batch_rows;
+	Portal		portal;
+	uint64		found;
+	bool		fits = true;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	portal = SPI_cursor_open(NULL, plan, bounds, NULL, true);
+	do
+	{
+		SPITupleTable *rows;
+
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(portal, true, Min(encoder->chunk_rows, most + 1 - encoder->count));
+		rows = SPI_tuptable;
+		found = SPI_processed;
+		if (found > 0)
+			encode_chunk(encoder, rows, (int) found);
+		SPI_freetuptable(rows);
+		fits = encoder->count <= most;
+		if (encoder->count > 0 && (found == 0 || (!fits && !divisible)))
+		{
+			write_range(encoder, bounds);
+			encoder->count = found == 0 ? encoder->count : 0;
+		}
+	} while (found > 0 && (fits || !divisible));
+	SPI_cursor_close(portal);
+	SPI_freeplan(plan);
+	return fits || !divisible;
+}
+
+/*
+ * The owner, who can't change any more until this range is committed.  The lock
+ * is that of an UPDATE, which then need not wait, when it has found the name.
+ */
+static Oid
+find_owner(const TableEncoder *encoder)
+{
+	HeapTuple	tuple;
+	Oid			owner;
+
+	LockRelationOid(encoder->relation, RowExclusiveLock);
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(encoder->relation));
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation %s does not exist any more", encoder->relation_name)));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	check_name(encoder);
+	return owner;
+}
+
+/*
+ * Walk a range as the relation's owner, if the caller has his rights besides
+ * others: triggers, constraints, index expressions and casts are the owner's
+ * code.  Whoever has been granted rights on the table only runs them as
+ * himself, as by any UPDATE.  Rows that the caller may see are never left out
+ * in silence because row security is forced on the owner: that is an error.
+ */
+static bool
+walk_range_as_owner(TableEncoder *encoder, Datum bounds[2], bool divisible)
+{
+	Oid			owner = find_owner(encoder);
+	bool		sees_all = has_bypassrls_privilege(GetUserId());
+	RoleSwitch	role;
+	bool		done;
+
+	if (role_is_trusted(owner) || !has_privs_of_role(GetUserId(), owner))
+		return walk_range(encoder, bounds, divisible);
+	role_switch(&role, owner);
+	if (sees_all)
+		(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	done = walk_range(encoder, bounds, divisible);
+	role_restore(&role);
+	return done;
+}
+
+/* One range, and its commit; false if it has too many rows. */
+static bool
+encode_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(encoder->range_context);
+	ItemPointerData low;
+	ItemPointerData high;
+	Datum		bounds[2];
+	bool		done;
+
+	ItemPointerSet(&low, from, 0);
+	ItemPointerSet(&high, to, 0);
+	bounds[0] = PointerGetDatum(&low);
+	bounds[1] = PointerGetDatum(&high);
+	encoder->count = 0;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	done = walk_range_as_owner(encoder, bounds, to - from > 1);
+	PopActiveSnapshot();
+	if (!encoder->atomic)
+		SPI_commit();
+	MemoryContextSwitchTo(old_context);
+	MemoryContextReset(encoder->range_context);
+	return done;
+}
+
+/* Walk the table; ranges grow or shrink towards batch_rows rows each. */
+static void
+encode_blocks(TableEncoder *encoder)
+{
+	BlockNumber blocks = count_blocks(encoder);
+	BlockNumber from = 0;
+	double		step = Max(1, encoder->batch_rows / 64);
+	instr_time	said;
+
+	INSTR_TIME_SET_CURRENT(said);
+	while (from < blocks)
+	{
+		BlockNumber to = from + (BlockNumber) Min(step, (double) (blocks - from));
+		instr_time	now;
+
+		if (encode_range(encoder, from, to))
+		{
+			from = to;
+			step *= Min(4, Max(0.25, (double) encoder->batch_rows / Max(encoder->count, 1)));
+			step = Min(step, MOST_BLOCKS);
+		}
+		else
+			step = (to - from) / 16.0;
+		step = Max(step, 1);
+
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, said);
+		if (xmhash_progress && (INSTR_TIME_GET_DOUBLE(now) >= 1 || from == blocks))
+		{
+			INSTR_TIME_SET_CURRENT(said);
+			ereport(INFO,
+					(errmsg("encoded " INT64_FORMAT " rows of %s, %.0f %% of its blocks visited",
+							encoder->encoded, encoder->relation_name, 100.0 * from / blocks)));
+		}
+	}
+}
+
+static const char *
+column_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(number)));
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
+{
+	int			side;
+
+	if (PG_ARGISNULL(ARGUMENT_MODEL) || PG_ARGISNULL(ARGUMENT_RELATION) ||
+		PG_ARGISNULL(ARGUMENT_ONLY_MISSING) || PG_ARGISNULL(ARGUMENT_BATCH_ROWS))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("only the column arguments of xmhash_encode_table may be NULL")));
+	encoder->model = PG_GETARG_OID(ARGUMENT_MODEL);
+	encoder->relation = PG_GETARG_OID(ARGUMENT_RELATION);
+	encoder->relation_name = find_name(encoder->relation);
+	if (encoder->relation_name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", encoder->relation)));
+	encoder->only_missing = PG_GETARG_BOOL(ARGUMENT_ONLY_MISSING);
+	encoder->batch_rows = PG_GETARG_INT32(ARGUMENT_BATCH_ROWS);
+	if (encoder->batch_rows < 1 || encoder->batch_rows > 1000000)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"batch_rows\" is %d, expected 1 to 1000000", encoder->batch_rows)));
+	for (side = 0; side < 2; side++)
+	{
+		encoder->features_column[side] = column_argument(fcinfo, ARGUMENT_FEATURES_IMAGE + 2 * side);
+		encoder->code_column[side] = column_argument(fcinfo, ARGUMENT_CODE_IMAGE + 2 * side);
+		encoder->used[side] = encoder->features_column[side] != NULL;
+		if (encoder->used[side] != (encoder->code_column[side] != NULL))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("arguments \"%s_column\" and \"%s_code_column\" must be given together, or neither",
+							modality_name[side], modality_name[side])));
+	}
+	if (!encoder->used[0] && !encoder->used[1])
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no column to encode was given")));
+}
+
+/* The networks, in this call's own memory, and room for a chunk. */
+static void
+load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ModelTable	table;
+	ModelRow	row;
+	int			widest;
+	int			side;
+
+	model_surroundings(&encoder->surroundings, context);
+	model_open(fcinfo->flinfo->fn_oid, encoder->model, &table);
+	model_find(&table, &row);
+	for (side = 0; side < 2; side++)
+	{
+		if (encoder->used[side] && !model_has(&row, side))
+			model_fail_absent(row.name, side);
+	}
+	model_load(&table, &row, &encoder->surroundings, encoder->network);
+	model_close(&table);
+	model_start_blas();
+	encoder->bits = row.bits;
+	widest = Max(Max(row.dimensions[0], row.dimensions[1]), model_most_units(&row));
+	widest = Max(widest, row.bits);
+	encoder->chunk_rows = Min(MOST_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
+	for (side = 0; side < 2; side++)
+		encoder->dense[side] = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
+															  row.dimensions[side] * sizeof(float));
+	encoder->scratch = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
+													  (model_most_units(&row) + 1) * sizeof(float));
+	encoder->outputs = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
+	encoder->packed = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
+
+	encoder->room = 4096;
+	encoder->table = palloc(encoder->room * sizeof(Datum));
+	encoder->place = palloc(encoder->room * sizeof(Datum));
+	for (side = 0; side < 2; side++)
+	{
+		encoder->code[side] = palloc(encoder->room * sizeof(Datum));
+		encoder->code_is_null[side] = palloc(encoder->room);
+	}
+	encoder->range_context = AllocSetContextCreate(context, "xmhash encode range", ALLOCSET_DEFAULT_SIZES);
+
+	/* Whatever network_encode() asks for is needed for one chunk only. */
+	encoder->surroundings.arena = encoder->range_context;
+}
+
+XMHASH_FUNCTION(xmhash_encode_table);
+
+Datum
+xmhash_encode_table(PG_FUNCTION_ARGS)
+{
+	TableEncoder encoder;
+	Oid			code_type = model_code_type(get_func_namespace(fcinfo->flinfo->fn_oid));
+
+	memset(&encoder, 0, sizeof(encoder));
+	encoder.atomic = model_call_is_atomic(fcinfo);
+	SPI_connect_ext(encoder.atomic ? 0 : SPI_OPT_NONATOMIC);
+	read_arguments(fcinfo, &encoder);
+	encoder.code_array_type = get_array_type(code_type);
+	check_columns(&encoder, code_type);
+	load_model(fcinfo, &encoder);
+	build_queries(&encoder);
+	encode_blocks(&encoder);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,556 @@
+/*
+ * model_exchange.c: models as safetensors files, out and in.
+ *
+ * The layout is PyTorch's of nn.Sequential(Linear, ReLU, …, Linear), where only
+ * every second module has tensors: weights are [outputs, inputs] there, and the
+ * transpose here.  What comes in is checked
+ * in full before a row is written: shapes against each other, and every number
+ * to be finite.
+ */
+#include "model/model.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "core/safetensors.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#define FORMAT_NAME "xmhash 1"
+
+/* The tensors of one model, as pointers into its networks. */
+typedef struct TensorPlace
+{
+	char		name[32];
+	float	   *values;
+	int			rows;			/* outputs of a weight, else the length */
+	int			columns;		/* inputs of a weight, else 0 */
+} TensorPlace;
+
+#define MOST_PLACES (2 * (2 * NETWORK_MOST_LAYERS + 2))
+
+/* The tensor of a layer: "0.weight", "2.weight" and so on, as nn.Sequential numbers its modules. */
+static char *
+layer_tensor(int layer, const char *part)
+{
+	return psprintf("%d.%s", 2 * layer, part);
+}
+
+static void
+add_place(TensorPlace *places, int *count, const char *modality, const char *name,
+		  float *values, int rows, int columns)
+{
+	TensorPlace *place = &places[(*count)++];
+
+	snprintf(place->name, sizeof(place->name), "%s.%s", modality, name);
+	place->values = values;
+	place->rows = rows;
+	place->columns = columns;
+}
+
+/* Every tensor of a model with its place in memory and its shape in a file. */
+static int
+list_places(const ModelRow *row, ModelWeights *weights, TensorPlace places[MOST_PLACES])
+{
+	int			count = 0;
+	int			side;
+
+	for (side = 0; side < 2; side++)
+	{
+		const char *modality = modality_name[side];
+		Network    *network = &weights->network[side];
+		int			i;
+
+		for (i = 0; i < network->layers; i++)
+		{
+			Layer	   *layer = &network->layer[i];
+
+			add_place(places, &count, modality, layer_tensor(i, "weight"), layer->weight,
+					  layer->outputs, layer->inputs);
+			add_place(places, &count, modality, layer_tensor(i, "bias"), layer->bias,
+					  layer->outputs, 0);
+		}
+		if (!model_has(row, side))
+			continue;
+		add_place(places, &count, modality, "shift", weights->shift[side], row->scales[side], 0);
+		add_place(places, &count, modality, "scale", weights->scale[side], row->scales[side], 0);
+	}
+	return count;
+}
+
+static size_t
+place_elements(const TensorPlace *place)
+{
+	return (size_t) place->rows * Max(place->columns, 1);
+}
+
+static void
+put_float(char *to, float value)
+{
+	uint32		word;
+
+	memcpy(&word, &value, sizeof(word));
+#ifdef WORDS_BIGENDIAN
+	word = pg_bswap32(word);
+#endif
+	memcpy(to, &word, sizeof(word));
+}
+
+/* [columns × rows] in memory, [rows × columns] in the file; or a plain list. */
+static void
+write_tensor(const TensorPlace *place, char *to)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < place->rows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (place->columns == 0)
+			put_float(to + 4 * (size_t) i, place->values[i]);
+		for (j = 0; j < place->columns; j++)
+			put_float(to + 4 * ((size_t) i * place->columns + j),
+					  place->values[(size_t) j * place->rows + i]);
+	}
+}
+
+static void
+add_text(StringInfo header, const char *key, const char *value)
+{
+	appendStringInfo(header, "%s\"%s\":", header->data[header->len - 1] == '{' ? "" : ",", key);
+	escape_json(header, value);
+}
+
+static char *
+class_names_to_json(const ModelRow *row)
+{
+	StringInfoData json;
+	int			i;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (i = 0; i < row->classes; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&json, ',');
+		escape_json(&json, row->class_names[i]);
+	}
+	appendStringInfoChar(&json, ']');
+	return json.data;
+}
+
+/* The header, in the database's encoding; returns the bytes of data. */
+static size_t
+write_header(StringInfo header, const ModelRow *row, const TensorPlace *places, int count)
+{
+	size_t		at = 0;
+	int			i;
+
+	appendStringInfoString(header, "{\"__metadata__\":{");
+	add_text(header, "format", FORMAT_NAME);
+	add_text(header, "method", row->method);
+	add_text(header, "bits", psprintf("%d", row->bits));
+	if (model_has(row, MODALITY_IMAGE))
+		add_text(header, "image_dim", psprintf("%d", row->dimensions[MODALITY_IMAGE]));
+	if (model_has(row, MODALITY_TEXT))
+		add_text(header, "text_dim", psprintf("%d", row->dimensions[MODALITY_TEXT]));
+	if (row->classes > 0)
+		add_text(header, "classes", class_names_to_json(row));
+	appendStringInfoChar(header, '}');
+	for (i = 0; i < count; i++)
+	{
+		size_t		size = place_elements(&places[i]) * sizeof(float);
+
+		appendStringInfo(header, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%d", places[i].name, places[i].rows);
+		if (places[i].columns > 0)
+			appendStringInfo(header, ",%d", places[i].columns);
+		appendStringInfo(header, "],\"data_offsets\":[%zu,%zu]}", at, at + size);
+		at += size;
+	}
+	appendStringInfoChar(header, '}');
+	return at;
+}
+
+XMHASH_FUNCTION(xmhash_export_model);
+
+Datum
+xmhash_export_model(PG_FUNCTION_ARGS)
+{
+	ModelTable	table;
+	ModelRow	row;
+	Surroundings surroundings;
+	ModelWeights weights;
+	TensorPlace places[MOST_PLACES];
+	StringInfoData header;
+	char	   *utf8;
+	size_t		length;
+	size_t		size;
+	size_t		total;
+	bytea	   *result;
+	char	   *to;
+	int			count;
+	int			i;
+
+	model_surroundings(&surroundings, CurrentMemoryContext);
+	model_open(fcinfo->flinfo->fn_oid, PG_GETARG_OID(0), &table);
+	model_find(&table, &row);
+	model_read(&table, &row, &surroundings, &weights);
+	model_close(&table);
+	count = list_places(&row, &weights, places);
+	initStringInfo(&header);
+	size = write_header(&header, &row, places, count);
+	utf8 = (char *) pg_do_encoding_conversion((unsigned char *) header.data, header.len,
+											  GetDatabaseEncoding(), PG_UTF8);
+	length = utf8 == header.data ? (size_t) header.len : strlen(utf8);
+
+	/* Blanks after the header put the data at a multiple of 8. */
+	total = VARHDRSZ + 8 + TYPEALIGN(8, length) + size;
+	if (!AllocSizeIsValid(total))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("model \"%s\" has %zu bytes, too many for a bytea value", row.name, size)));
+	result = palloc(total);
+	SET_VARSIZE(result, total);
+	to = VARDATA(result);
+	memset(to + 8, ' ', TYPEALIGN(8, length));
+	memcpy(to + 8, utf8, length);
+	length = TYPEALIGN(8, length);
+	for (i = 0; i < 8; i++)
+		to[i] = (char) ((uint64) length >> (8 * i));
+	to += 8 + length;
+	for (i = 0; i < count; i++)
+	{
+		write_tensor(&places[i], to);
+		to += place_elements(&places[i]) * sizeof(float);
+	}
+	PG_RETURN_BYTEA_P(result);
+}
+
+static void refuse(const char *format,...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Every reason not to import a file is one error, with the reason as detail. */
+static void
+refuse(const char *format,...)
+{
+	char		reason[400];
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+
+	/* What it quotes of the file may be cut, or be no text at all. */
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), reason, strlen(reason), true))
+		strlcpy(reason, "A name in it is not valid text.", sizeof(reason));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+			 errmsg("this is no model in safetensors format that can be imported"),
+			 errdetail_internal("%s", reason)));
+}
+
+/* A metadata string in the database's encoding; NULL if there is none. */
+static char *
+get_metadata(const SafeTensors *file, const char *key)
+{
+	const char *value = safetensors_text(file, key);
+
+	if (value == NULL)
+		return NULL;
+	if (!pg_verify_mbstr(PG_UTF8, value, strlen(value), true))
+		refuse("Metadata \"%s\" is not valid UTF-8.", key);
+	return pstrdup(pg_any_to_server(value, strlen(value), PG_UTF8));
+}
+
+/* A tensor of numbers, with that many dimensions or, where one number may stand for all, none; NULL if absent. */
+static const SafeTensor *
+find_tensor(const SafeTensors *file, const char *modality, const char *name, int dimensions, bool scalar)
+{
+	const SafeTensor *tensor = safetensors_find(file, psprintf("%s.%s", modality, name));
+
+	if (tensor == NULL)
+		return NULL;
+	if (tensor->type == SAFE_OTHER)
+		refuse("Tensor \"%s\" has dtype %.20s, expected F32, F16, BF16 or F64.", tensor->name, tensor->dtype);
+	if (tensor->dimensions != dimensions && !(scalar && tensor->dimensions == 0))
+		refuse("Tensor \"%s\" has %d dimensions, expected %d.", tensor->name, tensor->dimensions, dimensions);
+	return tensor;
+}
+
+/* A layer's shape: its weight is [outputs, inputs], its bias, if it has one, [outputs]. */
+static void
+read_layer_shape(const SafeTensors *file, const char *modality, int number, int most_inputs,
+				 int most_outputs, int *inputs, int *outputs)
+{
+	const SafeTensor *weight = find_tensor(file, modality, layer_tensor(number, "weight"), 2, false);
+	const SafeTensor *bias = find_tensor(file, modality, layer_tensor(number, "bias"), 1, false);
+
+	if (weight->shape[1] < 1 || weight->shape[1] > (uint64) most_inputs ||
+		weight->shape[0] < 1 || weight->shape[0] > (uint64) most_outputs)
+		refuse("Tensor \"%s\" has shape [%llu, %llu], expected at most [%d, %d], and no zero.", weight->name,
+			   (unsigned long long) weight->shape[0], (unsigned long long) weight->shape[1],
+			   most_outputs, most_inputs);
+	if (bias != NULL && bias->shape[0] != weight->shape[0])
+		refuse("Tensor \"%s\" has %llu elements, expected %llu.", bias->name,
+			   (unsigned long long) bias->shape[0], (unsigned long long) weight->shape[0]);
+	*inputs = (int) weight->shape[1];
+	*outputs = (int) weight->shape[0];
+}
+
+/* Shift and scale may be absent; if one has an element a dimension, so have both. */
+static int
+read_scales_shape(const SafeTensors *file, const char *modality, int dimensions)
+{
+	static const char *const names[] = {"shift", "scale"};
+	int			scales = 1;
+	int			i;
+
+	for (i = 0; i < 2; i++)
+	{
+		const SafeTensor *tensor = find_tensor(file, modality, names[i], 1, true);
+
+		if (tensor == NULL)
+			continue;
+		if (tensor->elements != 1 && tensor->elements != (uint64) dimensions)
+			refuse("Tensor \"%s\" has %llu elements, expected 1 or %d.", tensor->name,
+				   (unsigned long long) tensor->elements, dimensions);
+		scales = Max(scales, (int) tensor->elements);
+	}
+	return scales;
+}
+
+/*
+ * Layers as far as their numbers go on; each takes what the one before gives.
+ * Returns the outputs: 0 if there is no first layer, so no such network.
+ */
+static int
+read_network_shape(const SafeTensors *file, const char *modality, int *dimensions, HiddenLayers *hidden)
+{
+	int			layers = 0;
+	int			outputs = 0;
+	int			i;
+
+	while (layers < NETWORK_MOST_LAYERS &&
+		   safetensors_find(file, psprintf("%s.%s", modality, layer_tensor(layers, "weight"))) != NULL)
+		layers++;
+	for (i = 0; i < layers; i++)
+	{
+		bool		last = i == layers - 1;
+		int			inputs;
+		int			units;
+
+		read_layer_shape(file, modality, i, i == 0 ? MODEL_MOST_DIMENSIONS : MODEL_MOST_HIDDEN,
+						 last ? BITCODE_MAX_BITS : MODEL_MOST_HIDDEN, &inputs, &units);
+		if (i == 0)
+			*dimensions = inputs;
+		else if (inputs != outputs)
+			refuse("Tensor \"%s.%s\" takes %d inputs, but \"%s.%s\" gives %d.",
+				   modality, layer_tensor(i, "weight"), inputs,
+				   modality, layer_tensor(i - 1, "weight"), outputs);
+		if (!last)
+			hidden->units[hidden->count++] = units;
+		outputs = units;
+	}
+	return outputs;
+}
+
+static void
+read_shapes(const SafeTensors *file, ModelRow *row)
+{
+	int			bits[2];
+	int			side;
+
+	for (side = 0; side < 2; side++)
+	{
+		const char *modality = modality_name[side];
+
+		bits[side] = read_network_shape(file, modality, &row->dimensions[side], &row->hidden[side]);
+		if (bits[side] > 0)
+			row->scales[side] = read_scales_shape(file, modality, row->dimensions[side]);
+	}
+	row->bits = Max(bits[0], bits[1]);
+	if (row->bits == 0)
+		refuse("It has neither a tensor \"image.0.weight\" nor a tensor \"text.0.weight\".");
+	if (bits[0] > 0 && bits[1] > 0 && bits[0] != bits[1])
+		refuse("The image network gives %d bits, the text network %d.", bits[0], bits[1]);
+}
+
+/* Metadata need not be there, but must not contradict the tensors. */
+static void
+check_metadata_number(const SafeTensors *file, const char *key, int expected)
+{
+	char	   *value = get_metadata(file, key);
+	char	   *end;
+
+	if (value == NULL)
+		return;
+	if (value[0] == '\0' || strspn(value, "0123456789.eE+-") != strlen(value) ||
+		strtod(value, &end) != expected || *end != '\0')
+		refuse("Metadata \"%s\" says %.40s, but the tensors say %d.", key, value, expected);
+}
+
+static void
+read_class_names(const SafeTensors *file, ModelRow *row)
+{
+	char	   *json = get_metadata(file, "classes");
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	Jsonb	   *names;
+
+	if (json == NULL)
+		return;
+	names = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+	if (!JB_ROOT_IS_ARRAY(names) || JB_ROOT_IS_SCALAR(names))
+		refuse("Metadata \"classes\" is no JSON array.");
+	row->classes = JB_ROOT_COUNT(names);
+	row->class_names = palloc((row->classes + 1) * sizeof(char *));
+	row->classes = 0;
+	iterator = JsonbIteratorInit(&names->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		if (value.type == jbvString)
+			row->class_names[row->classes++] = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (value.type == jbvNumeric)
+			row->class_names[row->classes++] =
+				DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+		else
+			refuse("Metadata \"classes\" has an element that is neither a string nor a number.");
+	}
+}
+
+static void
+read_metadata(const SafeTensors *file, ModelRow *row)
+{
+	char	   *format = get_metadata(file, "format");
+
+	if (format != NULL && strncmp(format, "xmhash", 6) == 0 && strcmp(format, FORMAT_NAME) != 0)
+		refuse("Its format is \"%.40s\"; this release reads \"%s\".", format, FORMAT_NAME);
+	row->method = get_metadata(file, "method");
+	if (row->method == NULL || strlen(row->method) > MODEL_MOST_METHOD)
+		row->method = "imported";
+	check_metadata_number(file, "bits", row->bits);
+	check_metadata_number(file, "image_dim", row->dimensions[MODALITY_IMAGE]);
+	check_metadata_number(file, "text_dim", row->dimensions[MODALITY_TEXT]);
+	read_class_names(file, row);
+}
+
+/* A tensor's numbers to their place; one element stands for all where it may. */
+static void
+read_tensor(const SafeTensors *file, const TensorPlace *place, const SafeTensor *tensor)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < place->rows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (j = 0; j < Max(place->columns, 1); j++)
+		{
+			size_t		at = tensor->elements == 1 ? 0 : (size_t) i * Max(place->columns, 1) + j;
+			double		number = safetensors_number(file, tensor, at);
+			float		value = (float) number;
+
+			if (!isfinite(number))
+				refuse("Tensor \"%s\" has a value that is not finite, at element %zu.", place->name, at + 1);
+			if (!isfinite(value))
+				refuse("Tensor \"%s\" has %g as element %zu, beyond the range of float32.", place->name, number, at + 1);
+			place->values[(size_t) j * place->rows + i] = value;
+		}
+	}
+}
+
+/* The first tensor that has no place in the model, if any, is a reason to refuse the file. */
+static void
+check_left_over(const SafeTensors *file, const TensorPlace *places, int count)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < file->tensors; i++)
+	{
+		for (j = 0; j < count && strcmp(file->tensor[i].name, places[j].name) != 0;)
+			j++;
+		if (j == count)
+			refuse("Tensor \"%.100s\" is none of this model's. Those are image.N.weight and image.N.bias, N counting 0, 2, 4 "
+				   "to %d at most without a gap, image.shift and image.scale, and likewise of text.",
+				   file->tensor[i].name, 2 * (NETWORK_MOST_LAYERS - 1));
+	}
+}
+
+static void
+read_tensors(const SafeTensors *file, const ModelRow *row, ModelWeights *weights)
+{
+	TensorPlace places[MOST_PLACES];
+	int			count = list_places(row, weights, places);
+	int			i;
+	int			j;
+
+	check_left_over(file, places, count);
+	for (i = 0; i < count; i++)
+	{
+		const SafeTensor *tensor = safetensors_find(file, places[i].name);
+
+		if (tensor != NULL)
+			read_tensor(file, &places[i], tensor);
+		else					/* only a bias, shift or scale can be missing here */
+		{
+			for (j = 0; j < places[i].rows; j++)
+				places[i].values[j] = strstr(places[i].name, "scale") != NULL ? 1 : 0;
+		}
+	}
+}
+
+XMHASH_FUNCTION(xmhash_import_model);
+
+Datum
+xmhash_import_model(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(1);
+	const uint8 *data = (const uint8 *) VARDATA_ANY(bytes);
+	size_t		size = VARSIZE_ANY_EXHDR(bytes);
+	SafeTensors *file = palloc0(sizeof(SafeTensors));
+	Surroundings surroundings;
+	ModelWeights weights;
+	ModelPlace	place;
+	ModelTable	table;
+	ModelRow	row;
+	Network		networks[2];
+	size_t		header;
+	int			side;
+
+	PreventCommandIfReadOnly("xmhash_import_model()");
+	SPI_connect();
+	model_surroundings(&surroundings, CurrentMemoryContext);
+	model_find_place(PG_GETARG_TEXT_PP(0), &place);
+	if (!safetensors_header(data, size, file, &header) ||
+		!safetensors_parse(data, size, palloc(header + 1), file))
+		refuse("The file is malformed: %s.", file->error);
+	memset(&row, 0, sizeof(row));
+	read_shapes(file, &row);
+	row.created = model_now();
+	row.status = "imported";
+	row.pairs = -1;
+	read_metadata(file, &row);
+	model_layout(&row, surroundings.allocate(surroundings.arena, model_floats(&row) * sizeof(float)),
+				 &surroundings, &weights);
+	read_tensors(file, &row, &weights);
+	model_open_own(fcinfo->flinfo->fn_oid, model_create(fcinfo->flinfo->fn_oid, &place), &table);
+	model_insert(&table, &row);
+	model_write_pieces(&table, MODEL_PART_WEIGHTS, weights.floats, weights.count, NULL);
+	model_close(&table);
+	side = model_networks(&row, &weights, &surroundings, networks);
+	if (side >= 0)
+		refuse("Numbers of its %s network leave the range of float32 once shift and scale are worked into its first layer.",
+			   modality_name[side]);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,517 @@
+/*
+ * model_relation.c: which tables are models, who may use them, and how they
+ * are made and locked.
+ *
+ * A model is an ordinary table of its owner's, made OF the extension's type
+ * xmhash_model: by this it is known, whatever it is called and wherever it
+ * lies.  SELECT on it is the right to use it.  Its owner can put anything in
+ * it, and around it: so rows are read and written here without the executor,
+ * where nothing of the owner's would run, neither trigger, rule, expression
+ * nor policy.  A table that has such things is not trained into.
+ *
+ * While a training runs, its session holds two locks: ShareUpdateExclusiveLock
+ * on the table, as VACUUM does, so that it stays; and a lock of the object
+ * "pg_class, table, 1", of which no other use is made, so that a second
+ * training is told at once, and the view xmhash_models can tell a running
+ * training from an interrupted one.  Both are locks of the default method: an
+ * abort of the transaction releases a session's ones too, so an error or
+ * cancel needs no clean-up.
+ */
+#include "model/model.h"
+
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+const char *const modality_name[2] = {"image", "text"};
+
+/* Smaller tables are read whole, which is faster than to open an index. */
+#define FEW_BLOCKS 4
+
+/* The type lies in the schema of the function that asks, wherever that is. */
+Oid
+model_type(Oid function)
+{
+	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("xmhash_model"),
+									   ObjectIdGetDatum(get_func_namespace(function)));
+
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type xmhash_model does not exist"),
+				 errhint("Is the extension xmhash installed completely?")));
+	return type;
+}
+
+/* For messages. */
+char *
+model_name(Oid model)
+{
+	char	   *name = get_rel_name(model);
+
+	return name != NULL ? name : psprintf("%u", model);
+}
+
+static bool
+is_model(Form_pg_class form, Oid type)
+{
+	return form->relkind == RELKIND_RELATION && form->reloftype == type;
+}
+
+/* Is there a table of this number, and is it a model? */
+bool
+model_is_table(Oid function, Oid model)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(model));
+	bool		result = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = is_model((Form_pg_class) GETSTRUCT(tuple), model_type(function));
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+static void
+fail_missing(Oid model)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation with OID %u does not exist", model)));
+}
+
+static void
+check_is_model(Oid function, Relation relation)
+{
+	if (!is_model(relation->rd_rel, model_type(function)))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is no model", RelationGetRelationName(relation)),
+				 errdetail("A model is a table of type xmhash_model; xmhash_train() and xmhash_import_model() make one."),
+				 errhint("The view xmhash_models lists the models that you can use.")));
+}
+
+/*
+ * The primary key, if it finds rows by part and number: then reading the rows
+ * of a part need not read those of the others.
+ */
+static Oid
+find_index(const ModelTable *table)
+{
+	Relation	index;
+	Form_pg_index form;
+	Oid			result = InvalidOid;
+	List	   *indexes;
+
+	if (RelationGetNumberOfBlocks(table->relation) <= FEW_BLOCKS)
+		return InvalidOid;
+	indexes = RelationGetIndexList(table->relation);
+	list_free(indexes);
+	if (!OidIsValid(table->relation->rd_pkindex))
+		return InvalidOid;
+	index = relation_open(table->relation->rd_pkindex, AccessShareLock);
+	form = index->rd_index;
+	if (index->rd_rel->relam == BTREE_AM_OID && form->indisvalid && form->indisready &&
+		form->indisunique && form->indimmediate && form->indnkeyatts == 2 &&
+		form->indkey.values[0] == table->part && form->indkey.values[1] == table->number &&
+		index->rd_opfamily[0] == TEXT_BTREE_FAM_OID && index->rd_opfamily[1] == INTEGER_BTREE_FAM_OID &&
+		index->rd_indcollation[0] == C_COLLATION_OID)
+		result = RelationGetRelid(index);
+	relation_close(index, AccessShareLock);
+	return result;
+}
+
+/* Numbers of the columns: that the table is of the type leaves room for dropped ones before them. */
+static AttrNumber
+find_column(Relation relation, const char *name, Oid type)
+{
+	TupleDesc	descriptor = RelationGetDescr(relation);
+	int			i;
+
+	for (i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+
+		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0 &&
+			attribute->atttypid == type)
+			return attribute->attnum;
+	}
+	elog(ERROR, "table \"%s\" has no column \"%s\"", RelationGetRelationName(relation), name);
+}
+
+static void
+open_columns(Relation relation, LOCKMODE lock, Snapshot snapshot, ModelTable *table)
+{
+	table->relation = relation;
+	table->lock = lock;
+	table->part = find_column(relation, "part", TEXTOID);
+	table->number = find_column(relation, "number", INT4OID);
+	table->info = find_column(relation, "info", JSONBOID);
+	table->data = find_column(relation, "data", BYTEAOID);
+	table->index = find_index(table);
+	table->snapshot = RegisterSnapshot(snapshot);
+}
+
+/* A standby has an unlogged table's name, but not its file. */
+static bool
+is_on_primary_only(Relation relation)
+{
+	return relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress();
+}
+
+/* Temporary tables are in the memory of their session's leading process only. */
+static void
+check_reachable(Relation relation)
+{
+	if (is_on_primary_only(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" is an unlogged table, which a standby does not have", RelationGetRelationName(relation))));
+	if (RELATION_IS_OTHER_TEMP(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("model \"%s\" is a temporary table of another session", RelationGetRelationName(relation))));
+	if (RelationUsesLocalBuffers(relation) && IsInParallelMode())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("model \"%s\" is a temporary table, which a parallel query cannot read", RelationGetRelationName(relation)),
+				 errhint("SET max_parallel_workers_per_gather = 0.")));
+}
+
+/*
+ * Whoever may SELECT, all of it, may use a model.  It is read by the latest
+ * snapshot, as catalog entries are: what is found is cached beyond this query,
+ * and an older snapshot could bring back what has been replaced.  In a
+ * parallel query there is only the query's own.
+ */
+void
+model_open(Oid function, Oid model, ModelTable *table)
+{
+	Relation	relation = try_relation_open(model, AccessShareLock);
+
+	if (relation == NULL)
+		fail_missing(model);
+	if (pg_class_aclcheck(model, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(relation->rd_rel->relkind),
+					   RelationGetRelationName(relation));
+	check_is_model(function, relation);
+	check_reachable(relation);
+	if (check_enable_rls(model, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("model \"%s\" is under row-level security for role \"%s\"",
+						RelationGetRelationName(relation), GetUserNameFromId(GetUserId(), false)),
+				 errdetail("A model is used as a whole, or not at all.")));
+	open_columns(relation, AccessShareLock, IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(), table);
+}
+
+/*
+ * For views, which show what they can: false if there is no such model, the
+ * user may not use it, or somebody holds it locked.  A stronger lock than for
+ * reading: it keeps out a REINDEX of the owner's, which would let readers into
+ * the table and then hold them up at its indexes, or at those of its TOAST.
+ */
+bool
+model_open_quietly(Oid function, Oid model, ModelTable *table)
+{
+	Relation	relation;
+	bool		missing = false;
+
+	if (!model_is_table(function, model) || !ConditionalLockRelationOid(model, RowExclusiveLock))
+		return false;
+	relation = try_relation_open(model, NoLock);
+	if (relation == NULL)
+	{
+		UnlockRelationOid(model, RowExclusiveLock);
+		return false;
+	}
+	if (is_model(relation->rd_rel, model_type(function)) && !RELATION_IS_OTHER_TEMP(relation) &&
+		!is_on_primary_only(relation) &&
+		!(RelationUsesLocalBuffers(relation) && IsInParallelMode()) &&
+		pg_class_aclcheck_ext(model, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK &&
+		check_enable_rls(model, InvalidOid, true) != RLS_ENABLED)
+	{
+		open_columns(relation, RowExclusiveLock, GetActiveSnapshot(), table);
+		return true;
+	}
+	relation_close(relation, RowExclusiveLock);
+	return false;
+}
+
+/* The lock stays until the transaction ends, unless nothing was changed. */
+void
+model_close(ModelTable *table)
+{
+	UnregisterSnapshot(table->snapshot);
+	relation_close(table->relation, table->lock);
+}
+
+void
+model_check_owner(Oid model)
+{
+	char	   *name = get_rel_name(model);
+
+	if (name == NULL)
+		fail_missing(model);
+	if (!relation_ownercheck(model, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(model)), name);
+}
+
+static void
+refuse_to_write(Relation relation, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot train model \"%s\": its table has %s", RelationGetRelationName(relation), what),
+			 errdetail("A model that is being trained is a plain table, since nothing but the training runs while it is written.")));
+}
+
+/* Nothing of the owner's may be left out when rows are written below the executor. */
+static void
+check_plain(const ModelTable *table)
+{
+	Relation	relation = table->relation;
+	TupleDesc	descriptor = RelationGetDescr(relation);
+	List	   *indexes = RelationGetIndexList(relation);
+	ListCell   *cell;
+	int			i;
+
+	if (relation->rd_rel->relam != HEAP_TABLE_AM_OID)
+		refuse_to_write(relation, "another access method than heap");
+	if (relation->trigdesc != NULL)
+		refuse_to_write(relation, "triggers or foreign keys");
+	if (relation->rd_rules != NULL)
+		refuse_to_write(relation, "rules");
+	if (descriptor->constr != NULL && descriptor->constr->num_check > 0)
+		refuse_to_write(relation, "CHECK constraints");
+	for (i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+
+		if (attribute->attisdropped)
+			continue;
+		if (attribute->attgenerated != '\0' || attribute->attidentity != '\0')
+			refuse_to_write(relation, "generated columns");
+		/* Readers believe it, and look for a value where a row has none. */
+		if (attribute->attnotnull && attribute->attnum != table->part && attribute->attnum != table->number)
+			refuse_to_write(relation, "columns info or data that are NOT NULL");
+	}
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		bool		plain = index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
+			index->rd_index->indisready &&
+			RelationGetIndexExpressions(index) == NIL && RelationGetIndexPredicate(index) == NIL;
+
+		index_close(index, AccessShareLock);
+		if (!plain)
+			refuse_to_write(relation, "an index on expressions, on some rows, or that is checked later");
+	}
+	list_free(indexes);
+	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
+	CheckCmdReplicaIdentity(relation, CMD_DELETE);
+}
+
+/* To change it, with model_close() after it; the owner's alone. */
+void
+model_open_own(Oid function, Oid model, ModelTable *table)
+{
+	Relation	relation;
+
+	model_check_owner(model);
+	relation = try_relation_open(model, RowExclusiveLock);
+	if (relation == NULL)
+		fail_missing(model);
+	relation_close(relation, NoLock);
+	model_open(function, model, table);
+	check_plain(table);
+}
+
+/*
+ * A name, as CREATE TABLE would take it; that it is free, and that the user
+ * may make a table there.
+ */
+void
+model_find_place(text *name, ModelPlace *place)
+{
+	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(name));
+	Oid			existing;
+
+	place->schema = RangeVarGetAndCheckCreationNamespace(range, NoLock, &existing);
+	place->name = range->relname;
+	if (OidIsValid(existing))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists", place->name),
+				 errhint("CALL xmhash_train_resume() goes on with an interrupted training, DROP TABLE drops a model.")));
+}
+
+static void
+run(const char *command)
+{
+	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "\"%s\" failed", command);
+}
+
+/* Make the table.  SPI must be connected. */
+Oid
+model_create(Oid function, const ModelPlace *place)
+{
+	static const char *const comments[][2] = {
+		{"part", "''model'': what the view xmhash_models shows; ''epoch'': one row an epoch of the training; "
+		"''weights'', ''checkpoint'': pieces of these"},
+		{"number", "0 for ''model'', the epoch, or the piece''s number from 0"},
+		{"info", "what is known about the row"},
+		{"data", "at most 16 MB of little-endian float32"}};
+	char	   *schema = get_namespace_name(place->schema);
+	char	   *name;
+	Oid			model;
+	int			i;
+
+	if (schema == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("the schema of model \"%s\" has been dropped meanwhile", place->name)));
+	name = quote_qualified_identifier(isTempNamespace(place->schema) ? "pg_temp" : schema, place->name);
+	run(psprintf("CREATE TABLE %s OF %s (PRIMARY KEY (part, number)) USING heap",
+				 name, format_type_be_qualified(model_type(function))));
+	run(psprintf("ALTER TABLE %s ALTER COLUMN data SET STORAGE EXTERNAL", name));
+	run(psprintf("COMMENT ON TABLE %s IS 'model of xmhash, see the view xmhash_models'", name));
+	for (i = 0; i < (int) lengthof(comments); i++)
+		run(psprintf("COMMENT ON COLUMN %s.%s IS '%s'", name, comments[i][0], comments[i][1]));
+	model = get_relname_relid(place->name, place->schema);
+	if (!model_is_table(function, model))
+		elog(ERROR, "model \"%s\" is not where it was made", place->name);
+	return model;
+}
+
+static void
+training_lock_tag(Oid model, LOCKTAG *tag)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, RelationRelationId, model, 1);
+}
+
+/* Who holds the lock of a training, when it is no process. */
+#define HOLDER_NONE (-1)
+#define HOLDER_PREPARED 0		/* a prepared transaction */
+
+/* The process that holds it: another than this one. */
+static int
+find_holder(Oid model)
+{
+	LOCKTAG		tag;
+	LockData   *locks = GetLockStatusData();
+	int			pid = HOLDER_NONE;
+	int			i;
+
+	training_lock_tag(model, &tag);
+	for (i = 0; i < locks->nelements && pid == HOLDER_NONE; i++)
+	{
+		const LockInstanceData *lock = &locks->locks[i];
+
+		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
+			memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0)
+			pid = lock->pid;
+	}
+	pfree(locks->locks);
+	pfree(locks);
+	return pid;
+}
+
+/* Locks are not replicated: a standby believes what the row says. */
+bool
+model_in_training(Oid model)
+{
+	return RecoveryInProgress() || find_holder(model) != HOLDER_NONE;
+}
+
+/*
+ * Lock a model for a training: for the transaction, or for the session when
+ * the work commits on its way.  It waits for whoever changes the table, but
+ * not for another training, which may take hours.
+ */
+void
+model_lock(Oid model, bool session)
+{
+	LOCKTAG		tag;
+	int			pid;
+
+	training_lock_tag(model, &tag);
+	if (LockAcquire(&tag, ExclusiveLock, session, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		pid = find_holder(model);
+		if (pid == HOLDER_PREPARED)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("model \"%s\" is in use by a prepared transaction", model_name(model)),
+					 errhint("COMMIT PREPARED or ROLLBACK PREPARED ends it; the view pg_prepared_xacts lists them.")));
+		if (pid == HOLDER_NONE)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("model \"%s\" was in use by another session a moment ago", model_name(model)),
+					 errhint("Try again.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("model \"%s\" is in use by the process with PID %d", model_name(model), pid),
+				 errhint("A training of it is running there; pg_terminate_backend(%d) would end it.", pid)));
+	}
+	LockRelationOid(model, ShareUpdateExclusiveLock);
+	if (session)
+	{
+		LockRelId	id = {model, MyDatabaseId};
+
+		LockRelationIdForSession(&id, ShareUpdateExclusiveLock);
+	}
+}
+
+/* Let go of a session's locks; those of a transaction go with it. */
+void
+model_unlock(Oid model)
+{
+	LOCKTAG		tag;
+	LockRelId	id = {model, MyDatabaseId};
+
+	training_lock_tag(model, &tag);
+	LockRelease(&tag, ExclusiveLock, true);
+	UnlockRelationIdForSession(&id, ShareUpdateExclusiveLock);
+}
+
+/* The type of a user's column, or an error that names it. */
+Oid
+model_column_type(Oid relation, const char *relation_name, const char *name)
+{
+	AttrNumber	number = get_attnum(relation, name);
+
+	if (number == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist", name, relation_name)));
+	return get_atttype(relation, number);
+}

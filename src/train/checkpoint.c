@@ -1,0 +1,178 @@
+/*
+ * train_checkpoint.c: store the state of a training between two epochs, and go
+ * on from it.
+ *
+ * The state is complete (weights, optimizer, fitted constants), random numbers
+ * are functions of seed and epoch, and rows are put in an order of their own,
+ * so what follows a checkpoint is the same, to the bit, as without it: as long
+ * as the matrix products are, which depend on the BLAS library, on the kernels
+ * that it chose for the processor, and on the number of threads.
+ */
+#include "train/run.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#define MOST_THREADS 1024		/* of xmhash.threads */
+
+/* All arrays of the state, and the best weights if they are kept. */
+static int
+collect_states(Training *training, TrainerState states[TRAINER_MOST_STATES + 1], size_t *floats)
+{
+	int			count = trainer_state(training->trainer, states);
+	int			i;
+
+	if (training->best != NULL)
+	{
+		states[count].name = "best weights";
+		states[count].data = training->best;
+		states[count++].count = training->good.count;
+	}
+	*floats = 0;
+	for (i = 0; i < count; i++)
+		*floats += states[i].count;
+	return count;
+}
+
+/* Replace the checkpoint by the present state. */
+void
+train_checkpoint_save(Training *training, const ModelTable *table)
+{
+	TrainerState states[TRAINER_MOST_STATES + 1];
+	StringInfoData info;
+	size_t		floats;
+	int			count = collect_states(training, states, &floats);
+	float	   *flat = MemoryContextAllocHuge(CurrentMemoryContext, floats * sizeof(float));
+	size_t		at = 0;
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		model_copy_floats(flat + at, states[i].data, states[i].count);
+		at += states[i].count;
+	}
+	initStringInfo(&info);
+	appendStringInfo(&info, "{\"epoch\": %d, \"threads\": %d, \"blas\": ", training->epochs_done, blas_threads());
+	escape_json(&info, blas_version());
+	if (training->best_epoch > 0)
+	{
+		appendStringInfo(&info, ", \"best_epoch\": %d, \"best_map\": ", training->best_epoch);
+		model_append_number(&info, training->best_map);
+	}
+	appendStringInfoChar(&info, '}');
+	model_delete_rows(table, MODEL_PART_CHECKPOINT, 0);
+	model_write_pieces(table, MODEL_PART_CHECKPOINT, flat, floats, info.data);
+	pfree(flat);
+}
+
+/* Use the threads the checkpoint was made with, and say if BLAS is another. */
+static void
+restore_blas(const Training *training, int threads, const char *blas)
+{
+	if (threads != blas_threads())
+		model_set_threads(threads);
+	if (threads != blas_threads())
+		ereport(WARNING,
+				(errmsg("model \"%s\" goes on with %d threads, it began with %d",
+						training->row.name, blas_threads(), threads),
+				 errhint("The weights may not be those of an uninterrupted training to the last bit.")));
+	if (strcmp(blas, blas_version()) != 0)
+		ereport(WARNING,
+				(errmsg("model \"%s\" goes on with another BLAS than it began with", training->row.name),
+				 errdetail("It began with \"%s\"; this is \"%s\".", blas, blas_version()),
+				 errhint("The weights will not be those of an uninterrupted training to the last bit.")));
+}
+
+static void
+fail_damaged(const Training *training, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the checkpoint of model \"%s\" is damaged", training->row.name),
+			 errdetail_internal("%s", detail)));
+}
+
+/* What the checkpoint says beside its numbers; the model's owner can have written anything. */
+static void
+read_info(Training *training, Jsonb *info)
+{
+	int			epochs = training->settings.core.epochs;
+	double		epoch;
+	double		threads;
+	double		best_epoch = 0;
+	char	   *blas;
+
+	if (info == NULL || (blas = model_get_string(info, "blas")) == NULL)
+		fail_damaged(training, "It does not say what made it.");
+	if (!model_get_number(info, "epoch", 1, epochs, &epoch) || epoch != floor(epoch))
+		fail_damaged(training, psprintf("It was not made after an epoch from 1 to %d.", epochs));
+	if (!model_get_number(info, "threads", 1, MOST_THREADS, &threads) || threads != floor(threads))
+		fail_damaged(training, psprintf("It was not made with 1 to %d threads.", MOST_THREADS));
+	training->best_map = 0;
+	if (model_get_number(info, "best_map", 0, 1, &training->best_map) !=
+		model_get_number(info, "best_epoch", 1, epoch, &best_epoch) || best_epoch != floor(best_epoch))
+		fail_damaged(training, "Its best epoch is none that has been.");
+	training->epochs_done = (int) epoch;
+	training->best_epoch = (int) best_epoch;
+	restore_blas(training, (int) threads, blas);
+}
+
+/* The state's numbers; those of the fit are halves of doubles, which can be anything. */
+static void
+fill_states(Training *training, const ModelTable *table, const TrainerState *states, int count, size_t floats)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash checkpoint",
+												  ALLOCSET_DEFAULT_SIZES);
+	Surroundings surroundings;
+	float	   *flat;
+	size_t		at = 0;
+	int			i;
+
+	model_surroundings(&surroundings, context);
+	flat = model_read_pieces(table, MODEL_PART_CHECKPOINT, floats, &surroundings);
+	for (i = 0; i < count; i++)
+	{
+		bool		is_fit = strcmp(states[i].name, "dsdw") == 0;
+		size_t		j;
+
+		for (j = 0; j < states[i].count && !is_fit; j++)
+		{
+			if (j % (1 << 20) == 0)
+				CHECK_FOR_INTERRUPTS();
+			if (!isfinite(flat[at + j]))
+				fail_damaged(training, psprintf("Number %zu of \"%s\" is not finite.", j + 1, states[i].name));
+		}
+		model_copy_floats(states[i].data, flat + at, states[i].count);
+		at += states[i].count;
+	}
+	MemoryContextDelete(context);
+}
+
+/*
+ * Fill the trainer from the model's checkpoint; false if there is none, and
+ * the training starts from the beginning.  Epochs after the checkpoint will be
+ * trained again: their rows are forgotten.
+ */
+bool
+train_checkpoint_load(Training *training, const ModelTable *table)
+{
+	TrainerState states[TRAINER_MOST_STATES + 1];
+	ModelScan	scan;
+	size_t		floats;
+	int			count = collect_states(training, states, &floats);
+	bool		found;
+
+	model_scan_begin(&scan, table, MODEL_PART_CHECKPOINT, 0);
+	found = model_scan_next(&scan);
+	if (found)
+		read_info(training, model_scan_info(&scan));
+	model_scan_end(&scan);
+	if (found)
+		fill_states(training, table, states, count, floats);
+	model_delete_rows(table, MODEL_PART_EPOCH, training->epochs_done + 1);
+	return found;
+}

@@ -1,0 +1,116 @@
+/*
+ * train_validate.c: mean average precision on the pairs held out.
+ *
+ * Images are queries to the texts and texts to the images; the result is the
+ * mean of both directions, ties in distance taken in expectation, so that it
+ * does not hang on an order of rows.
+ */
+#include "train/run.h"
+
+#include "core/metrics.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#define ROWS_AT_A_TIME 256
+
+/* The label sets in the form that evaluation takes. */
+static void
+make_sets(const Labels *labels, EvalSets *sets)
+{
+	int			count = labels_sets(labels);
+	int64_t    *start = MemoryContextAllocHuge(CurrentMemoryContext, (count + 1) * sizeof(int64_t));
+	int32_t    *numbers;
+	const int32 *classes;
+	int			i;
+
+	start[0] = 0;
+	for (i = 0; i < count; i++)
+		start[i + 1] = start[i] + labels_set(labels, i, &classes);
+	numbers = MemoryContextAllocHuge(CurrentMemoryContext, (start[count] + 1) * sizeof(int32_t));
+	for (i = 0; i < count; i++)
+	{
+		int			length = labels_set(labels, i, &classes);
+
+		memcpy(numbers + start[i], classes, length * sizeof(int32_t));
+	}
+	sets->classes = labels_classes(labels);
+	sets->sets = count;
+	sets->start = start;
+	sets->class_number = numbers;
+}
+
+/* Codes of all validation rows, both sides: codes[side] [count × words]. */
+static void
+encode_validation(Training *training, const Surroundings *surroundings, uint64_t *codes[2])
+{
+	TrainData  *data = &training->data;
+	int			bits = training->row.bits;
+	int			bytes = (bits + 7) / 8;
+	float	   *outputs = surroundings->allocate(surroundings->arena, (size_t) ROWS_AT_A_TIME * bits * sizeof(float));
+	uint8_t    *packed = surroundings->allocate(surroundings->arena, (size_t) ROWS_AT_A_TIME * bytes);
+	int			from;
+	int			side;
+	int			i;
+
+	for (side = 0; side < 2; side++)
+	{
+		Network		network = side == MODALITY_IMAGE ? *trainer_image_network(training->trainer) :
+		*trainer_text_network(training->trainer);
+		float	   *scratch = surroundings->allocate(surroundings->arena,
+													 (size_t) ROWS_AT_A_TIME * (network.units + 1) * sizeof(float));
+
+		network.doubt = NULL;	/* weights have moved since any earlier call */
+		network_prepare(surroundings, &network);
+		for (from = 0; from < data->validation_count; from += ROWS_AT_A_TIME)
+		{
+			int			count = Min(ROWS_AT_A_TIME, data->validation_count - from);
+			Features	features[2];
+
+			CHECK_FOR_INTERRUPTS();
+			train_data_fetch(data, data->validation + from, count, features, NULL);
+			network_encode(surroundings, &network, &features[side], scratch, outputs, packed);
+			for (i = 0; i < count; i++)
+				memcpy(codes[side] + (size_t) (from + i) * HAMMING_WORDS(bits), packed + (size_t) i * bytes, bytes);
+		}
+	}
+}
+
+double
+train_validate(Training *training)
+{
+	TrainData  *data = &training->data;
+	TrainRow   *entries = train_rows_entries(data->rows);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash validation",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	int			count = data->validation_count;
+	int			words = HAMMING_WORDS(training->row.bits);
+	Surroundings surroundings;
+	EvalSets	sets;
+	uint64_t   *codes[2];
+	int32_t    *set;
+	double		map = 0;
+	int			side;
+	int			i;
+
+	model_surroundings(&surroundings, context);
+	make_sets(data->labels, &sets);
+	set = surroundings.allocate(context, count * sizeof(int32_t));
+	for (i = 0; i < count; i++)
+		set[i] = entries[data->validation[i]].labels;
+	for (side = 0; side < 2; side++)
+		codes[side] = surroundings.allocate(context, (size_t) count * words * sizeof(uint64_t));
+	encode_validation(training, &surroundings, codes);
+	for (side = 0; side < 2; side++)
+	{
+		EvalDatabase database = {training->row.bits, count, codes[1 - side], set};
+		EvalSummary summary;
+
+		evaluator_summarize(evaluator_create(&surroundings, &database, &sets, 0), count,
+							codes[side], set, &summary);
+		map += summary.map / 2;
+	}
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+	return map;
+}
