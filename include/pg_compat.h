@@ -104,7 +104,7 @@ BufFileReadExact(BufFile *file, void *target, size_t size)
 
 /*
  * Is GenericXLog's record, a private format of core's, known to be what
- * index_insert.c makes by hand?  test/t/119_index_wal.pl has replayed it on
+ * index/insert.c makes by hand?  test/t/119_index_wal.pl has replayed it on
  * these versions; elsewhere the documented calls make it.
  */
 #ifndef GENERIC_XLOG_FORMAT_KNOWN

@@ -1,5 +1,5 @@
 /*
- * code.h: the type bitcode.
+ * bitcode/bitcode.h: the type bitcode.
  */
 #ifndef CODE_H
 #define CODE_H
@@ -112,7 +112,7 @@ bitcode_checked_view(Datum datum)
 extern int	bitcode_datum_bits(Datum datum);
 
 /*
- * While planning (code_support.c): the length that an expression is declared
+ * While planning (bitcode/support.c): the length that an expression is declared
  * to have, or -1; an error where a constant cannot be within any radius of a
  * column, because that is declared to have another length.
  */

@@ -1,5 +1,5 @@
 /*
- * hamming_kernel.h: what the files that implement the kernels share.
+ * core/hamming_kernel.h: what the files that implement the kernels share.
  *
  * A loop over codes takes their number of words as an argument, and is inlined
  * into a switch that passes a constant for 64, 128 and 256 bits: each of these

@@ -1,8 +1,8 @@
 /*
- * hamming_loops.h: the kernels as plain loops over 64-bit words, for the
+ * core/hamming_loops.h: the kernels as plain loops over 64-bit words, for the
  * instruction sets that count the bits of one word at a time.
  *
- * hamming_scalar.c and hamming_popcnt.c include this once each, after defining
+ * core/hamming_scalar.c and core/hamming_popcnt.c include this once each, after defining
  *
  *		LOOPS_NAME		name of the table, e.g. "scalar"
  *		LOOPS_TABLE		the table to define, e.g. hamming_scalar

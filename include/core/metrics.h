@@ -1,8 +1,8 @@
 /*
- * eval.h: how good rankings by Hamming distance are.
+ * core/metrics.h: how good rankings by Hamming distance are.
  *
  * Numeric core: no PostgreSQL headers.  What the metrics mean is written at
- * the head of eval_metrics.c.
+ * the head of core/metrics.c.
  */
 #ifndef EVAL_H
 #define EVAL_H
@@ -31,7 +31,7 @@ typedef struct EvalDatabase
 	const int32_t *set;			/* [rows], the label set of each */
 } EvalDatabase;
 
-/* What one query's ranking scores; see eval_metrics.c. */
+/* What one query's ranking scores; see core/metrics.c. */
 typedef struct EvalScores
 {
 	int64_t		relevant;		/* rows that share a class with the query */

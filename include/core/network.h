@@ -1,5 +1,5 @@
 /*
- * network.h: the small networks that turn features into codes: one linear
+ * core/network.h: the small networks that turn features into codes: one linear
  * layer, or hidden ReLU layers before it.  Numeric core.
  *
  * Weights are input-major ("word-major"): weight[i] is the row of input i, so

@@ -1,5 +1,5 @@
 /*
- * numeric.h: ground of the numeric core: memory, interruption, BLAS, random
+ * core/numeric.h: ground of the numeric core: memory, interruption, BLAS, random
  * numbers.  No PostgreSQL headers, so that test/unit builds it alone.
  */
 #ifndef NUMERIC_H
@@ -44,7 +44,7 @@ extern int	blas_most_threads(void);
 extern const char *blas_version(void);	/* library and core, e.g. for a checkpoint */
 
 /*
- * numeric_processors.c: processors that this process may use, by affinity and
+ * core/processors.c: processors that this process may use, by affinity and
  * control groups; below, what it is put together from.
  */
 extern int	processors_usable(void);
@@ -55,7 +55,7 @@ extern bool cgroup_mount(const char *line, int version, char *root, char *point,
 extern bool cgroup_directory(const char *root, const char *point, const char *path, char *directory, size_t size);
 
 /*
- * numeric_threads.c: threads with every signal blocked, idle but for
+ * core/threads.c: threads with every signal blocked, idle but for
  * threads_run().  threads_start() brings their number, the caller included,
  * to `wanted` or as near as the system allows, and returns it; *error is 0 or
  * the errno that stopped it.  `prepare` may refuse a thread beforehand; `reserve`

@@ -1,5 +1,5 @@
 /*
- * safetensors.h: read the safetensors format, without trusting a byte of it.
+ * core/safetensors.h: read the safetensors format, without trusting a byte of it.
  * No PostgreSQL headers.
  *
  * A file is the header's length (64 bits, little-endian), the header (a JSON

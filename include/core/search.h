@@ -1,5 +1,5 @@
 /*
- * index_core.h: the part of the index that needs no server: the centres, the
+ * core/search.h: the part of the index that needs no server: the centres, the
  * bounds of pages, the order in which pages are visited, the best so far.
  *
  * A code is HAMMING_WORDS(bits) uint64 words.  Pages are numbered from 0 over
@@ -11,7 +11,7 @@
 #include "core/numeric.h"
 #include "core/hamming.h"
 
-/* ---------- Centres (index_centre.c) ---------- */
+/* ---------- Centres (core/search_centre.c) ---------- */
 
 /* Never more centres than this. */
 #define CENTRES_MOST 4096
@@ -44,7 +44,7 @@ extern int	centres_find(const Surroundings *surroundings, int bits,
 						 const uint64_t *sample, int samples,
 						 int wanted, uint64_t seed, uint64_t *centres);
 
-/* ---------- Directories and bounds (index_bound.c) ---------- */
+/* ---------- Directories and bounds (core/search_bound.c) ---------- */
 
 /* What a page holds of one centre: codes between least and greatest away. */
 typedef struct Span
@@ -100,7 +100,7 @@ extern void directory_exclude(const Directory *directory, const uint64_t *query,
 extern void directory_exclude_unequal(const Directory *directory, const uint64_t *code,
 									  int16_t *bound);
 
-/* ---------- Bands (index_band.c) ---------- */
+/* ---------- Bands (core/search_mih.c) ---------- */
 
 /* The first bits, at most 16, of one of `bands` parts of a code, and how many. */
 extern int	band_width(int bits, int bands, int band);
@@ -124,7 +124,7 @@ extern uint32_t band_mark(const uint16_t *first, uint32_t pages, const uint64_t 
 extern bool band_owns(const uint64_t *query, const uint64_t *code, int bits, int bands,
 					  int radius, int band);
 
-/* ---------- Visits (index_visit.c) ---------- */
+/* ---------- Visits (core/search_queue.c) ---------- */
 
 /* Pages in the order of (bound, page), those of one bound at a time. */
 typedef struct Visit
@@ -157,7 +157,7 @@ visit_step(Visit *visit)
 	visit->position++;
 }
 
-/* ---------- The search (index_search.c) ---------- */
+/* ---------- The search (core/search.c) ---------- */
 
 /* A heap tuple's address: the bytes of the server's ItemPointerData. */
 typedef struct RowPointer
@@ -171,7 +171,7 @@ typedef struct Candidate
 	RowPointer	row;
 } Candidate;
 
-/* index_row_order.c: put candidates in the order of their rows' blocks; scratch[count]. */
+/* core/row_order.c: put candidates in the order of their rows' blocks; scratch[count]. */
 extern void candidates_by_row(Candidate *candidates, size_t count, Candidate *scratch);
 
 /* The columns of one page; row i is at row_base + i · row_stride bytes. */

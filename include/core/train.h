@@ -1,5 +1,5 @@
 /*
- * train.h: the trainers' contract.  Numeric core: no PostgreSQL headers.
+ * core/train.h: the trainers' contract.  Numeric core: no PostgreSQL headers.
  *
  * A Trainer owns two networks (and for DMsH-LN the label network), their
  * optimizer state and work space, all from one arena.  It knows nothing of

@@ -1,5 +1,5 @@
 /*
- * trainer.h: what the files that implement a Trainer share.  Numeric core,
+ * core/trainer.h: what the files that implement a Trainer share.  Numeric core,
  * private to src/train_*.c and the unit tests.
  *
  * Throughout: m is the batch size, d the number of input features, K the
@@ -43,7 +43,7 @@ typedef struct ColumnIndex
 
 /*
  * SGD leaves a row of a sparse first layer alone until it is needed; what its
- * untouched steps would have done is then applied at once (train_sgd.c).
+ * untouched steps would have done is then applied at once (core/sgd.c).
  */
 typedef struct LazySteps
 {
@@ -119,18 +119,18 @@ extern bool learner_finite(const Learner *learner);
 extern void column_index_claim(ColumnIndex *index, Claims *claims, int inputs);
 extern void column_index_build(const Surroundings *surroundings, ColumnIndex *index, const Features *features);
 
-/* train_sgd.c */
+/* core/sgd.c */
 extern void sgd_claim(Learner *learner, Claims *claims, int inputs, int steps);
 extern void sgd_prepare(Learner *learner, const SgdStep *step, int steps);
 extern void sgd_forward(Learner *learner, const Features *features, int step);
 extern void sgd_step(Learner *learner, const Features *features, const SgdStep *sgd, int step);
 extern void sgd_finish_epoch(Learner *learner, int steps);
 
-/* train_adam.c */
+/* core/adam.c */
 extern void adam_backward(Learner *learner, const Features *features);
 extern void adam_step(Learner *learner, const AdamStep *step, double clip_norm);
 
-/* train_similarity.c: the joint-modal similarity of JDSH and its DSDW. */
+/* core/similarity.c: the joint-modal similarity of JDSH and its DSDW. */
 typedef struct Similarity
 {
 	float	   *image;			/* [m × m] S_I, then its rows at unit length */
@@ -147,7 +147,7 @@ extern void similarity_compute(Similarity *similarity, const Surroundings *surro
 extern void similarity_weight(Similarity *similarity, const Surroundings *surroundings,
 							  const TrainOptions *options, const DsdwFit *fit, int rows);
 
-/* train_multisimilarity.c */
+/* core/multisimilarity.c */
 extern void multisimilarity_kinds(const Surroundings *surroundings, const uint8_t *labels,
 								  int rows, int classes, uint64_t *bits, uint8_t *kind);
 extern double multisimilarity(const Surroundings *surroundings, const TrainOptions *options,
@@ -175,7 +175,7 @@ struct Trainer
 	float	   *label_features; /* [m × C] */
 };
 
-/* train_trainer.c */
+/* core/trainer.c */
 extern void trainer_shuffle(Trainer *trainer, RandomKey key);
 
 /*

@@ -1,8 +1,8 @@
 /*
- * vector.h: the loops over float arrays that the numeric core spends its time
+ * core/vector.h: the loops over float arrays that the numeric core spends its time
  * in, outside the matrix products.  Numeric core: no PostgreSQL headers.
  *
- * One text, numeric_loops.h, is compiled once for each instruction set; the
+ * One text, core/vector_loops.h, is compiled once for each instruction set; the
  * best of those the processor has is chosen once, at first use.  Sums run in
  * a fixed number of lanes, but different sets may round differently: results
  * are reproducible on one kind of machine.
@@ -74,7 +74,7 @@ typedef struct VectorLoops
 	void		(*adam) (float *w, float *m, float *v, const float *g, const AdamStep *step, size_t n);
 
 	/*
-	 * One anchor of the multi-similarity loss: see train_multisimilarity.c.
+	 * One anchor of the multi-similarity loss: see core/multisimilarity.c.
 	 * extremes: least cosine of the positives, greatest of the negatives.
 	 */
 	void		(*extremes) (const float *cosine, const uint8_t *kind, int n,

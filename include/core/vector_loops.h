@@ -1,5 +1,5 @@
 /*
- * numeric_loops.h: the text of the vector loops, included by one file for each
+ * core/vector_loops.h: the text of the vector loops, included by one file for each
  * instruction set, which defines
  *
  *     LOOPS_NAME, LOOPS_STRUCT   the set's name and table,

@@ -1,5 +1,5 @@
 /*
- * eval_plot.h: line charts as SVG.
+ * eval/chart.h: line charts as SVG.
  */
 #ifndef EVAL_PLOT_H
 #define EVAL_PLOT_H

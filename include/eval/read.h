@@ -1,5 +1,5 @@
 /*
- * eval_read.h: the server's side of evaluation: rows out of relations, and a
+ * eval/read.h: the server's side of evaluation: rows out of relations, and a
  * metric's surroundings.
  */
 #ifndef EVAL_READ_H

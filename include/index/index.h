@@ -1,12 +1,12 @@
 /*
- * index.h: the access method xmhash: what is on disk, and the contract of its
+ * index/index.h: the access method xmhash: what is on disk, and the contract of its
  * two halves.
  *
- * Storage half: index_meta.c index_page.c index_catalogue.c index_writer.c
- * index_insert.c index_flush.c index_merge.c index_vacuum.c index_check.c
- * index_stats.c index_validate.c index_handler.c.  Search half: index_centre.c
- * index_order.c index_sort.c index_build.c index_directory.c index_scan.c
- * index_support.c index_cost.c.  src/README.md draws the pages and proves the
+ * Storage half: index/meta.c index/page.c index/catalogue.c index/writer.c
+ * index/insert.c index/flush.c index/merge.c index/vacuum.c index/check.c
+ * index/functions.c index/validate.c index/handler.c.  Search half: core/search_centre.c
+ * index_order.c index/sort.c index/build.c index/cache.c index/scan.c
+ * index/support.c index/cost.c.  src/README.md draws the pages and proves the
  * rules; here are the structures.
  */
 #ifndef XMHASH_INDEX_H
@@ -61,7 +61,7 @@ typedef struct XmhashOpaque
 	uint32		number;			/* page number in the segment or catalogue; on
 								 * a pending page the bits of its codes, 0 as
 								 * long as it holds but NULLs */
-	uint32		checksum;		/* CRC-32C of the content, see index_page.c */
+	uint32		checksum;		/* CRC-32C of the content, see index/page.c */
 	uint16		count;			/* entries; on blob pages bytes */
 	uint8		kind;
 	uint8		flags;

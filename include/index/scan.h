@@ -1,5 +1,5 @@
 /*
- * index_scan.h: scans, between their files.
+ * index/scan.h: scans, between their files.
  */
 #ifndef INDEX_SCAN_H
 #define INDEX_SCAN_H
@@ -76,10 +76,10 @@ typedef struct XmhashScan
 	ItemPointerData *null_tids;
 } XmhashScan;
 
-/* index_scan_keys.c: the question that the scan keys ask. */
+/* index/scan_keys.c: the question that the scan keys ask. */
 extern void scan_take_keys(IndexScanDesc scan);
 
-/* index_scan_pages.c: pages for the search, whose context is a ScanWork; NULLs. */
+/* index/scan_pages.c: pages for the search, whose context is a ScanWork; NULLs. */
 extern const PageReader scan_page_reader;
 extern SearchResult scan_next_null(XmhashScan *state, Candidate *answer);
 

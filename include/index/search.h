@@ -1,5 +1,5 @@
 /*
- * index_search.h: the search half of the index, between its files: sorting
+ * index/search.h: the search half of the index, between its files: sorting
  * for builds that share their work, directories in a backend's memory, the
  * radius condition.
  */
@@ -14,7 +14,7 @@
 #include "bitcode/bitcode.h"
 #include "core/search.h"
 
-/* ---------- Sorting (index_sort.c) ---------- */
+/* ---------- Sorting (index/sort.c) ---------- */
 
 /*
  * What a parallel build shares: the centres are found once, each participant
@@ -34,7 +34,7 @@ extern void xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory);
 extern Surroundings xmhash_surroundings(MemoryContext context);
 extern SearchMemory xmhash_search_memory(MemoryContext context);
 
-/* ---------- Building (index_build.c) ---------- */
+/* ---------- Building (index/build.c) ---------- */
 
 typedef enum XmhashBuildPhase
 {
@@ -46,7 +46,7 @@ typedef enum XmhashBuildPhase
 
 extern void xmhash_build_phase(XmhashBuildPhase phase);
 
-/* ---------- Directories in memory (index_directory.c) ---------- */
+/* ---------- Directories in memory (index/cache.c) ---------- */
 
 /* A segment as a scan sees it. */
 typedef struct LayoutSegment
@@ -97,7 +97,7 @@ typedef struct Layout
 extern Layout *layout_acquire(Relation index, XmhashView *view);
 extern void layout_release(Layout *layout);
 
-/* ---------- The radius condition (index_ball.c, index_support.c) ---------- */
+/* ---------- The radius condition (bitcode/ball.c, index/support.c) ---------- */
 
 /*
  * The type hamming_ball: a code and a radius in one value, for the operator

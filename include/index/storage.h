@@ -1,5 +1,5 @@
 /*
- * index_storage.h: what the files of the index's storage half share.
+ * index/storage.h: what the files of the index's storage half share.
  */
 #ifndef INDEX_STORAGE_H
 #define INDEX_STORAGE_H
@@ -19,7 +19,7 @@
 
 #define XmhashPageHeaderSize	MAXALIGN(SizeOfPageHeaderData)
 
-/* index_page.c */
+/* index/page.c */
 extern void xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint64 nonce, uint32 number);
 extern void xmhash_page_set_count(Page page, int words, int count);
 extern void xmhash_page_set_checksum(Page page);
@@ -29,7 +29,7 @@ extern void xmhash_blob_page_fill(Page page, const char *data, int bytes);
 extern void xmhash_extend(Relation index, BlockNumber end);
 extern Buffer xmhash_new_buffer(Relation index, BlockNumber block);
 
-/* index_meta.c */
+/* index/meta.c */
 extern Buffer xmhash_meta_buffer(Relation index, int mode);
 extern void xmhash_meta_change(GenericXLogState *state, Page page);
 extern bool xmhash_catalogue_read(Relation index, const XmhashMeta *meta, XmhashView *view);
@@ -37,7 +37,7 @@ extern bool xmhash_removable(uint64 stamp);
 extern uint64 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages,
 							 XmhashReservation *reservation);
 
-/* index_catalogue.c: one atomic change of what the index consists of. */
+/* index/catalogue.c: one atomic change of what the index consists of. */
 typedef struct XmhashRemoval
 {
 	uint64		segment;
@@ -62,17 +62,17 @@ extern void xmhash_commit(Relation index, const XmhashChange *change);
 extern XmhashExtent *xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip,
 										uint32 pages, int *count);
 
-/* index_writer.c */
+/* index/writer.c */
 extern void xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent **extent);
 
-/* index_flush.c, index_merge.c */
+/* index/flush.c, index/merge.c */
 extern void xmhash_lock_page(Relation index, BlockNumber lock);
 extern bool xmhash_flush(Relation index, bool wait, uint64 *rows);
 extern void xmhash_flush_all(Relation index, uint64 *rows);
 extern void xmhash_merge_small(Relation index, bool wait);
 extern void xmhash_merge_all(Relation index);
 
-/* index_handler.c, index_stats.c */
+/* index/handler.c, index/functions.c */
 extern int	xmhash_pending_limit_pages(Relation index);
 
 /* An index and its table, opened for a function about one index. */

@@ -1,5 +1,5 @@
 /*
- * label.h: class labels of rows, read from columns of any accepted form.
+ * model/label.h: class labels of rows, read from columns of any accepted form.
  *
  * A label column holds either a vector of zeros and ones, one element a class
  * (boolean[], smallint[], integer[], bigint[], real[], double precision[],
@@ -68,7 +68,7 @@ extern int	labels_set(const Labels *labels, int32 set, const int32 **classes);
 extern void labels_multi_hot(const Labels *labels, int32 set, uint8 *row);
 
 /*
- * Between label_read.c, which knows the forms, and label_set.c, which keeps
+ * Between model/label_read.c, which knows the forms, and model/label_set.c, which keeps
  * names and sets.
  */
 typedef struct LabelSets LabelSets;

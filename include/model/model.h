@@ -1,5 +1,5 @@
 /*
- * model.h: trained models: the tables that they are, what their rows say, and
+ * model/model.h: trained models: the tables that they are, what their rows say, and
  * the codes they give.
  */
 #ifndef MODEL_H
@@ -24,7 +24,7 @@
 #define MODEL_MOST_METHOD 255	/* bytes of a method's name */
 #define MODEL_PART_BYTES (16 * 1024 * 1024)
 
-/* Settings, see model_memory.c. */
+/* Settings, see model/memory.c. */
 extern int	xmhash_train_work_mem;
 extern int	xmhash_train_max_memory;
 extern int	xmhash_model_cache;
@@ -39,7 +39,7 @@ typedef enum Modality
 extern const char *const modality_name[2];
 
 /*
- * model_relation.c: a model is a table of the type xmhash_model, with columns
+ * model/relation.c: a model is a table of the type xmhash_model, with columns
  * part, number, info and data.  Whoever owns it can have put anything there.
  */
 typedef struct ModelTable
@@ -82,7 +82,7 @@ extern Oid	model_column_type(Oid relation, const char *relation_name, const char
 #define MODEL_PART_WEIGHTS "weights"	/* pieces, from number 0 */
 #define MODEL_PART_CHECKPOINT "checkpoint"	/* likewise; number 0 has its description */
 
-/* model_rows.c: rows in and out. */
+/* model/rows.c: rows in and out. */
 typedef struct ModelScan
 {
 	const ModelTable *table;
@@ -107,7 +107,7 @@ extern float *model_read_pieces(const ModelTable *table, const char *part, size_
 								const Surroundings *surroundings);
 extern uint64 model_fingerprint(const ModelTable *table, bool *uncommitted);
 
-/* model_row.c: what the row of part "model" says. */
+/* model/row.c: what the row of part "model" says. */
 typedef struct ModelRow
 {
 	char	   *name;			/* of the table, for messages */
@@ -154,7 +154,7 @@ typedef struct ModelWeights
 	size_t		count;
 } ModelWeights;
 
-/* model_load.c: from rows to networks that take raw features. */
+/* model/load.c: from rows to networks that take raw features. */
 extern size_t model_floats(const ModelRow *row);
 extern bool model_has(const ModelRow *row, Modality modality);
 extern int	model_most_units(const ModelRow *row);
@@ -168,19 +168,19 @@ extern int	model_networks(const ModelRow *row, ModelWeights *weights, const Surr
 extern void model_load(const ModelTable *table, const ModelRow *row,
 					   const Surroundings *surroundings, Network network[2]);
 
-/* model_memory.c: the numeric core's surroundings in the server. */
+/* model/memory.c: the numeric core's surroundings in the server. */
 extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
 extern void model_copy_floats(float *to, const float *from, size_t count);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 extern void model_append_number(StringInfo text, double number);
 extern double model_memory_available(void);
 
-/* model_blas.c: the library of matrix products, and its threads. */
+/* model/blas_settings.c: the library of matrix products, and its threads. */
 extern void model_blas_init(void);
 extern void model_start_blas(void);
 extern void model_set_threads(int wanted);
 
-/* model_cache.c: decoded models of this backend. */
+/* model/cache.c: decoded models of this backend. */
 typedef struct CachedModel
 {
 	struct CachedModel *next;
@@ -209,10 +209,10 @@ typedef struct ModelCall
 extern void model_cache_init(void);
 extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, ModelCall *call, Oid oid);
 
-/* model_table.c */
+/* model/encode_table.c */
 extern Oid	model_code_type(Oid schema);
 
-/* model_encode.c */
+/* model/encode.c */
 pg_noreturn extern void model_fail_absent(const char *name, Modality modality);
 extern int	model_count_nonzeros(const float *values, int count, bool *finite);
 extern Bitcode *model_encode(CachedModel *model, Modality modality, ArrayType *array);

@@ -1,5 +1,5 @@
 /*
- * role.h: acting as the owner of a table, where code of the owner's may run.
+ * server/role.h: acting as the owner of a table, where code of the owner's may run.
  *
  * Index expressions, triggers, casts and the like run as the current user.  So
  * whoever works on somebody else's table on behalf of a caller with more

@@ -1,5 +1,5 @@
 /*
- * row_place.h: where a row lies, as a query gives it.
+ * server/row_place.h: where a row lies, as a query gives it.
  */
 #ifndef ROW_PLACE_H
 #define ROW_PLACE_H

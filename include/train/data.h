@@ -1,5 +1,5 @@
 /*
- * train_data.h: the training rows, from a relation to the trainer's batches.
+ * train/data.h: the training rows, from a relation to the trainer's batches.
  */
 #ifndef TRAIN_DATA_H
 #define TRAIN_DATA_H
@@ -27,14 +27,14 @@ typedef struct TrainSettings
 	double		checkpoint_seconds;
 } TrainSettings;
 
-/* train_options.c */
+/* train/options.c */
 extern TrainMethod train_method(const char *name);
 extern const char *train_method_name(TrainMethod method);
 extern void train_options_read(Jsonb *options, TrainMethod method, int bits,
 							   TrainSettings *settings);
 extern char *train_options_write(const TrainSettings *settings);
 
-/* train_cast.c */
+/* train/cast.c */
 typedef struct TrainCast TrainCast;
 extern TrainCast *train_cast_create(Oid type, const char *column, const char *relation_name);
 extern Datum train_cast_value(TrainCast *cast, Datum value, bool *isnull);
@@ -56,7 +56,7 @@ typedef struct TrainRow
 
 typedef struct TrainRows TrainRows;
 
-/* train_rows.c: rows kept in memory up to a limit, beyond it in a file. */
+/* train/rows.c: rows kept in memory up to a limit, beyond it in a file. */
 extern TrainRows *train_rows_create(MemoryContext context, int64 memory_limit);
 extern void train_rows_add(TrainRows *rows, const int dimensions[2], float *const values[2],
 						   int32 labels);
@@ -126,11 +126,11 @@ typedef struct TrainData
 	char	   *record;
 } TrainData;
 
-/* train_data.c: read, check and order the rows. */
+/* train/source.c: read, check and order the rows. */
 extern void train_data_read(TrainData *data, const TrainSource *source,
 							const TrainSettings *settings, MemoryContext context);
 
-/* train_batch.c: scales, the split, and batches. */
+/* train/batch.c: scales, the split, and batches. */
 extern void train_data_split(TrainData *data, const TrainSettings *settings);
 extern void train_data_scale(TrainData *data, const TrainSettings *settings);
 extern void train_data_source(TrainData *data, BatchSource *source);

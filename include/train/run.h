@@ -1,5 +1,5 @@
 /*
- * train_run.h: one training, while it runs.
+ * train/run.h: one training, while it runs.
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
@@ -35,14 +35,14 @@ typedef struct Training
 	instr_time	saved;			/* last checkpoint */
 } Training;
 
-/* train_procedure.c */
+/* train/procedure.c */
 extern void train_commit(Training *training);
 
-/* train_checkpoint.c */
+/* train/checkpoint.c */
 extern void train_checkpoint_save(Training *training, const ModelTable *table);
 extern bool train_checkpoint_load(Training *training, const ModelTable *table);
 
-/* train_validate.c */
+/* train/validate.c */
 extern double train_validate(Training *training);
 
 #endif							/* TRAIN_RUN_H */

@@ -1,5 +1,5 @@
 /*
- * index_ball.c: the type hamming_ball, a code and a radius in one value.
+ * bitcode/ball.c: the type hamming_ball, a code and a radius in one value.
  *
  * An index condition is an operator with the index's column on one side and
  * one value on the other.  hamming_within(code, query, radius) has two, so it
@@ -54,7 +54,7 @@ ballcode_make(Datum code, int32 radius)
 
 /*
  * The planner hands bit strings on as codes without a look at their length
- * (code_support.c).  What is no code is within no radius: then NULL, which no
+ * (bitcode/support.c).  What is no code is within no radius: then NULL, which no
  * code is in.
  */
 Datum

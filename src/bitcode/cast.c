@@ -1,5 +1,5 @@
 /*
- * code_cast.c: casts to and from bitcode.
+ * bitcode/cast.c: casts to and from bitcode.
  *
  * A bit string already has the bytes of a code, but not every bit string is
  * one: it may be empty or too long.  So the cast is a function that looks at

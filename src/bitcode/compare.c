@@ -1,5 +1,5 @@
 /*
- * code_compare.c: equality, order and hashing of bitcode.
+ * bitcode/compare.c: equality, order and hashing of bitcode.
  *
  * The order is that of bit varying: bytes first, then the length.  Since the
  * padding is zero, 01 sorts before 010, and codes are equal exactly when their

@@ -1,5 +1,5 @@
 /*
- * code_distance.c: the Hamming distance of two codes.
+ * bitcode/distance.c: the Hamming distance of two codes.
  */
 #include "bitcode/bitcode.h"
 

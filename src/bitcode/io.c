@@ -1,5 +1,5 @@
 /*
- * code_io.c: text and binary input and output of bitcode, its type modifier
+ * bitcode/io.c: text and binary input and output of bitcode, its type modifier
  * and the setting xmhash.bitcode_output.
  */
 #include "bitcode/bitcode.h"

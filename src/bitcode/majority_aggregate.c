@@ -1,5 +1,5 @@
 /*
- * code_majority.c: the aggregate bit_majority, the centre of a set of codes.
+ * bitcode/majority_aggregate.c: the aggregate bit_majority, the centre of a set of codes.
  *
  * Each bit of the result needs a count of its own.  The counts are kept bit
  * sliced: plane p holds bit p of all the counts, 64 of them in a word.  Adding

@@ -1,5 +1,5 @@
 /*
- * code_operators.c: bitwise operators and parts of codes, as core has them for
+ * bitcode/operators.c: bitwise operators and parts of codes, as core has them for
  * bit, with the length rules of bitcode.
  */
 #include "bitcode/bitcode.h"

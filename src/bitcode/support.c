@@ -1,5 +1,5 @@
 /*
- * code_support.c: what planning can tell of codes.
+ * bitcode/support.c: what planning can tell of codes.
  *
  * Operators of a code and a bit string become those of two codes, which have
  * operator classes: the bit string is relabelled, as the bytes are the same.

@@ -1,5 +1,5 @@
 /*
- * code_value.c: making codes, and the checks every way into the type shares.
+ * bitcode/value.c: making codes, and the checks every way into the type shares.
  */
 #include "bitcode/bitcode.h"
 

@@ -1,5 +1,5 @@
 /*
- * train_adam.c: Adam with bias correction, decoupled weight decay and a bound
+ * core/adam.c: Adam with bias correction, decoupled weight decay and a bound
  * on the gradient's norm over all of a network's weights and biases.
  *
  *     g ← g·min(1, clip/(‖g‖ + 1e-6)),

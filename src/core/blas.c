@@ -1,10 +1,10 @@
 /*
- * numeric_blas.c: matrix products, by OpenBLAS.
+ * core/blas.c: matrix products, by OpenBLAS.
  *
  * The library is loaded at run time, by the first who needs a product of some
  * size, not linked: that keeps it, with some tens of megabytes of buffers, out
  * of every process that trains nothing.  It is held at one thread from its
- * constructor on, and called from threads of ours; numeric_threads.c says why.
+ * constructor on, and called from threads of ours; core/threads.c says why.
  *
  * Each call takes one of the library's work buffers for its time, mapping
  * another when all are taken, and when that mapping fails it tries again for

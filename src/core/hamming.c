@@ -1,5 +1,5 @@
 /*
- * hamming.c: which Hamming distance kernels this processor runs best.
+ * core/hamming.c: which Hamming distance kernels this processor runs best.
  *
  * Every kernel is compiled into the module, each function enabling its own
  * instructions, so one binary serves all processors; the choice is made once,

@@ -1,5 +1,5 @@
 /*
- * hamming_avx2.c: Hamming distances with AVX2.
+ * core/hamming_avx2.c: Hamming distances with AVX2.
  *
  * AVX2 cannot count bits, but look up the counts of 32 half-bytes at a time
  * (W. Mula's method); VPSADBW then sums the eight bytes of each word.

@@ -1,5 +1,5 @@
 /*
- * hamming_avx512.c: Hamming distances with AVX-512 and VPOPCNTDQ.
+ * core/hamming_avx512.c: Hamming distances with AVX-512 and VPOPCNTDQ.
  *
  * The unit is a block of eight codes, whose distances come as eight uint64 in
  * the order of the codes, however long these are: VPOPCNTQ counts the bits of

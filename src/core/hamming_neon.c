@@ -1,5 +1,5 @@
 /*
- * hamming_neon.c: Hamming distances with NEON of aarch64, which every such
+ * core/hamming_neon.c: Hamming distances with NEON of aarch64, which every such
  * processor has.
  *
  * CNT counts the bits of the 16 bytes of a vector, and ADDP adds the

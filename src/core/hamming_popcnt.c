@@ -1,5 +1,5 @@
 /*
- * hamming_popcnt.c: Hamming distances with the processor's own count of the
+ * core/hamming_popcnt.c: Hamming distances with the processor's own count of the
  * bits of a word: POPCNT of x86-64, which the oldest lack, CNT of aarch64,
  * which all have.
  */

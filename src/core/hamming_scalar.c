@@ -1,5 +1,5 @@
 /*
- * hamming_scalar.c: Hamming distances in portable C.
+ * core/hamming_scalar.c: Hamming distances in portable C.
  *
  * The reference the other kernels are tested against, and what runs on a
  * processor without any of their instruction sets.

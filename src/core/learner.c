@@ -1,8 +1,8 @@
 /*
- * train_learner.c: a network in training: memory, initial weights, forward and
+ * core/learner.c: a network in training: memory, initial weights, forward and
  * backward through the layers and through B = tanh(a·H) and its unit rows.
  * The optimizers, which decide in what pieces weight gradients are made, are
- * train_sgd.c and train_adam.c.
+ * core/sgd.c and core/adam.c.
  */
 #include "core/trainer.h"
 

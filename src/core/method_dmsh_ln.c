@@ -1,5 +1,5 @@
 /*
- * train_dmsh_ln.c: supervised training with a label-guided network.
+ * core/method_dmsh_ln.c: supervised training with a label-guided network.
  *
  * DMsH-LN: "Deep multi-similarity hashing via label-guided network for
  * cross-modal retrieval", Neurocomputing 616 (2025) 128830, doi
@@ -8,7 +8,7 @@
  * Three networks give codes B [m × K]: of the images and of the texts tanh of
  * the output, with dropout on the output; of the multi-hot labels tanh(a·H),
  * a = √(epoch + 1), which guides the other two.  The loss is the sum of the
- * multi-similarity losses (train_multisimilarity.c) within and between them,
+ * multi-similarity losses (core/multisimilarity.c) within and between them,
  *
  *     L = MS(I,I) + MS(T,T) + MS(Y,Y) + MS(I,T) + MS(I,Y) + MS(T,Y),
  *

@@ -1,12 +1,12 @@
 /*
- * train_jdsh.c: the loss of JDSH and its gradient.
+ * core/method_jdsh.c: the loss of JDSH and its gradient.
  *
  * JDSH: "Joint-modal Distribution-based Similarity Hashing for Large-scale
  * Unsupervised Deep Cross-modal Retrieval", SIGIR 2020, doi
  * 10.1145/3397271.3401086.
  *
  * The codes B_I, B_T [m × K] = tanh(a·H), a = √(epoch + 1), shall have the
- * cosines that the features' joint similarity S (train_similarity.c) asks for:
+ * cosines that the features' joint similarity S (core/similarity.c) asks for:
  *
  *     L = mse(cos(B_I,B_T), S) + mse(cos(B_T,B_I), S) − mean(diag cos(B_I,B_T))
  *         + η·mse(cos(B_I,B_I), S) + η·mse(cos(B_T,B_T), S).

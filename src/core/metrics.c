@@ -1,5 +1,5 @@
 /*
- * eval_metrics.c: metrics of rankings by Hamming distance.
+ * core/metrics.c: metrics of rankings by Hamming distance.
  *
  * A query ranks all rows by distance.  A row is relevant when it shares a class
  * with the query, and its gain is 2^(shared classes) − 1.  With R relevant

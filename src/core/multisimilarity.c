@@ -1,5 +1,5 @@
 /*
- * train_multisimilarity.c: the multi-similarity loss, from "Multi-Similarity
+ * core/multisimilarity.c: the multi-similarity loss, from "Multi-Similarity
  * Loss with General Pair Weighting for Deep Metric Learning", CVPR 2019.
  *
  * Row i of the cosines s [m × m] is one anchor against the items of a batch:

@@ -1,5 +1,5 @@
 /*
- * network_layers.c: a network's place in memory, and its forward pass.
+ * core/network.c: a network's place in memory, and its forward pass.
  */
 #include "core/network.h"
 

@@ -1,5 +1,5 @@
 /*
- * network_encode.c: code bits that do not depend on how they were computed.
+ * core/network_encode.c: code bits that do not depend on how they were computed.
  *
  * A bit is the sign of an output h.  One row alone, the same row in a batch,
  * and another number of threads add up the same products in different orders,

@@ -1,5 +1,5 @@
 /*
- * numeric_processors.c: how many processors this process may use.
+ * core/processors.c: how many processors this process may use.
  *
  * The machine has so many; the process may be kept on some of them (affinity,
  * cpusets), and to a share of their time by a control group: a container or

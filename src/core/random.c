@@ -1,5 +1,5 @@
 /*
- * numeric_random.c: counter-based random numbers.
+ * core/random.c: counter-based random numbers.
  *
  * Number i of a stream is a hash of (key, i), and a key is a hash of (seed,
  * epoch, step, purpose).  Nothing is carried from one number to the next, so a

@@ -1,5 +1,5 @@
 /*
- * index_row_order.c: candidates in the order of their rows.
+ * core/row_order.c: candidates in the order of their rows.
  *
  * A radix sort by the number of the row's block, a byte at a time from the
  * least one.  Blocks of small tables differ in a byte or two only, and a

@@ -1,5 +1,5 @@
 /*
- * model_safetensors.c: the safetensors parser.
+ * core/safetensors.c: the safetensors parser.
  *
  * The header is JSON of a fixed shape, so this is no JSON library: it accepts
  * exactly an object of objects, with the keys the format has, and strings and

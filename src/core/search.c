@@ -1,5 +1,5 @@
 /*
- * index_search.c: exact search over pages with lower bounds.
+ * core/search.c: exact search over pages with lower bounds.
  *
  * Pages are visited in the order of (bound, page); call a page's place in it
  * its rank.  Pending pages, which have no bounds, come first.  Answers come in

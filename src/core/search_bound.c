@@ -1,5 +1,5 @@
 /*
- * index_bound.c: what a directory tells of pages without reading them.
+ * core/search_bound.c: what a directory tells of pages without reading them.
  *
  * Hamming distance obeys the triangle inequality.  With c the centre of a page
  * and x any code on it,

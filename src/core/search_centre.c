@@ -1,5 +1,5 @@
 /*
- * index_centre.c: the centres of a segment, by k-majority.
+ * core/search_centre.c: the centres of a segment, by k-majority.
  *
  * k-majority is k-means in Hamming space (Grana, Borghesani, Manfredi,
  * Cucchiara, 2013): assign every code to its nearest centre, then set every

@@ -1,5 +1,5 @@
 /*
- * index_band.c: bands of a code, for search within a small radius where centres
+ * core/search_mih.c: bands of a code, for search within a small radius where centres
  * exclude little: multi-index hashing (Norouzi, Punjani, Fleet, 2012).
  *
  * The bits of a code are cut into m bands.  If two codes differ in at most

@@ -1,5 +1,5 @@
 /*
- * index_visit.c: the pages in the order of their lower bounds, those of equal
+ * core/search_queue.c: the pages in the order of their lower bounds, those of equal
  * bounds in block order.
  *
  * A search usually stops after a few of very many pages, so sorting them all

@@ -1,5 +1,5 @@
 /*
- * train_sgd.c: stochastic gradient descent with momentum and weight decay,
+ * core/sgd.c: stochastic gradient descent with momentum and weight decay,
  *
  *     v ← momentum·v + (g + decay·w),    w ← w − rate·v,
  *

@@ -1,5 +1,5 @@
 /*
- * train_similarity.c: the joint-modal similarity that JDSH learns, and DSDW,
+ * core/similarity.c: the joint-modal similarity that JDSH learns, and DSDW,
  * its distribution-based similarity decision and weighting.
  *
  * JDSH: "Joint-modal Distribution-based Similarity Hashing for Large-scale

@@ -1,5 +1,5 @@
 /*
- * train_sparse.c: a sparse batch turned from rows to columns, by counting.
+ * core/sparse.c: a sparse batch turned from rows to columns, by counting.
  */
 #include "core/trainer.h"
 

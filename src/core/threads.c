@@ -1,5 +1,5 @@
 /*
- * numeric_threads.c: threads of our own for matrix products.
+ * core/threads.c: threads of our own for matrix products.
  *
  * OpenBLAS could start threads itself, but where the system refuses one it
  * says so to nobody: openblas_set_num_threads() ignores what pthread_create()

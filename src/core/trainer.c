@@ -1,5 +1,5 @@
 /*
- * train_trainer.c: what both methods share: defaults, memory, the epoch.
+ * core/trainer.c: what both methods share: defaults, memory, the epoch.
  */
 #include "core/trainer.h"
 

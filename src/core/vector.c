@@ -1,5 +1,5 @@
 /*
- * numeric_vector.c: the vector loops for any processor, and the choice.
+ * core/vector.c: the vector loops for any processor, and the choice.
  */
 #define LOOPS_NAME "portable"
 #define LOOPS_STRUCT vector_portable

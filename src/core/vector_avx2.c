@@ -1,5 +1,5 @@
 /*
- * numeric_vector_avx2.c: the vector loops with AVX2 and fused multiply-add.
+ * core/vector_avx2.c: the vector loops with AVX2 and fused multiply-add.
  */
 #if defined(__x86_64__)
 #define LOOPS_NAME "avx2"

@@ -1,5 +1,5 @@
 /*
- * eval_plot.c: line charts as SVG.
+ * eval/chart.c: line charts as SVG.
  *
  * One self-contained picture: no fonts, scripts or style sheets from outside.
  * Its colours are classes with a second set for dark surroundings, which

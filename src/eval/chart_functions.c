@@ -1,5 +1,5 @@
 /*
- * eval_plot_functions.c: pictures of trainings and of evaluations in SQL.
+ * eval/chart_functions.c: pictures of trainings and of evaluations in SQL.
  */
 #include "xmhash.h"
 

@@ -1,5 +1,5 @@
 /*
- * eval_functions.c: evaluation in SQL.
+ * eval/functions.c: evaluation in SQL.
  */
 #include "xmhash.h"
 

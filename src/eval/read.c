@@ -1,5 +1,5 @@
 /*
- * eval_read.c: codes and labels of two relations, for evaluation.
+ * eval/read.c: codes and labels of two relations, for evaluation.
  *
  * Rows come through SPI, so that the caller's privileges, row security, views,
  * partitions and foreign tables are as in any query.  They are then put into

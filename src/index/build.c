@@ -1,5 +1,5 @@
 /*
- * index_build.c: CREATE INDEX.
+ * index/build.c: CREATE INDEX.
  *
  * A sample of random blocks of the table gives the centres.  Then the whole
  * table is scanned, by several processes if the planner thinks it worth while,

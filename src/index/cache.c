@@ -1,5 +1,5 @@
 /*
- * index_directory.c: what a backend keeps of an index between scans.
+ * index/cache.c: what a backend keeps of an index between scans.
  *
  * A scan has to know the directories of all segments.  Segments never change,
  * so they are decoded once and kept, keyed by (index, nonce, segment id).  All

@@ -1,5 +1,5 @@
 /*
- * index_catalogue.c: reading the catalogue, and replacing it by a new one in
+ * index/catalogue.c: reading the catalogue, and replacing it by a new one in
  * one atomic step.
  *
  * The catalogue lies on pages of its own, in two sets that take turns.  A

@@ -1,5 +1,5 @@
 /*
- * index_check.c: xmhash_index_check(): verify all that the index relies on.
+ * index/check.c: xmhash_index_check(): verify all that the index relies on.
  *
  * It reads as a scan does, one view of the index under a snapshot that keeps
  * the view's pages as they are, but for rows that VACUUM removes; so nobody

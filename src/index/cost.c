@@ -1,5 +1,5 @@
 /*
- * index_cost.c: what a scan costs, from what the index knows of itself.
+ * index/cost.c: what a scan costs, from what the index knows of itself.
  *
  * A search compares the query with all centres, reads the pages that cannot be
  * excluded and the pending list, and tests the codes on them, a few dozen in

@@ -1,5 +1,5 @@
 /*
- * index_flush.c: fold the pending list into a segment.
+ * index/flush.c: fold the pending list into a segment.
  *
  * Under the flush lock: seal the last page, so that what is to be folded in
  * does not change any more (insertions go on, on pages behind it); write its

@@ -1,5 +1,5 @@
 /*
- * index_stats.c: SQL functions about one index: its numbers, and a merge now.
+ * index/functions.c: SQL functions about one index: its numbers, and a merge now.
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * index_handler.c: the access method's entry: what it can do, its options and
+ * index/handler.c: the access method's entry: what it can do, its options and
  * settings.
  */
 #include "postgres.h"

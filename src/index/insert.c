@@ -1,5 +1,5 @@
 /*
- * index_insert.c: insertion: append to the last page of the pending list.
+ * index/insert.c: insertion: append to the last page of the pending list.
  *
  * One page is changed a row.  Each backend remembers the last page it appended
  * to, and tries that first, without a look at the meta page: the number and the

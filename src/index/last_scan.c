@@ -1,5 +1,5 @@
 /*
- * index_last_scan.c: xmhash_last_scan(), the counters of this session's last
+ * index/last_scan.c: xmhash_last_scan(), the counters of this session's last
  * index scan.
  */
 #include "postgres.h"

@@ -1,5 +1,5 @@
 /*
- * index_merge.c: merge segments into larger ones.
+ * index/merge.c: merge segments into larger ones.
  *
  * Segments are merged in powers, so that a row is written a number of times
  * logarithmic in the size of the index, and a scan meets few segments.  The

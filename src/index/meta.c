@@ -1,5 +1,5 @@
 /*
- * index_meta.c: the meta page, and the handing out of blocks.
+ * index/meta.c: the meta page, and the handing out of blocks.
  *
  * The meta page says everything that changes: which catalogue is in use, the
  * pending list, how far the file is in use, who has reserved what.  A change of

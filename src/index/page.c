@@ -1,5 +1,5 @@
 /*
- * index_page.c: pages of the index, one by one: their form, their checksum,
+ * index/page.c: pages of the index, one by one: their form, their checksum,
  * how new ones come to be, and what is said about damaged ones.
  *
  * The checksum (CRC-32C) of a page of a segment or catalogue covers all that

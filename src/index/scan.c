@@ -1,8 +1,8 @@
 /*
- * index_scan.c: scans, from scan keys to rows.
+ * index/scan.c: scans, from scan keys to rows.
  *
- * index_scan_keys.c turns the keys into a question, which the search of
- * index_search.c answers, reading pages by index_scan_pages.c.  Rows come in
+ * index/scan_keys.c turns the keys into a question, which the search of
+ * core/search.c answers, reading pages by index/scan_pages.c.  Rows come in
  * three stages: those of codes, in the order asked for; then those of NULLs,
  * where no key excludes them; then the end.
  *

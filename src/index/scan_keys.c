@@ -1,5 +1,5 @@
 /*
- * index_scan_keys.c: from scan keys to what is searched for.
+ * index/scan_keys.c: from scan keys to what is searched for.
  *
  * Every key is a ball, a code and a radius: codes within a radius, codes equal
  * (radius 0), and the code ordered by (any radius).  One ball drives the

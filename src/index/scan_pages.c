@@ -1,5 +1,5 @@
 /*
- * index_scan_pages.c: the pages that a scan reads: found, locked and checked.
+ * index/scan_pages.c: the pages that a scan reads: found, locked and checked.
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * index_view.c: what readers need: a consistent copy of what the index
+ * index/snapshot.c: what readers need: a consistent copy of what the index
  * consists of, and the directories of its segments.
  */
 #include "postgres.h"

@@ -1,5 +1,5 @@
 /*
- * index_sort.c: sorting rows into centre order, for builds, flushes and merges.
+ * index/sort.c: sorting rows into centre order, for builds, flushes and merges.
  *
  * Centre order is that of (nearest centre, place by the distance to it, code,
  * tid): it puts codes that are near each other on the same page, within distances

@@ -1,5 +1,5 @@
 /*
- * index_support.c: what the planner asks about hamming_within().
+ * index/support.c: what the planner asks about hamming_within().
  *
  * As an index condition it becomes code <@ hamming_ball(query, radius), which
  * is the same thing: nothing need be checked again.

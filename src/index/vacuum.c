@@ -1,5 +1,5 @@
 /*
- * index_vacuum.c: removal of dead rows, and the upkeep that VACUUM pays for.
+ * index/vacuum.c: removal of dead rows, and the upkeep that VACUUM pays for.
  *
  * The pending list is flushed first; what is inserted after that cannot be in
  * the list of dead rows, so a walk over the segments there are then finds all

@@ -1,5 +1,5 @@
 /*
- * index_validate.c: is an operator class one that the access method can use?
+ * index/validate.c: is an operator class one that the access method can use?
  */
 #include "postgres.h"
 

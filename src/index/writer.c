@@ -1,5 +1,5 @@
 /*
- * index_writer.c: write a segment: data pages, band runs, null pages, directory
+ * index/writer.c: write a segment: data pages, band runs, null pages, directory
  * pages.
  *
  * Rows come in centre order.  A page is closed when it is full, or at a change

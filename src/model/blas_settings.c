@@ -1,5 +1,5 @@
 /*
- * model_blas.c: OpenBLAS in the server: which library, how many threads.
+ * model/blas_settings.c: OpenBLAS in the server: which library, how many threads.
  *
  * Any role can ask for threads, so what it gets is bounded by a superuser's
  * setting.  Which library the server loads, a superuser says.

@@ -1,5 +1,5 @@
 /*
- * model_cache.c: decoded models of this backend, found by their table.
+ * model/cache.c: decoded models of this backend, found by their table.
  *
  * A trained model does not change, so what is decoded stays right; what can
  * change is whether the table is there, who may use it and, in a table that

@@ -1,5 +1,5 @@
 /*
- * model_encode.c: codes of single rows of features.
+ * model/encode.c: codes of single rows of features.
  *
  * A call that repeats the model of the call before, by the same user, goes
  * straight from the array's floats to the network.

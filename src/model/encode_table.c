@@ -1,5 +1,5 @@
 /*
- * model_table.c: CALL xmhash_encode_table(): fill the code columns of a table.
+ * model/encode_table.c: CALL xmhash_encode_table(): fill the code columns of a table.
  *
  * The table is walked in ranges of blocks, of about batch_rows rows each.  A
  * range's features are read in chunks and encoded by matrix products, then one

@@ -1,5 +1,5 @@
 /*
- * model_exchange.c: models as safetensors files, out and in.
+ * model/exchange.c: models as safetensors files, out and in.
  *
  * The layout is PyTorch's of nn.Sequential(Linear, ReLU, …, Linear), where only
  * every second module has tensors: weights are [outputs, inputs] there, and the

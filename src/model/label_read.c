@@ -1,5 +1,5 @@
 /*
- * label_read.c: from a label column's values to classes.
+ * model/label_read.c: from a label column's values to classes.
  *
  * Vectors of zeros and ones number their classes by position; names are
  * compared byte by byte, and a class number is the name of its digits.  A

@@ -1,5 +1,5 @@
 /*
- * label_set.c: class names and label sets, each distinct one kept once.
+ * model/label_set.c: class names and label sets, each distinct one kept once.
  *
  * Rows repeat their labels: a million rows have a few thousand distinct sets,
  * mostly fewer.  Evaluation then compares sets instead of rows, and training

@@ -1,5 +1,5 @@
 /*
- * model_load.c: read a model's weights and make networks of them that take
+ * model/load.c: read a model's weights and make networks of them that take
  * features as they come.
  *
  * The model scales features before its first layer: h = Wᵀ((x − s)·f) + b.

@@ -1,5 +1,5 @@
 /*
- * model_memory.c: the numeric core's surroundings in the server, and settings.
+ * model/memory.c: the numeric core's surroundings in the server, and settings.
  */
 #include "model/model.h"
 

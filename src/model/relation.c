@@ -1,5 +1,5 @@
 /*
- * model_relation.c: which tables are models, who may use them, and how they
+ * model/relation.c: which tables are models, who may use them, and how they
  * are made and locked.
  *
  * A model is an ordinary table of its owner's, made OF the extension's type

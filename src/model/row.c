@@ -1,5 +1,5 @@
 /*
- * model_row.c: what the row of part "model" says, as JSON and back, and the
+ * model/row.c: what the row of part "model" says, as JSON and back, and the
  * functions behind the views.
  *
  *   {"format": 1, "status": "trained", "method": "jdsh", "bits": 64,

@@ -1,5 +1,5 @@
 /*
- * model_rows.c: rows of a model's table, in and out.
+ * model/rows.c: rows of a model's table, in and out.
  *
  * They are found by the table's snapshot and checked by what they say, since
  * their owner can have put anything there.  Sizes are known before anything is

@@ -1,5 +1,5 @@
 /*
- * model_trigger.c: keep a code column current, row by row.
+ * model/trigger.c: keep a code column current, row by row.
  *
  * Unlike a generated column, a trigger can be without its model for a while:
  * where a schema is restored before the data, or rows are replicated, the

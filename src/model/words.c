@@ -1,5 +1,5 @@
 /*
- * model_words.c: hashed bags of words.
+ * model/words.c: hashed bags of words.
  *
  * A word's place in the vector is its hash modulo the length, so there is no
  * dictionary to build, to store or to keep in step (Weinberger et al.,

@@ -1,5 +1,5 @@
 /*
- * role.c: acting as the owner of a table.
+ * server/role.c: acting as the owner of a table.
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * row_place.c: where a row lies, as a query gives it.
+ * server/row_place.c: where a row lies, as a query gives it.
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * train_batch.c: what the trainer sees of the training rows: scaled batches.
+ * train/batch.c: what the trainer sees of the training rows: scaled batches.
  *
  * Scales are computed over the training rows in their canonical order, so that
  * the sums, and all that follows, do not depend on how the table is stored.

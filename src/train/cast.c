@@ -1,5 +1,5 @@
 /*
- * train_cast.c: features of other types than real[], by the cast to it.
+ * train/cast.c: features of other types than real[], by the cast to it.
  *
  * A SELECT runs no cast, so whoever reads somebody's table does not expect to
  * run one of his.  That of his own type is his code, though: it runs only if

@@ -1,5 +1,5 @@
 /*
- * train_checkpoint.c: store the state of a training between two epochs, and go
+ * train/checkpoint.c: store the state of a training between two epochs, and go
  * on from it.
  *
  * The state is complete (weights, optimizer, fitted constants), random numbers

@@ -1,5 +1,5 @@
 /*
- * train_options.c: the options of a training, from jsonb and back.
+ * train/options.c: the options of a training, from jsonb and back.
  *
  * One table names every option, the methods that know it, its type and range.
  * An option of the other method is as unknown as a misspelled one: silently

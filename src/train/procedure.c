@@ -1,5 +1,5 @@
 /*
- * train_procedure.c: CALL xmhash_train() and xmhash_train_resume().
+ * train/procedure.c: CALL xmhash_train() and xmhash_train_resume().
  *
  * Everything that can be wrong is found before the first epoch is trained, and
  * the model's table is made after it, so that a failure before leaves nothing.

@@ -1,5 +1,5 @@
 /*
- * train_rows.c: the rows of a training set, in memory up to a limit and in a
+ * train/rows.c: the rows of a training set, in memory up to a limit and in a
  * temporary file beyond it.
  *
  * Training visits rows in random order, so a row is stored as one record that

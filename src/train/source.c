@@ -1,5 +1,5 @@
 /*
- * train_data.c: read the training pairs of a relation, once, and check them.
+ * train/source.c: read the training pairs of a relation, once, and check them.
  *
  * Everything that can be wrong with the data is found here, before anything is
  * trained or stored.  The query runs with the caller's rights, so permissions

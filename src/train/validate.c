@@ -1,5 +1,5 @@
 /*
- * train_validate.c: mean average precision on the pairs held out.
+ * train/validate.c: mean average precision on the pairs held out.
  *
  * Images are queries to the texts and texts to the images; the result is the
  * mean of both directions, ties in distance taken in expectation, so that it

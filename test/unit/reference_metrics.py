@@ -4,7 +4,7 @@
 usage: reference_metrics.py SEED [openclipart.csv]
 
 Prints problems, random ones and one of real features, each with every item's
-code and classes and with all metrics.  Nothing is shared with eval_metrics.c:
+code and classes and with all metrics.  Nothing is shared with core/metrics.c:
 rankings are sorted, and expectations are summed rank by rank.
 """
 import csv

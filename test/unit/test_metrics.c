@@ -1,5 +1,5 @@
 /*
- * test_metrics.c: eval_metrics.c against cases worked by hand, against every
+ * test_metrics.c: core/metrics.c against cases worked by hand, against every
  * order of the ties, and against brute force in NumPy (reference_metrics.py).
  *
  * usage: test_metrics [SEED [openclipart.csv]]
