@@ -12,13 +12,13 @@
 #include "core/numeric.h"
 
 /* Linear layers of a network, the last one included. */
-#define NETWORK_MOST_LAYERS 8
+#define NETWORK_MAX_LAYERS 8
 
 /* The hidden layers between features and outputs, and the units of each; none: a linear network. */
 typedef struct HiddenLayers
 {
 	int			count;
-	int			units[NETWORK_MOST_LAYERS - 1];
+	int			units[NETWORK_MAX_LAYERS - 1];
 } HiddenLayers;
 
 typedef struct Layer
@@ -35,7 +35,7 @@ typedef struct Network
 	int			units;			/* of all hidden layers together */
 	int			outputs;		/* bits */
 	int			layers;			/* 0: there is no network */
-	Layer		layer[NETWORK_MOST_LAYERS];
+	Layer		layer[NETWORK_MAX_LAYERS];
 	float	   *doubt;			/* [layers × outputs] by network_prepare(), or NULL */
 } Network;
 

@@ -14,10 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SAFETENSORS_MOST_TENSORS 64
-#define SAFETENSORS_MOST_TEXTS 64
-#define SAFETENSORS_MOST_DIMENSIONS 8
-#define SAFETENSORS_MOST_HEADER (16 * 1024 * 1024)
+#define SAFETENSORS_MAX_TENSORS 64
+#define SAFETENSORS_MAX_TEXTS 64
+#define SAFETENSORS_MAX_DIMENSIONS 8
+#define SAFETENSORS_MAX_HEADER (16 * 1024 * 1024)
 
 /* The types of numbers that can be read. */
 typedef enum SafeType
@@ -35,7 +35,7 @@ typedef struct SafeTensor
 	const char *dtype;
 	SafeType	type;
 	int			dimensions;
-	uint64_t	shape[SAFETENSORS_MOST_DIMENSIONS];
+	uint64_t	shape[SAFETENSORS_MAX_DIMENSIONS];
 	uint64_t	elements;		/* product of the shape */
 	uint64_t	begin;			/* in data */
 	uint64_t	end;
@@ -50,9 +50,9 @@ typedef struct SafeText
 typedef struct SafeTensors
 {
 	int			tensors;
-	SafeTensor	tensor[SAFETENSORS_MOST_TENSORS];
+	SafeTensor	tensor[SAFETENSORS_MAX_TENSORS];
 	int			texts;
-	SafeText	text[SAFETENSORS_MOST_TEXTS];
+	SafeText	text[SAFETENSORS_MAX_TEXTS];
 	const uint8_t *data;
 	uint64_t	data_size;
 	char		error[200];		/* what is wrong, when parsing fails */

@@ -14,7 +14,7 @@
 /* ---------- Centres (core/search_centre.c) ---------- */
 
 /* Never more centres than this. */
-#define CENTRES_MOST 4096
+#define MAX_CENTRES 4096
 
 /* A fixed generator: the next of the numbers that follow from the state. */
 extern uint64_t core_random(uint64_t *state);

@@ -110,13 +110,13 @@ typedef struct DsdwFit
 } DsdwFit;
 
 /* Mean losses of an epoch; the terms depend on the method. */
-#define TRAIN_MOST_TERMS 6
+#define TRAIN_MAX_TERMS 6
 typedef struct TrainLoss
 {
 	double		loss;
 	int			terms;
-	const char *name[TRAIN_MOST_TERMS];
-	double		term[TRAIN_MOST_TERMS];
+	const char *name[TRAIN_MAX_TERMS];
+	double		term[TRAIN_MAX_TERMS];
 	double		learning_rate;	/* of the image network, at the last step */
 	bool		finite;			/* false: stopped at a non-finite loss */
 } TrainLoss;
@@ -150,7 +150,7 @@ typedef struct TrainerState
 	float	   *data;
 	size_t		count;
 } TrainerState;
-#define TRAINER_MOST_STATES 16
-extern int	trainer_state(Trainer *trainer, TrainerState states[TRAINER_MOST_STATES]);
+#define TRAINER_MAX_STATES 16
+extern int	trainer_state(Trainer *trainer, TrainerState states[TRAINER_MAX_STATES]);
 
 #endif							/* TRAIN_H */

@@ -183,15 +183,15 @@ extern void trainer_shuffle(Trainer *trainer, RandomKey key);
  * one batch, which sets the terms of its loss; false: something not finite.
  */
 extern void jdsh_prepare(Trainer *trainer);
-extern double jdsh_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MOST_TERMS]);
+extern double jdsh_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MAX_TERMS]);
 extern bool jdsh_step(Trainer *trainer, const Features *image, const Features *text,
-					  int epoch, int step, double terms[TRAIN_MOST_TERMS]);
+					  int epoch, int step, double terms[TRAIN_MAX_TERMS]);
 
 extern void dmsh_ln_claim(Trainer *trainer, Claims *claims);
 extern void dmsh_ln_prepare(Trainer *trainer);
-extern bool dmsh_ln_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MOST_TERMS]);
+extern bool dmsh_ln_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MAX_TERMS]);
 extern bool dmsh_ln_step(Trainer *trainer, const Features *image, const Features *text,
-						 const uint8_t *labels, int epoch, int step, double terms[TRAIN_MOST_TERMS]);
+						 const uint8_t *labels, int epoch, int step, double terms[TRAIN_MAX_TERMS]);
 extern double dmsh_ln_schedule(const Trainer *trainer, int epoch, int step);
 
 #endif							/* TRAINER_H */

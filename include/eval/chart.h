@@ -26,7 +26,7 @@ typedef struct PlotPanel
 } PlotPanel;
 
 /* Panels one above the other, over one x axis. */
-#define PLOT_MOST_PANELS 2
+#define PLOT_MAX_PANELS 2
 typedef struct Plot
 {
 	const char *title;
@@ -35,7 +35,7 @@ typedef struct Plot
 	bool		x_share;		/* x goes from 0 to 1 */
 	bool		x_whole;		/* x counts: ticks at whole numbers only */
 	int			panel_count;
-	PlotPanel	panels[PLOT_MOST_PANELS];
+	PlotPanel	panels[PLOT_MAX_PANELS];
 } Plot;
 
 /* The picture, palloc'd. */

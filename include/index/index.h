@@ -73,7 +73,7 @@ StaticAssertDecl(sizeof(XmhashOpaque) == 24, "XmhashOpaque has a fixed size on d
 #define XmhashPageOpaque(page)	((XmhashOpaque *) ((char *) (page) + BLCKSZ - sizeof(XmhashOpaque)))
 
 /* Bytes of a page between the header and the opaque part. */
-#define XMHASH_PAGE_ROOM \
+#define XMHASH_PAGE_CAPACITY \
 	(BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - sizeof(XmhashOpaque))
 
 /* Codes of a data or pending page: [count × words]. */
@@ -96,12 +96,12 @@ typedef struct XmhashPendingSlot
 	(((XmhashPendingSlot *) XmhashPageOpaque(page))[-1 - (int) (i)])
 
 #define XMHASH_DATA_CAPACITY(words) \
-	((int) (XMHASH_PAGE_ROOM / ((words) * sizeof(uint64) + sizeof(ItemPointerData))))
+	((int) (XMHASH_PAGE_CAPACITY / ((words) * sizeof(uint64) + sizeof(ItemPointerData))))
 #define XMHASH_NULLS_CAPACITY	XMHASH_DATA_CAPACITY(0)
 #define XMHASH_PENDING_CAPACITY(words) \
-	((int) (XMHASH_PAGE_ROOM / ((words) * sizeof(uint64) + sizeof(XmhashPendingSlot))))
+	((int) (XMHASH_PAGE_CAPACITY / ((words) * sizeof(uint64) + sizeof(XmhashPendingSlot))))
 /* Catalogue and directory pages carry a stream of bytes cut into pieces. */
-#define XMHASH_BLOB_CAPACITY	((int) XMHASH_PAGE_ROOM)
+#define XMHASH_BLOB_CAPACITY	((int) XMHASH_PAGE_CAPACITY)
 
 /*
  * ---------------------------------------------------------------------------
@@ -149,7 +149,7 @@ typedef struct XmhashSegment
 #define XmhashFirstNull(s)		((s)->data_pages + (s)->bands * (s)->band_pages)
 #define XmhashFirstDirectory(s) (XmhashFirstNull(s) + (s)->null_pages)
 #define XmhashSegmentPages(s)	(XmhashFirstDirectory(s) + (s)->directory_pages)
-#define XMHASH_MOST_SEGMENTS	256
+#define XMHASH_MAX_SEGMENTS	256
 
 /*
  * The directory of a segment, a stream of bytes over its directory pages:
@@ -183,7 +183,7 @@ typedef struct XmhashDirectory
 	 (Size) (s)->bands * (s)->band_pages * sizeof(uint16))
 
 /* Most band runs of an index. */
-#define XMHASH_MOST_BANDS 32
+#define XMHASH_MAX_BANDS 32
 
 /*
  * ---------------------------------------------------------------------------
@@ -241,7 +241,7 @@ typedef struct XmhashMeta
 
 #define XmhashPageMeta(page)	((XmhashMeta *) PageGetContents(page))
 
-StaticAssertDecl(sizeof(XmhashMeta) <= XMHASH_PAGE_ROOM, "XmhashMeta fits its page");
+StaticAssertDecl(sizeof(XmhashMeta) <= XMHASH_PAGE_CAPACITY, "XmhashMeta fits its page");
 
 /* The stream of a catalogue: this, then segments, extents, free extents. */
 typedef struct XmhashCatalogueHead
@@ -470,7 +470,7 @@ xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
 							  opaque->count <= XMHASH_BLOB_CAPACITY &&
 							  header->pd_upper == header->pd_special) ? true :
 					xmhash_page_unusable(index, view, buffer, kind, owner, number);
-			if (likely(opaque->count * (words * sizeof(uint64) + slot) <= XMHASH_PAGE_ROOM &&
+			if (likely(opaque->count * (words * sizeof(uint64) + slot) <= XMHASH_PAGE_CAPACITY &&
 					   header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count * words * sizeof(uint64) &&
 					   header->pd_upper == header->pd_special - opaque->count * slot))
 				return true;

@@ -21,7 +21,7 @@ XMHASH_FUNCTION(bitcode_majority_serialize);
 XMHASH_FUNCTION(bitcode_majority_deserialize);
 XMHASH_FUNCTION(bitcode_majority_result);
 
-#define MOST_PLANES 63
+#define MAX_PLANES 63
 
 typedef struct Majority
 {
@@ -29,7 +29,7 @@ typedef struct Majority
 	int			bits;			/* their length, while count > 0 */
 	int			words;
 	int			plane_count;
-	uint64	   *planes[MOST_PLANES];	/* [plane_count][words], lowest first */
+	uint64	   *planes[MAX_PLANES];	/* [plane_count][words], lowest first */
 	MemoryContext context;
 } Majority;
 
@@ -71,7 +71,7 @@ majority_reset(Majority *state, int bits)
 static uint64 *
 majority_plane(Majority *state, int p)
 {
-	Assert(p <= state->plane_count && p < MOST_PLANES);
+	Assert(p <= state->plane_count && p < MAX_PLANES);
 	if (p == state->plane_count)
 		state->planes[state->plane_count++] =
 			MemoryContextAllocZero(state->context, state->words * sizeof(uint64));

@@ -141,7 +141,7 @@ cross_term(Trainer *trainer, Learner *a, Learner *b, int rows, double weight)
  * gradient_unit (of H after dropout).  False: a code was not finite.
  */
 bool
-dmsh_ln_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MOST_TERMS])
+dmsh_ln_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MAX_TERMS])
 {
 	const TrainOptions *options = &trainer->options;
 	Learner    *image = &trainer->image;
@@ -203,7 +203,7 @@ label_features(Trainer *trainer, const uint8_t *labels, int rows)
 
 bool
 dmsh_ln_step(Trainer *trainer, const Features *image, const Features *text,
-			 const uint8_t *labels, int epoch, int step, double terms[TRAIN_MOST_TERMS])
+			 const uint8_t *labels, int epoch, int step, double terms[TRAIN_MAX_TERMS])
 {
 	const TrainOptions *options = &trainer->options;
 	int			rows = image->rows;
@@ -225,7 +225,7 @@ dmsh_ln_step(Trainer *trainer, const Features *image, const Features *text,
 	drop(&trainer->surroundings, trainer->image.gradient_unit, outputs, options->dropout, image_key);
 	drop(&trainer->surroundings, trainer->text.gradient_unit, outputs, options->dropout, text_key);
 
-	for (i = 0; i < TRAIN_MOST_TERMS; i++)
+	for (i = 0; i < TRAIN_MAX_TERMS; i++)
 		loss += terms[i];
 	if (!isfinite(loss))
 		return false;

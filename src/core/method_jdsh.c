@@ -101,7 +101,7 @@ across(Trainer *trainer, int rows, double *cross, double *pair)
  * gradient_unit.
  */
 double
-jdsh_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MOST_TERMS])
+jdsh_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MAX_TERMS])
 {
 	learner_activate(&trainer->image, rows, a);
 	learner_activate(&trainer->text, rows, a);
@@ -137,7 +137,7 @@ jdsh_prepare(Trainer *trainer)
 
 bool
 jdsh_step(Trainer *trainer, const Features *image, const Features *text,
-		  int epoch, int step, double terms[TRAIN_MOST_TERMS])
+		  int epoch, int step, double terms[TRAIN_MAX_TERMS])
 {
 	const TrainOptions *options = &trainer->options;
 	SgdStep		sgd_image = sgd_constants(options, options->learning_rate_image);

@@ -520,7 +520,7 @@ static void
 doubt_row(const Surroundings *surroundings, const Network *network, const Row *row, int rows, int i,
 		  const float *hidden, const float *doubt, float *h, Group *group)
 {
-	float		length[NETWORK_MOST_LAYERS];
+	float		length[NETWORK_MAX_LAYERS];
 	int			l;
 
 	length[0] = length_with_one(row->value, row->count);

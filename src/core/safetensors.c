@@ -302,7 +302,7 @@ parse_field(Parser *parser, SafeTensor *tensor, int *seen)
 	else if (strcmp(key, "shape") == 0)
 	{
 		bit = 2;
-		parse_numbers(parser, tensor->shape, SAFETENSORS_MOST_DIMENSIONS, &tensor->dimensions);
+		parse_numbers(parser, tensor->shape, SAFETENSORS_MAX_DIMENSIONS, &tensor->dimensions);
 	}
 	else if (strcmp(key, "data_offsets") == 0)
 	{
@@ -372,8 +372,8 @@ parse_tensor(Parser *parser, const char *name)
 
 	if (safetensors_find(file, name) != NULL)
 		return fail(parser, "the header has tensor \"%.60s\" twice", name);
-	if (file->tensors == SAFETENSORS_MOST_TENSORS)
-		return fail(parser, "the header has more than %d tensors, the next is \"%.60s\"", SAFETENSORS_MOST_TENSORS, name);
+	if (file->tensors == SAFETENSORS_MAX_TENSORS)
+		return fail(parser, "the header has more than %d tensors, the next is \"%.60s\"", SAFETENSORS_MAX_TENSORS, name);
 	tensor = &file->tensor[file->tensors];
 	memset(tensor, 0, sizeof(*tensor));
 	tensor->name = name;
@@ -409,8 +409,8 @@ parse_metadata(Parser *parser)
 	{
 		SafeText   *text = &file->text[file->texts];
 
-		if (file->texts == SAFETENSORS_MOST_TEXTS)
-			return fail(parser, "the header has more than %d metadata", SAFETENSORS_MOST_TEXTS);
+		if (file->texts == SAFETENSORS_MAX_TEXTS)
+			return fail(parser, "the header has more than %d metadata", SAFETENSORS_MAX_TEXTS);
 		text->key = parse_string(parser);
 		if (text->key == NULL || !expect(parser, ':'))
 			return false;
@@ -459,7 +459,7 @@ check_places(Parser *parser)
 	SafeTensors *file = parser->file;
 	uint64_t	covered = 0;
 	int			placed = 0;
-	bool		used[SAFETENSORS_MOST_TENSORS] = {false};
+	bool		used[SAFETENSORS_MAX_TENSORS] = {false};
 
 	while (placed < file->tensors)
 	{
@@ -498,11 +498,11 @@ safetensors_header(const uint8_t *bytes, size_t size, SafeTensors *file, size_t 
 	}
 	for (i = 0; i < 8; i++)
 		header |= (uint64_t) bytes[i] << (8 * i);
-	if (header > size - 8 || header > SAFETENSORS_MOST_HEADER)
+	if (header > size - 8 || header > SAFETENSORS_MAX_HEADER)
 	{
 		snprintf(file->error, sizeof(file->error),
 				 "its header should have %llu bytes, but %zu follow, and %d are the most allowed",
-				 (unsigned long long) header, size - 8, SAFETENSORS_MOST_HEADER);
+				 (unsigned long long) header, size - 8, SAFETENSORS_MAX_HEADER);
 		return false;
 	}
 	*length = (size_t) header;

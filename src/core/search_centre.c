@@ -26,7 +26,7 @@
 /* Rounds after which more were measured to save no page. */
 #define CENTRE_ROUNDS 10
 /* Comparing a row with centres of so many words takes about a microsecond... */
-#define CENTRES_MOST_WORDS 8192
+#define MAX_CENTRE_WORDS 8192
 /* ... of long codes, which take longer to read and write, with so many centres. */
 #define CENTRES_LONG_CODES 256
 #define CENTRE_SAMPLE_PER_CENTRE 256
@@ -47,14 +47,14 @@ centres_wanted(double pages, int bits)
 {
 	double		wanted = .25 * pow(pages, .9);
 	int			words = bits > 0 ? HAMMING_WORDS(bits) : 1;	/* 0: not known yet */
-	int			most = CENTRES_MOST_WORDS / words;
+	int			most = MAX_CENTRE_WORDS / words;
 
 	if (pages < 8)
 		return 0;
 	if (most < CENTRES_LONG_CODES)
 		most = CENTRES_LONG_CODES;
-	if (most > CENTRES_MOST)
-		most = CENTRES_MOST;
+	if (most > MAX_CENTRES)
+		most = MAX_CENTRES;
 	if (wanted > pages / 2)
 		wanted = pages / 2;
 	return wanted > most ? most : (int) wanted;

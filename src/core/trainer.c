@@ -141,7 +141,7 @@ trainer_shuffle(Trainer *trainer, RandomKey key)
 
 /* One step; the terms of its loss are set. */
 static bool
-trainer_step(Trainer *trainer, int epoch, int step, double terms[TRAIN_MOST_TERMS])
+trainer_step(Trainer *trainer, int epoch, int step, double terms[TRAIN_MAX_TERMS])
 {
 	int			m = trainer->options.batch_size;
 	bool		labelled = trainer->options.method == TRAIN_DMSH_LN;
@@ -197,7 +197,7 @@ trainer_epoch(Trainer *trainer, int epoch, TrainLoss *loss)
 	trainer_shuffle(trainer, random_key(options->seed, epoch, 0, RANDOM_SHUFFLE));
 	for (step = 0; step < trainer->steps && loss->finite; step++)
 	{
-		double		terms[TRAIN_MOST_TERMS] = {0};
+		double		terms[TRAIN_MAX_TERMS] = {0};
 
 		loss->finite = trainer_step(trainer, epoch, step, terms);
 		for (i = 0; i < loss->terms; i++)
@@ -246,7 +246,7 @@ learner_state(const Learner *learner, const char *const names[3], TrainerState *
  * Nothing else is carried from epoch to epoch.
  */
 int
-trainer_state(Trainer *trainer, TrainerState states[TRAINER_MOST_STATES])
+trainer_state(Trainer *trainer, TrainerState states[TRAINER_MAX_STATES])
 {
 	static const char *const image[] = {"image.parameters", "image.moment1", "image.moment2"};
 	static const char *const text[] = {"text.parameters", "text.moment1", "text.moment2"};

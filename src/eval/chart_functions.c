@@ -20,16 +20,16 @@ XMHASH_FUNCTION(xmhash_plot_precision_recall);
 XMHASH_FUNCTION(xmhash_plot_precision_recall_several);
 XMHASH_FUNCTION(xmhash_plot_training);
 
-#define MOST_SERIES 32			/* more lines than anyone can tell apart */
-#define MOST_LETTERS 24			/* of a name in the legend */
+#define MAX_SERIES 32			/* more lines than anyone can tell apart */
+#define MAX_LETTERS 24			/* of a name in the legend */
 
 /* A name short enough for a legend, cut between characters. */
 static char *
 short_name(const char *name)
 {
-	if (pg_mbstrlen(name) <= MOST_LETTERS)
+	if (pg_mbstrlen(name) <= MAX_LETTERS)
 		return pstrdup(name);
-	return psprintf("%.*s...", pg_mbcharcliplen(name, strlen(name), MOST_LETTERS - 2), name);
+	return psprintf("%.*s...", pg_mbcharcliplen(name, strlen(name), MAX_LETTERS - 2), name);
 }
 
 /* -------------------------------------------------- precision and recall */
@@ -118,10 +118,10 @@ check_array(ArrayType *array, const char *name)
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("%s must be an array of one dimension without NULL elements", name)));
 	count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	if (count > MOST_SERIES)
+	if (count > MAX_SERIES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%s has %d elements, expected at most %d", name, count, MOST_SERIES)));
+				 errmsg("%s has %d elements, expected at most %d", name, count, MAX_SERIES)));
 	return count;
 }
 
@@ -262,7 +262,7 @@ read_training(Training *training, Oid function, const char *schema, Oid model, i
 
 /*
  * The terms that make up the loss of one model, as thin lines; returns how
- * many.  series has room for MOST_SERIES.
+ * many.  series has room for MAX_SERIES.
  */
 static int
 read_terms(PlotSeries *series, const char *schema, Oid model, MemoryContext context)
@@ -274,7 +274,7 @@ read_terms(PlotSeries *series, const char *schema, Oid model, MemoryContext cont
 			  "pg_catalog.count(*) OVER (PARTITION BY term.key)::pg_catalog.float8 "
 			  "FROM %s.xmhash_model_epochs($1), pg_catalog.jsonb_each_text(loss_terms) AS term "
 			  "ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
-	for (i = 0; i < SPI_processed && count < MOST_SERIES - 1;)
+	for (i = 0; i < SPI_processed && count < MAX_SERIES - 1;)
 	{
 		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
 		int			points = (int) get_number(i, 4);
@@ -341,7 +341,7 @@ xmhash_plot_training(PG_FUNCTION_ARGS)
 	MemoryContext context = CurrentMemoryContext;
 	const char *schema = quote_identifier(get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)));
 	Training   *trainings;
-	PlotSeries	terms[MOST_SERIES];
+	PlotSeries	terms[MAX_SERIES];
 	ArrayType  *models;
 	const Oid  *oids;
 	int			count;

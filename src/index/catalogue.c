@@ -45,7 +45,7 @@ check_segment(Relation index, BlockNumber block, const XmhashView *view, const X
 			xmhash_damaged(index, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
 						   segment->id, view->end);
 	}
-	if (segment->bands > XMHASH_MOST_BANDS ||
+	if (segment->bands > XMHASH_MAX_BANDS ||
 		pages != (uint64) segment->data_pages + (uint64) segment->bands * segment->band_pages +
 		segment->null_pages + segment->directory_pages)
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
@@ -69,7 +69,7 @@ decode_catalogue(Relation index, BlockNumber block, XmhashView *view, const char
 
 	if (bytes > 0)
 		memcpy(&head, data, sizeof(head));
-	if (head.segments > XMHASH_MOST_SEGMENTS ||
+	if (head.segments > XMHASH_MAX_SEGMENTS ||
 		(bytes > 0 && bytes != catalogue_size(head.segments, head.extents, head.free_extents)))
 		xmhash_damaged(index, block, "The catalogue has %u bytes for %u segments, %u extents, %u free extents.",
 					   bytes, head.segments, head.extents, head.free_extents);
@@ -294,7 +294,7 @@ find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, 
 /* The new catalogue under way. */
 typedef struct Draft
 {
-	XmhashSegment segment[XMHASH_MOST_SEGMENTS + 1];
+	XmhashSegment segment[XMHASH_MAX_SEGMENTS + 1];
 	int			segments;
 	XmhashExtent *extent;
 	int			extents;
@@ -346,11 +346,11 @@ draft_segments(Relation index, Draft *draft, const XmhashView *view, const Xmhas
 	}
 	if (change->add == NULL)
 		return;
-	if (draft->segments >= XMHASH_MOST_SEGMENTS)
+	if (draft->segments >= XMHASH_MAX_SEGMENTS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("index \"%s\" cannot have more than %d segments",
-						RelationGetRelationName(index), XMHASH_MOST_SEGMENTS),
+						RelationGetRelationName(index), XMHASH_MAX_SEGMENTS),
 				 errhint("VACUUM the table, or call xmhash_index_merge().")));
 	draft_segment(draft, change->add, change->add_extent);
 }

@@ -159,7 +159,7 @@ xmhash_flush(Relation index, bool wait, uint64 *rows)
 
 	view = xmhash_view_create(CurrentMemoryContext);
 	xmhash_view_read(index, view);
-	possible = view->segments < XMHASH_MOST_SEGMENTS;
+	possible = view->segments < XMHASH_MAX_SEGMENTS;
 	if (view->pending_pages == 0)
 		xmhash_forget_reservation(index, XMHASH_WRITER_FLUSH);
 	else if (possible)

@@ -28,7 +28,7 @@ index_init(void)
 					  0, 0, MAX_KILOBYTES, ShareUpdateExclusiveLock);
 	add_int_reloption(option_kind, "bands",
 					  "Additional copies of the codes, each sorted by one band of their bits, for search within a small radius; takes effect when the index is built.",
-					  0, 0, XMHASH_MOST_BANDS, ShareUpdateExclusiveLock);
+					  0, 0, XMHASH_MAX_BANDS, ShareUpdateExclusiveLock);
 	DefineCustomIntVariable("xmhash.pending_list_limit",
 							"Sets the size beyond which the pending list of an xmhash index is folded in.",
 							"Every query reads the whole pending list; every folding in costs the inserter a pause.",

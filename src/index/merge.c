@@ -115,7 +115,7 @@ space_is_short(const XmhashView *view)
 			waiting += view->free_extent[i].extent.count;
 	for (int i = 0; i < view->segments; i++)
 		live += XmhashSegmentPages(&view->segment[i]);
-	return waiting > live && view->segments < XMHASH_MOST_SEGMENTS / 2;
+	return waiting > live && view->segments < XMHASH_MAX_SEGMENTS / 2;
 }
 
 /* A page of a segment into `copy`; under the merge lock it must be there. */
@@ -262,7 +262,7 @@ xmhash_merge_small(Relation index, bool wait)
 		candidate = list_candidates(view);
 		chosen = choose_small(candidate, view->segments, limit);
 		/* Where no further segment would fit, the smallest ones, whatever they are. */
-		if (chosen == 0 && view->segments == XMHASH_MOST_SEGMENTS)
+		if (chosen == 0 && view->segments == XMHASH_MAX_SEGMENTS)
 			chosen = SMALL_MERGE_SEGMENTS;
 		if (chosen == 0)
 			break;

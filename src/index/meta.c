@@ -61,7 +61,7 @@ check_meta(Relation index, Page page)
 	check_version(index, meta);
 	if (!xmhash_page_checksum_agrees(page))
 		xmhash_damaged(index, XMHASH_META_BLOCK, "The checksum of the meta page is wrong.");
-	if (meta->bits > HAMMING_MAX_BITS || meta->bands > XMHASH_MOST_BANDS || meta->catalogue_set > 1 ||
+	if (meta->bits > HAMMING_MAX_BITS || meta->bands > XMHASH_MAX_BANDS || meta->catalogue_set > 1 ||
 		meta->catalogue_blocks[0] > XMHASH_CATALOGUE_PAGES ||
 		meta->catalogue_blocks[1] > XMHASH_CATALOGUE_PAGES ||
 		meta->pending_extents > XMHASH_PENDING_EXTENTS ||

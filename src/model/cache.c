@@ -23,7 +23,7 @@
 #include "utils/syscache.h"
 
 /* Models kept, beside xmhash.model_cache: the one just used is kept whatever its size. */
-#define MOST_MODELS 32
+#define MAX_MODELS 32
 
 static uint64 generation_now = 1;	/* changes when any cached model may be out of date */
 
@@ -119,7 +119,7 @@ make_room(const CachedModel *keep)
 		CachedModel *model;
 		int			count;
 
-		if (cached_bytes(&count) <= (Size) xmhash_model_cache * 1024 && count <= MOST_MODELS)
+		if (cached_bytes(&count) <= (Size) xmhash_model_cache * 1024 && count <= MAX_MODELS)
 			return;
 		for (model = models; model != NULL; model = model->next)
 		{

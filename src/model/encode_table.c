@@ -45,14 +45,14 @@
 #include "utils/syscache.h"
 
 /* Rows of one product: enough of them that reading the weights is cheap, in bounded memory. */
-#define MOST_ROWS 1024
+#define MAX_ROWS 1024
 #define CHUNK_BYTES (64 * 1024 * 1024)
 
 /* Blocks of one range at most, which take far longer to read than to ask for. */
-#define MOST_BLOCKS 8192
+#define MAX_BLOCKS 8192
 
 /* A range of more than this many batches is read anew as one of a 16th of its blocks. */
-#define MOST_BATCHES 4
+#define MAX_BATCHES 4
 
 /* Below this share of non-zeros a chunk goes through the first layer as sparse rows. */
 #define SPARSE_BELOW 0.25
@@ -344,7 +344,7 @@ static void
 encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
 {
 	int			filled[2] = {0, 0};
-	int			target[2][MOST_ROWS];
+	int			target[2][MAX_ROWS];
 	int			bytes = (encoder->bits + 7) / 8;
 	int			side;
 	int			i;
@@ -468,7 +468,7 @@ walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 {
 	Oid			types[2] = {TIDOID, TIDOID};
 	SPIPlanPtr	plan = SPI_prepare(encoder->select, 2, types);
-	int			most = MOST_BATCHES * encoder->batch_rows;
+	int			most = MAX_BATCHES * encoder->batch_rows;
 	Portal		portal;
 	uint64		found;
 	bool		fits = true;
@@ -590,7 +590,7 @@ encode_blocks(TableEncoder *encoder)
 		{
 			from = to;
 			step *= Min(4, Max(0.25, (double) encoder->batch_rows / Max(encoder->count, 1)));
-			step = Min(step, MOST_BLOCKS);
+			step = Min(step, MAX_BLOCKS);
 		}
 		else
 			step = (to - from) / 16.0;
@@ -678,7 +678,7 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	encoder->bits = row.bits;
 	widest = Max(Max(row.dimensions[0], row.dimensions[1]), model_most_units(&row));
 	widest = Max(widest, row.bits);
-	encoder->chunk_rows = Min(MOST_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
+	encoder->chunk_rows = Min(MAX_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
 	for (side = 0; side < 2; side++)
 		encoder->dense[side] = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
 															  row.dimensions[side] * sizeof(float));

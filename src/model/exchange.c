@@ -34,7 +34,7 @@ typedef struct TensorPlace
 	int			columns;		/* inputs of a weight, else 0 */
 } TensorPlace;
 
-#define MOST_PLACES (2 * (2 * NETWORK_MOST_LAYERS + 2))
+#define MAX_PLACES (2 * (2 * NETWORK_MAX_LAYERS + 2))
 
 /* The tensor of a layer: "0.weight", "2.weight" and so on, as nn.Sequential numbers its modules. */
 static char *
@@ -57,7 +57,7 @@ add_place(TensorPlace *places, int *count, const char *modality, const char *nam
 
 /* Every tensor of a model with its place in memory and its shape in a file. */
 static int
-list_places(const ModelRow *row, ModelWeights *weights, TensorPlace places[MOST_PLACES])
+list_places(const ModelRow *row, ModelWeights *weights, TensorPlace places[MAX_PLACES])
 {
 	int			count = 0;
 	int			side;
@@ -187,7 +187,7 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 	ModelRow	row;
 	Surroundings surroundings;
 	ModelWeights weights;
-	TensorPlace places[MOST_PLACES];
+	TensorPlace places[MAX_PLACES];
 	StringInfoData header;
 	char	   *utf8;
 	size_t		length;
@@ -336,7 +336,7 @@ read_network_shape(const SafeTensors *file, const char *modality, int *dimension
 	int			outputs = 0;
 	int			i;
 
-	while (layers < NETWORK_MOST_LAYERS &&
+	while (layers < NETWORK_MAX_LAYERS &&
 		   safetensors_find(file, psprintf("%s.%s", modality, layer_tensor(layers, "weight"))) != NULL)
 		layers++;
 	for (i = 0; i < layers; i++)
@@ -345,8 +345,8 @@ read_network_shape(const SafeTensors *file, const char *modality, int *dimension
 		int			inputs;
 		int			units;
 
-		read_layer_shape(file, modality, i, i == 0 ? MODEL_MOST_DIMENSIONS : MODEL_MOST_HIDDEN,
-						 last ? BITCODE_MAX_BITS : MODEL_MOST_HIDDEN, &inputs, &units);
+		read_layer_shape(file, modality, i, i == 0 ? MODEL_MAX_DIMENSIONS : MODEL_MAX_HIDDEN,
+						 last ? BITCODE_MAX_BITS : MODEL_MAX_HIDDEN, &inputs, &units);
 		if (i == 0)
 			*dimensions = inputs;
 		else if (inputs != outputs)
@@ -435,7 +435,7 @@ read_metadata(const SafeTensors *file, ModelRow *row)
 	if (format != NULL && strncmp(format, "xmhash", 6) == 0 && strcmp(format, FORMAT_NAME) != 0)
 		refuse("Its format is \"%.40s\"; this release reads \"%s\".", format, FORMAT_NAME);
 	row->method = get_metadata(file, "method");
-	if (row->method == NULL || strlen(row->method) > MODEL_MOST_METHOD)
+	if (row->method == NULL || strlen(row->method) > MODEL_MAX_METHOD)
 		row->method = "imported";
 	check_metadata_number(file, "bits", row->bits);
 	check_metadata_number(file, "image_dim", row->dimensions[MODALITY_IMAGE]);
@@ -482,14 +482,14 @@ check_left_over(const SafeTensors *file, const TensorPlace *places, int count)
 		if (j == count)
 			refuse("Tensor \"%.100s\" is none of this model's. Those are image.N.weight and image.N.bias, N counting 0, 2, 4 "
 				   "to %d at most without a gap, image.shift and image.scale, and likewise of text.",
-				   file->tensor[i].name, 2 * (NETWORK_MOST_LAYERS - 1));
+				   file->tensor[i].name, 2 * (NETWORK_MAX_LAYERS - 1));
 	}
 }
 
 static void
 read_tensors(const SafeTensors *file, const ModelRow *row, ModelWeights *weights)
 {
-	TensorPlace places[MOST_PLACES];
+	TensorPlace places[MAX_PLACES];
 	int			count = list_places(row, weights, places);
 	int			i;
 	int			j;

@@ -33,10 +33,10 @@
 #define FORMAT 1
 
 /* Whole numbers up to here are doubles exactly. */
-#define MOST_INTEGER 9007199254740991.0
+#define MAX_INTEGER 9007199254740991.0
 
 /* Terms of a loss that the view shows: more than any method has. */
-#define MOST_TERMS 32
+#define MAX_TERMS 32
 
 static JsonbValue *
 get_field(JsonbContainer *object, const char *key)
@@ -118,18 +118,18 @@ read_side(Jsonb *info, int side, ModelRow *row)
 	if (layers == NULL || layers->type != jbvBinary || !JsonContainerIsArray(layers->val.binary.data))
 		return false;
 	widths = layers->val.binary.data;
-	if (JsonContainerSize(widths) < 2 || JsonContainerSize(widths) > NETWORK_MOST_LAYERS + 1)
+	if (JsonContainerSize(widths) < 2 || JsonContainerSize(widths) > NETWORK_MAX_LAYERS + 1)
 		return false;
 	hidden->count = JsonContainerSize(widths) - 2;
 	for (i = 0; i < hidden->count; i++)
 	{
-		if (!to_integer(getIthJsonbValueFromContainer(widths, i + 1), 1, MODEL_MOST_HIDDEN, &hidden->units[i]))
+		if (!to_integer(getIthJsonbValueFromContainer(widths, i + 1), 1, MODEL_MAX_HIDDEN, &hidden->units[i]))
 			return false;
 	}
-	return to_integer(getIthJsonbValueFromContainer(widths, 0), 1, MODEL_MOST_DIMENSIONS, &row->dimensions[side]) &&
+	return to_integer(getIthJsonbValueFromContainer(widths, 0), 1, MODEL_MAX_DIMENSIONS, &row->dimensions[side]) &&
 		to_integer(getIthJsonbValueFromContainer(widths, hidden->count + 1), 1, BITCODE_MAX_BITS, &bits) &&
 		bits == row->bits &&
-		to_integer(get_field(value->val.binary.data, "scales"), 1, MODEL_MOST_DIMENSIONS, &row->scales[side]) &&
+		to_integer(get_field(value->val.binary.data, "scales"), 1, MODEL_MAX_DIMENSIONS, &row->scales[side]) &&
 		(row->scales[side] == 1 || row->scales[side] == row->dimensions[side]);
 }
 
@@ -205,8 +205,8 @@ read_info(Jsonb *info, ModelRow *row)
 	if (row->status == NULL || i == (int) lengthof(statuses))
 		return pstrdup("Its status is none that there is.");
 	row->method = model_get_string(info, "method");
-	if (row->method == NULL || strlen(row->method) > MODEL_MOST_METHOD)
-		return psprintf("Its method is no string of at most %d bytes.", MODEL_MOST_METHOD);
+	if (row->method == NULL || strlen(row->method) > MODEL_MAX_METHOD)
+		return psprintf("Its method is no string of at most %d bytes.", MODEL_MAX_METHOD);
 	if (!to_integer(get_field(&info->root, "bits"), 1, BITCODE_MAX_BITS, &row->bits))
 		return psprintf("Its bits are no number from 1 to %d.", BITCODE_MAX_BITS);
 	for (i = 0; i < 2; i++)
@@ -224,7 +224,7 @@ read_info(Jsonb *info, ModelRow *row)
 		return pstrdup("Its classes are no array of strings.");
 	if (!read_digest(info, row))
 		return pstrdup("Its digest is no string of 16 hexadecimal digits.");
-	if (!read_optional(info, "pairs", 0, MOST_INTEGER, &pairs) ||
+	if (!read_optional(info, "pairs", 0, MAX_INTEGER, &pairs) ||
 		!read_optional(info, "created", 0, 2e11, &row->created) ||
 		!read_optional(info, "loss", -DBL_MAX, DBL_MAX, &row->loss) ||
 		!read_optional(info, "seconds", 0, DBL_MAX, &row->seconds) ||
@@ -412,7 +412,7 @@ show_row(Oid model, const ModelRow *row, Datum *values, bool *nulls)
 	show(values, nulls, INFO_BITS, Int32GetDatum(row->bits));
 	for (i = 0; i < 2; i++)
 	{
-		Datum		units[NETWORK_MOST_LAYERS];
+		Datum		units[NETWORK_MAX_LAYERS];
 		int			l;
 
 		if (!model_has(row, i))
@@ -489,7 +489,7 @@ get_terms(Jsonb *info, bool *isnull)
 
 	*isnull = true;
 	if (terms == NULL || terms->type != jbvBinary || !JsonContainerIsObject(terms->val.binary.data) ||
-		JsonContainerSize(terms->val.binary.data) > MOST_TERMS)
+		JsonContainerSize(terms->val.binary.data) > MAX_TERMS)
 		return (Datum) 0;
 	iterator = JsonbIteratorInit(terms->val.binary.data);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)

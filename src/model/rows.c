@@ -26,7 +26,7 @@
 #include "utils/snapmgr.h"
 
 /* A description is a few kilobytes, or as long as the names of many classes. */
-#define MOST_INFO_BYTES (16 * 1024 * 1024)
+#define MAX_INFO_BYTES (16 * 1024 * 1024)
 
 #define PIECE_FLOATS (MODEL_PART_BYTES / sizeof(float))
 
@@ -80,7 +80,7 @@ model_scan_info(const ModelScan *scan)
 	Datum		value = get_column(scan, scan->table->info, &isnull);
 	Jsonb	   *info;
 
-	if (isnull || toast_raw_datum_size(value) > MOST_INFO_BYTES)
+	if (isnull || toast_raw_datum_size(value) > MAX_INFO_BYTES)
 		return NULL;
 	info = DatumGetJsonbPCopy(value);
 	return JB_ROOT_IS_OBJECT(info) ? info : NULL;
@@ -91,11 +91,11 @@ make_info(const ModelTable *table, const char *json)
 {
 	Jsonb	   *info = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 
-	if (VARSIZE(info) > MOST_INFO_BYTES)
+	if (VARSIZE(info) > MAX_INFO_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the description of model \"%s\" takes %d bytes, more than %d",
-						RelationGetRelationName(table->relation), (int) VARSIZE(info), MOST_INFO_BYTES),
+						RelationGetRelationName(table->relation), (int) VARSIZE(info), MAX_INFO_BYTES),
 				 errhint("Most of it are the names of classes.")));
 	return info;
 }

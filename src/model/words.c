@@ -49,11 +49,11 @@ xmhash_bag_of_words(PG_FUNCTION_ARGS)
 	Size		size;
 	int			i;
 
-	if (dimensions < 1 || dimensions > MODEL_MOST_DIMENSIONS)
+	if (dimensions < 1 || dimensions > MODEL_MAX_DIMENSIONS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a bag of words cannot have %d dimensions, expected 1 to %d",
-						dimensions, MODEL_MOST_DIMENSIONS)));
+						dimensions, MODEL_MAX_DIMENSIONS)));
 	size = ARR_OVERHEAD_NONULLS(1) + (Size) dimensions * sizeof(float4);
 	result = palloc0(size);
 	SET_VARSIZE(result, size);

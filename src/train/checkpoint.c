@@ -17,11 +17,11 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
-#define MOST_THREADS 1024		/* of xmhash.threads */
+#define MAX_THREADS 1024		/* of xmhash.threads */
 
 /* All arrays of the state, and the best weights if they are kept. */
 static int
-collect_states(Training *training, TrainerState states[TRAINER_MOST_STATES + 1], size_t *floats)
+collect_states(Training *training, TrainerState states[TRAINER_MAX_STATES + 1], size_t *floats)
 {
 	int			count = trainer_state(training->trainer, states);
 	int			i;
@@ -42,7 +42,7 @@ collect_states(Training *training, TrainerState states[TRAINER_MOST_STATES + 1],
 void
 train_checkpoint_save(Training *training, const ModelTable *table)
 {
-	TrainerState states[TRAINER_MOST_STATES + 1];
+	TrainerState states[TRAINER_MAX_STATES + 1];
 	StringInfoData info;
 	size_t		floats;
 	int			count = collect_states(training, states, &floats);
@@ -110,8 +110,8 @@ read_info(Training *training, Jsonb *info)
 		fail_damaged(training, "It does not say what made it.");
 	if (!model_get_number(info, "epoch", 1, epochs, &epoch) || epoch != floor(epoch))
 		fail_damaged(training, psprintf("It was not made after an epoch from 1 to %d.", epochs));
-	if (!model_get_number(info, "threads", 1, MOST_THREADS, &threads) || threads != floor(threads))
-		fail_damaged(training, psprintf("It was not made with 1 to %d threads.", MOST_THREADS));
+	if (!model_get_number(info, "threads", 1, MAX_THREADS, &threads) || threads != floor(threads))
+		fail_damaged(training, psprintf("It was not made with 1 to %d threads.", MAX_THREADS));
 	training->best_map = 0;
 	if (model_get_number(info, "best_map", 0, 1, &training->best_map) !=
 		model_get_number(info, "best_epoch", 1, epoch, &best_epoch) || best_epoch != floor(best_epoch))
@@ -160,7 +160,7 @@ fill_states(Training *training, const ModelTable *table, const TrainerState *sta
 bool
 train_checkpoint_load(Training *training, const ModelTable *table)
 {
-	TrainerState states[TRAINER_MOST_STATES + 1];
+	TrainerState states[TRAINER_MAX_STATES + 1];
 	ModelScan	scan;
 	size_t		floats;
 	int			count = collect_states(training, states, &floats);

@@ -222,11 +222,11 @@ check_length(Reader *reader, Modality modality, ArrayType *array)
 				 errmsg("column \"%s\" has an empty array", name),
 				 errdetail_internal("%s", describe_row(reader)),
 				 errhint("A missing side of a pair is NULL.")));
-	if (length > MODEL_MOST_DIMENSIONS)
+	if (length > MODEL_MAX_DIMENSIONS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("column \"%s\" has an array of %d elements, expected at most %d",
-						name, length, MODEL_MOST_DIMENSIONS),
+						name, length, MODEL_MAX_DIMENSIONS),
 				 errdetail_internal("%s", describe_row(reader))));
 	if (data->dimensions[modality] == 0)
 	{

@@ -23,7 +23,7 @@
 #define CODES 1000000
 #define MAX_WORDS 16
 #define CENTRES 1000
-#define MOST_ROUNDS 21
+#define MAX_ROUNDS 21
 #define PAGE_SIZE 8192
 #define PAGE_HEADER 24
 #define PAGES 32768				/* 256 MB: far more than the caches hold */
@@ -37,7 +37,7 @@ static uint64_t *codes;
 static uint32_t *positions;
 static uint16_t *distances;
 
-static int	rounds = MOST_ROUNDS;
+static int	rounds = MAX_ROUNDS;
 
 static double
 now(void)
@@ -226,9 +226,9 @@ bench_array(const HammingKernels *const *kernels, int kernel_count, int bits)
 	int			words = bits / 64;
 	int			bound = bound_of(words, CODES, 100);
 	double		bytes = (double) CODES * words * 8;
-	double		within[MAX_KERNELS][MOST_ROUNDS];
-	double		all[MAX_KERNELS][MOST_ROUNDS];
-	double		read[MAX_KERNELS][MOST_ROUNDS];
+	double		within[MAX_KERNELS][MAX_ROUNDS];
+	double		all[MAX_KERNELS][MAX_ROUNDS];
+	double		read[MAX_KERNELS][MAX_ROUNDS];
 	int			r;
 	int			k;
 	int			turn;
@@ -263,9 +263,9 @@ bench_page(const HammingKernels *const *kernels, int kernel_count, int bits)
 	const int	repeat = 2000;
 	int			words = bits / 64;
 	int			count = 8128 / (bits / 8 + 6);
-	double		rare[MAX_KERNELS][MOST_ROUNDS];
-	double		one[MAX_KERNELS][MOST_ROUNDS];
-	double		every[MAX_KERNELS][MOST_ROUNDS];
+	double		rare[MAX_KERNELS][MAX_ROUNDS];
+	double		one[MAX_KERNELS][MAX_ROUNDS];
+	double		every[MAX_KERNELS][MAX_ROUNDS];
 	int			bound = bound_of(words, count, 1);
 	int			r;
 	int			k;
@@ -294,7 +294,7 @@ bench_cold_pages(const HammingKernels *const *kernels, int kernel_count, int bit
 	int			count = 8128 / (bits / 8 + 6);
 	size_t		bytes = (size_t) count * words * 8;
 	char	   *pages = aligned_alloc(4096, (size_t) PAGES * PAGE_SIZE);
-	double		times[2][MAX_KERNELS][MOST_ROUNDS];
+	double		times[2][MAX_KERNELS][MAX_ROUNDS];
 	uint32_t	page = 0;
 	int			ahead;
 	int			r;
@@ -341,7 +341,7 @@ bench_nearest(const HammingKernels *const *kernels, int kernel_count, int bits)
 {
 	const int	repeat = 500;
 	int			words = bits / 64;
-	double		times[MAX_KERNELS][MOST_ROUNDS];
+	double		times[MAX_KERNELS][MAX_ROUNDS];
 	uint16_t	distance;
 	int			r;
 	int			k;
@@ -365,7 +365,7 @@ static void
 bench_strings(const HammingKernels *const *kernels, int kernel_count, int bits)
 {
 	const int	repeat = 5000;
-	double		times[MAX_KERNELS][MOST_ROUNDS];
+	double		times[MAX_KERNELS][MAX_ROUNDS];
 	const uint8_t *bytes = (const uint8_t *) codes + 5;
 	int			r;
 	int			k;
@@ -395,9 +395,9 @@ main(int argc, char **argv)
 
 	if (argc > 1)
 		rounds = atoi(argv[1]);
-	if (rounds < 1 || rounds > MOST_ROUNDS)
+	if (rounds < 1 || rounds > MAX_ROUNDS)
 	{
-		fprintf(stderr, "usage: %s [ROUNDS, 1 to %d]\n", argv[0], MOST_ROUNDS);
+		fprintf(stderr, "usage: %s [ROUNDS, 1 to %d]\n", argv[0], MAX_ROUNDS);
 		return 2;
 	}
 	codes = aligned_alloc(4096, words * sizeof(uint64_t));

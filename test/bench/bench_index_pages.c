@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PAGE_ROOM 8144
+#define PAGE_CAPACITY 8144
 #define NEIGHBOURS 10
 
 typedef struct Row
@@ -180,7 +180,7 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 
 	table->words = words;
 	table->rows = rows;
-	table->page_codes = PAGE_ROOM / (words * 8 + 6);
+	table->page_codes = PAGE_CAPACITY / (words * 8 + 6);
 	table->pages = (uint32_t) ((rows + table->page_codes - 1) / table->page_codes);
 	table->column = malloc(rows * words * sizeof(uint64_t));
 	table->pointer = calloc(rows, sizeof(RowPointer));
@@ -285,11 +285,11 @@ main(int argc, char **argv)
 	codes = read_codes(argv[1], bits, &rows);
 	query = read_codes(argv[2], bits, &queries);
 	printf("%zu codes of %d bits on %zu pages, %zu queries for %d\n", rows, bits,
-		   rows / (PAGE_ROOM / (HAMMING_WORDS(bits) * 8 + 6)) + 1, queries, NEIGHBOURS);
+		   rows / (PAGE_CAPACITY / (HAMMING_WORDS(bits) * 8 + 6)) + 1, queries, NEIGHBOURS);
 	printf("centres   find s assign s    pages median    p99  us/query distance\n");
 	for (int f = 0; f < factor_count; f++)
 	{
-		double		pages = (double) rows / (PAGE_ROOM / (HAMMING_WORDS(bits) * 8 + 6));
+		double		pages = (double) rows / (PAGE_CAPACITY / (HAMMING_WORDS(bits) * 8 + 6));
 		double		factor = atof(factors[f]);
 		Table		table = {0};
 

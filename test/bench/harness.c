@@ -255,7 +255,7 @@ harness_fit(Session *session, double fit[7])
 
 /* Loss and terms of an epoch; -1 in finite's place stops the caller. */
 EXPORT int
-harness_epoch(Session *session, int epoch, double *loss, double terms[TRAIN_MOST_TERMS])
+harness_epoch(Session *session, int epoch, double *loss, double terms[TRAIN_MAX_TERMS])
 {
 	TrainLoss	result;
 
@@ -275,7 +275,7 @@ harness_permutation(Session *session)
 EXPORT int
 harness_state(Session *session, int number, const char **name, float **data, size_t *count)
 {
-	TrainerState states[TRAINER_MOST_STATES];
+	TrainerState states[TRAINER_MAX_STATES];
 	int			total = trainer_state(session->trainer, states);
 
 	if (number >= total)

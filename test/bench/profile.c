@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define MOST_DEPTH 16
+#define MAX_DEPTH 16
 
 enum
 {
@@ -33,7 +33,7 @@ static struct
 {
 	bool		on;
 	int			depth;
-	int			stack[MOST_DEPTH];
+	int			stack[MAX_DEPTH];
 	double		since;			/* when the phase on top was last charged */
 	double		seconds[PHASES];
 	double		operations;		/* of all products */
@@ -63,7 +63,7 @@ enter(int phase)
 	if (!profile.on)
 		return;
 	charge();
-	if (profile.depth + 1 >= MOST_DEPTH)
+	if (profile.depth + 1 >= MAX_DEPTH)
 		abort();
 	profile.stack[++profile.depth] = phase;
 }

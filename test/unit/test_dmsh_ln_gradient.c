@@ -130,11 +130,11 @@ note_dead_rows(Problem *problem, const double *outputs)
 }
 
 static double
-exact_loss(Problem *problem, double terms[TRAIN_MOST_TERMS])
+exact_loss(Problem *problem, double terms[TRAIN_MAX_TERMS])
 {
 	static const int sides[TERMS][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}, {1, 0}, {2, 0}, {2, 1}};
 	const TrainOptions *o = problem->options;
-	double		weight[TRAIN_MOST_TERMS] = {o->weight_ii, o->weight_tt, o->weight_yy, o->weight_it, o->weight_iy, o->weight_ty};
+	double		weight[TRAIN_MAX_TERMS] = {o->weight_ii, o->weight_tt, o->weight_yy, o->weight_it, o->weight_iy, o->weight_ty};
 	double		outputs[3][ROWS * BITS];
 	double		loss = 0;
 	int			i;
@@ -148,16 +148,16 @@ exact_loss(Problem *problem, double terms[TRAIN_MOST_TERMS])
 	for (i = 0; i < 2; i++)
 		for (k = 0; k < ROWS * BITS; k++)
 			outputs[i][k] *= problem->factor[i][k];
-	memset(terms, 0, TRAIN_MOST_TERMS * sizeof(double));
-	for (i = 0; i < (o->symmetric ? TERMS : TRAIN_MOST_TERMS); i++)
+	memset(terms, 0, TRAIN_MAX_TERMS * sizeof(double));
+	for (i = 0; i < (o->symmetric ? TERMS : TRAIN_MAX_TERMS); i++)
 	{
-		int			term = i < TRAIN_MOST_TERMS ? i : i - 3;
+		int			term = i < TRAIN_MAX_TERMS ? i : i - 3;
 
 		if (weight[term] != 0)
 			terms[term] += weight[term] * exact_term(problem, i, outputs, sides[i][0], sides[i][1]);
 	}
 	problem->mined = true;
-	for (i = 0; i < TRAIN_MOST_TERMS; i++)
+	for (i = 0; i < TRAIN_MAX_TERMS; i++)
 		loss += terms[i];
 	return loss;
 }
@@ -167,7 +167,7 @@ check_network(Problem *problem, int which, const Learner *learner, const char *w
 {
 	double	   *expected = ALLOCATE(double, learner->count);
 	double	   *parameters = problem->exact[which].parameters;
-	double		terms[TRAIN_MOST_TERMS];
+	double		terms[TRAIN_MAX_TERMS];
 	double		error;
 	size_t		i;
 
@@ -204,7 +204,7 @@ set_dropout(Problem *problem, int epoch)
 static void
 make_problem(Problem *problem, const TrainOptions *options, bool sparse, int epoch)
 {
-	double		terms[TRAIN_MOST_TERMS];
+	double		terms[TRAIN_MAX_TERMS];
 	int			i;
 
 	do
@@ -235,8 +235,8 @@ check_case(const char *what, const TrainOptions *options, bool sparse, int epoch
 	Features	image;
 	Features	text;
 	const uint8_t *labels;
-	double		terms[TRAIN_MOST_TERMS];
-	double		expected[TRAIN_MOST_TERMS];
+	double		terms[TRAIN_MAX_TERMS];
+	double		expected[TRAIN_MAX_TERMS];
 	double		error = 0;
 	int			kept = 0;
 	int			i;
@@ -249,7 +249,7 @@ check_case(const char *what, const TrainOptions *options, bool sparse, int epoch
 	memset(terms, 0, sizeof(terms));
 	check(dmsh_ln_step(problem.trainer, &image, &text, labels, epoch, 0, terms), "the loss is finite");
 	exact_loss(&problem, expected);
-	for (i = 0; i < TRAIN_MOST_TERMS; i++)
+	for (i = 0; i < TRAIN_MAX_TERMS; i++)
 		error = fmax(error, fabs(terms[i] - expected[i]));
 	check(error < 1e-5, "terms of the loss: error %.1e, tolerance 1e-05", error);
 	check_network(&problem, 0, &problem.trainer->image, "image");
@@ -279,7 +279,7 @@ check_gradients(void)
 	TrainOptions options;
 	int			i;
 
-	for (i = 0; i < TRAIN_MOST_TERMS; i++)
+	for (i = 0; i < TRAIN_MAX_TERMS; i++)
 	{
 		options = small_options();
 		options.weight_ii = i == 0;

@@ -11,8 +11,8 @@
 #define ROWS 3000
 #define ROWS_A_PAGE 37
 #define PAGES ((ROWS + ROWS_A_PAGE - 1) / ROWS_A_PAGE)
-#define MOST_WORDS 16
-#define MOST_BANDS 32
+#define MAX_WORDS 16
+#define MAX_BANDS 32
 
 static int	passed;
 static int	failed;
@@ -46,16 +46,16 @@ compare_keys(const void *a, const void *b)
 	return x->value != y->value ? (x->value < y->value ? -1 : 1) : x->row - y->row;
 }
 
-static uint64_t code[ROWS][MOST_WORDS];
-static uint64_t query[MOST_WORDS];
-static Key	run[MOST_BANDS][ROWS];
-static uint16_t first[MOST_BANDS * PAGES];
-static int16_t bound[MOST_BANDS * PAGES];
+static uint64_t code[ROWS][MAX_WORDS];
+static uint64_t query[MAX_WORDS];
+static Key	run[MAX_BANDS][ROWS];
+static uint16_t first[MAX_BANDS * PAGES];
+static int16_t bound[MAX_BANDS * PAGES];
 
 static void
 random_code(uint64_t *to, int bits)
 {
-	memset(to, 0, MOST_WORDS * sizeof(uint64_t));
+	memset(to, 0, MAX_WORDS * sizeof(uint64_t));
 	for (int bit = 0; bit < bits; bit++)
 		if (core_random(&seed) & 1024)
 			((uint8_t *) to)[bit / 8] |= 0x80 >> bit % 8;
@@ -140,7 +140,7 @@ main(int argc, char **argv)
 	seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 20261121;
 	printf("seed %llu\n", (unsigned long long) seed);
 	for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++)
-		for (int bands = 1; bands <= MOST_BANDS && bands <= lengths[l]; bands += bands < 8 ? 1 : 8)
+		for (int bands = 1; bands <= MAX_BANDS && bands <= lengths[l]; bands += bands < 8 ? 1 : 8)
 		{
 			int			bits = lengths[l];
 

@@ -204,7 +204,7 @@ check_case(int image_hidden, int text_hidden, bool sparse, int epoch, bool clip)
 	Features	text;
 	Exact		exact_image;
 	Exact		exact_text;
-	double		terms[TRAIN_MOST_TERMS];
+	double		terms[TRAIN_MAX_TERMS];
 	double		loss;
 	double		error;
 	int			i;

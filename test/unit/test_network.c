@@ -38,7 +38,7 @@ draw_hidden(int most_units)
 	HiddenLayers hidden = {0};
 	int			i;
 
-	hidden.count = draw_below(NETWORK_MOST_LAYERS);
+	hidden.count = draw_below(NETWORK_MAX_LAYERS);
 	for (i = 0; i < hidden.count; i++)
 		hidden.units[i] = 1 + draw_below(most_units);
 	return hidden;

@@ -11,14 +11,14 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define MOST 150				/* longest array */
+#define MAX_LENGTH 150				/* longest array */
 
 /* ------------------------------------------------------------ vector loops */
 
 /* Arrays at odd addresses, with a guard behind. */
 typedef struct Arrays
 {
-	float		memory[4][MOST + 20];
+	float		memory[4][MAX_LENGTH + 20];
 	float	   *x;
 	float	   *y;
 	float	   *z;
@@ -70,8 +70,8 @@ try_dot(const VectorLoops *loops, Arrays *a, int n)
 static double
 try_simple(const VectorLoops *loops, Arrays *a, int n)
 {
-	double		expected[3][MOST];
-	double		exact[MOST];
+	double		expected[3][MAX_LENGTH];
+	double		exact[MAX_LENGTH];
 	double		error = 0;
 	int			i;
 
@@ -99,8 +99,8 @@ try_optimizers(const VectorLoops *loops, Arrays *a, int n)
 	const SgdStep sgd = {0.1f, 0.9f, 0.01f};
 	const AdamStep adam = {0.5f, 0.9f, 0.98f, 0.01f, 3.0f, 1e-3f, 0.002f};
 	const float *gradient = draw() < 0.2 ? NULL : a->g;
-	double		w[MOST];
-	double		v[MOST];
+	double		w[MAX_LENGTH];
+	double		v[MAX_LENGTH];
 	double		error = 0;
 	int			i;
 
@@ -146,7 +146,7 @@ try_optimizers(const VectorLoops *loops, Arrays *a, int n)
 static double
 try_rows(const VectorLoops *loops, Arrays *a, int n)
 {
-	float		matrix[30 * (MOST + 3)];
+	float		matrix[30 * (MAX_LENGTH + 3)];
 	float		x[30];
 	int32_t		index[30];
 	int			count = draw_below(31);
@@ -180,7 +180,7 @@ try_rows(const VectorLoops *loops, Arrays *a, int n)
 static double
 try_pairs(const VectorLoops *loops, Arrays *a, int n)
 {
-	uint8_t		kind[MOST + 1];
+	uint8_t		kind[MAX_LENGTH + 1];
 	const float p[PAIR_PARAMETERS] = {0.3f, -2, 1, -0.2f, 4, -3};
 	double		sums[2] = {0, 0};
 	float		found[2];
@@ -241,7 +241,7 @@ check_loops(const VectorLoops *loops)
 	{
 		double		worst = 0;
 
-		for (n = 0; n <= MOST; n++)
+		for (n = 0; n <= MAX_LENGTH; n++)
 		{
 			Arrays		arrays;
 
@@ -249,7 +249,7 @@ check_loops(const VectorLoops *loops)
 			worst = fmax(worst, tries[i].try(loops, &arrays, n));
 			worst = fmax(worst, guarded(&arrays, n));
 		}
-		check(worst < 2e-6, "%s: %s, lengths 0 to %d: error %.1e, tolerance 2e-06", loops->name, tries[i].name, MOST, worst);
+		check(worst < 2e-6, "%s: %s, lengths 0 to %d: error %.1e, tolerance 2e-06", loops->name, tries[i].name, MAX_LENGTH, worst);
 	}
 }
 

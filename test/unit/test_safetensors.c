@@ -257,12 +257,12 @@ test_many(void)
 	int			i;
 
 	at += sprintf(at, "{");
-	for (i = 0; i <= SAFETENSORS_MOST_TENSORS; i++)
+	for (i = 0; i <= SAFETENSORS_MAX_TENSORS; i++)
 		at += sprintf(at, "%s\"t%d\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", i > 0 ? "," : "", i);
 	sprintf(at, "}");
 	check_bad(header, 0, "more than 64 tensors");
 	at = header + sprintf(header, "{\"__metadata__\":{");
-	for (i = 0; i <= SAFETENSORS_MOST_TEXTS; i++)
+	for (i = 0; i <= SAFETENSORS_MAX_TEXTS; i++)
 		at += sprintf(at, "%s\"t%d\":\"\"", i > 0 ? "," : "", i);
 	sprintf(at, "}}");
 	check_bad(header, 0, "more than 64 metadata");

@@ -90,7 +90,7 @@ dump_data(FILE *file, const TrainingSet *set)
 static void
 dump_state(FILE *file, const char *prefix, Trainer *trainer)
 {
-	TrainerState states[TRAINER_MOST_STATES];
+	TrainerState states[TRAINER_MAX_STATES];
 	int			count = trainer_state(trainer, states);
 	char		name[100];
 	int			i;

@@ -29,7 +29,7 @@ small_options(TrainMethod method)
 static size_t
 copy_state(Trainer *trainer, float *to)
 {
-	TrainerState states[TRAINER_MOST_STATES];
+	TrainerState states[TRAINER_MAX_STATES];
 	int			count = trainer_state(trainer, states);
 	size_t		total = 0;
 	int			i;
@@ -46,7 +46,7 @@ copy_state(Trainer *trainer, float *to)
 static void
 fill_state(Trainer *trainer, const float *from)
 {
-	TrainerState states[TRAINER_MOST_STATES];
+	TrainerState states[TRAINER_MAX_STATES];
 	int			count = trainer_state(trainer, states);
 	int			i;
 
