@@ -16,7 +16,7 @@
  * is that it always has 1 to BITCODE_MAX_BITS bits.  Every way in checks that,
  * but the cast from bit(n) believes the declared length, and whoever makes a
  * cast of a type of theirs to bit(n) need not keep it.  So what would go wrong
- * with another length has to look: BitcodeView alone promises nothing.
+ * with another length has to look: BitcodeRef alone promises nothing.
  */
 typedef VarBit Bitcode;
 
@@ -36,18 +36,18 @@ typedef VarBit Bitcode;
  * header of one byte, which puts the rest at any address: a Bitcode pointer
  * would have to copy them first, so what runs once a row uses this instead.
  */
-typedef struct BitcodeView
+typedef struct BitcodeRef
 {
 	int			bits;
 	int			bytes;
 	const uint8 *data;
 	struct varlena *varlena;	/* the datum itself, or its detoasted copy */
-} BitcodeView;
+} BitcodeRef;
 
-static inline BitcodeView
-DatumGetBitcodeView(Datum datum)
+static inline BitcodeRef
+DatumGetBitcodeRef(Datum datum)
 {
-	BitcodeView view;
+	BitcodeRef view;
 	int32		bits;
 
 	view.varlena = PG_DETOAST_DATUM_PACKED(datum);
@@ -60,7 +60,7 @@ DatumGetBitcodeView(Datum datum)
 
 /* Free a detoasted copy: for functions a sort or an index calls without end. */
 static inline void
-bitcode_view_release(const BitcodeView *view, Datum datum)
+bitcode_ref_release(const BitcodeRef *view, Datum datum)
 {
 	if ((Pointer) view->varlena != DatumGetPointer(datum))
 		pfree(view->varlena);
@@ -68,7 +68,7 @@ bitcode_view_release(const BitcodeView *view, Datum datum)
 
 /* Word i of a code, bytes in memory order, zero beyond the end. */
 static inline uint64
-bitcode_view_word(const BitcodeView *view, int i)
+bitcode_ref_word(const BitcodeRef *view, int i)
 {
 	uint64		word = 0;
 	int			rest = view->bytes - i * (int) sizeof(word);
@@ -96,17 +96,17 @@ extern bool bitcode_check_typmod(int bits, int32 typmod, Node *escontext);
 pg_noreturn extern void bitcode_lengths_differ(int a, int b);
 
 /* A code that has 1 to BITCODE_MAX_BITS bits.  Leakproof functions may raise nothing: they take any. */
-static inline BitcodeView
-bitcode_checked_view(Datum datum)
+static inline BitcodeRef
+bitcode_checked_ref(Datum datum)
 {
-	BitcodeView view = DatumGetBitcodeView(datum);
+	BitcodeRef view = DatumGetBitcodeRef(datum);
 
 	if (unlikely(view.bits < 1 || view.bits > BITCODE_MAX_BITS))
 		bitcode_check_length(view.bits, NULL);
 	return view;
 }
 
-#define PG_GETARG_BITCODE_VIEW(n)	bitcode_checked_view(PG_GETARG_DATUM(n))
+#define PG_GETARG_BITCODE_REF(n)	bitcode_checked_ref(PG_GETARG_DATUM(n))
 
 /* The bit length alone, which stands at the beginning. */
 extern int	bitcode_datum_bits(Datum datum);

@@ -74,7 +74,7 @@ typedef struct Evaluator Evaluator;
  * Prepare to rank this database; k > 0 judges the first k ranks only, 0 all.
  * The arrays are used in place.
  */
-extern Evaluator *evaluator_create(const Surroundings *surroundings,
+extern Evaluator *evaluator_create(const CoreEnv *env,
 								   const EvalDatabase *database,
 								   const EvalSets *sets, int64_t k);
 

@@ -67,20 +67,20 @@ extern size_t network_parameters(int inputs, const HiddenLayers *hidden, int out
  * weight, bias, then layer 1's, and so on.  This order is also the stored one.
  */
 extern void network_layout(Network *network, int inputs, const HiddenLayers *hidden, int outputs,
-						   float *parameters, const Surroundings *surroundings);
+						   float *parameters, const CoreEnv *env);
 
 /*
  * Work out, once the weights are final, how far rounding can move each output;
  * network_encode() would otherwise do (and allocate) so at every call.
  */
-extern void network_prepare(const Surroundings *surroundings, Network *network);
+extern void network_prepare(const CoreEnv *env, Network *network);
 
 /*
  * Outputs before tanh, H [rows × outputs].  scratch holds [rows × units]: the
  * first hidden layer's activations of all rows, then the second's, and so on.
  * A few rows are multiplied by loops of our own, which need no BLAS loaded.
  */
-extern void network_forward(const Surroundings *surroundings, const Network *network,
+extern void network_forward(const CoreEnv *env, const Network *network,
 							const Features *features, float *scratch, float *outputs);
 
 /*
@@ -88,7 +88,7 @@ extern void network_forward(const Surroundings *surroundings, const Network *net
  * Where |h| is too small for float rounding to be trusted, h is computed again
  * in double in a fixed order, so that one row and a batch always agree.
  */
-extern void network_encode(const Surroundings *surroundings, const Network *network,
+extern void network_encode(const CoreEnv *env, const Network *network,
 						   const Features *features, float *scratch, float *outputs,
 						   uint8_t *codes);
 

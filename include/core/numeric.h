@@ -16,12 +16,12 @@
  * interrupt() is called at least every few dozen milliseconds of work and may
  * leave by longjmp.
  */
-typedef struct Surroundings
+typedef struct CoreEnv
 {
 	void	   *(*allocate) (void *arena, size_t bytes);
 	void	   *arena;
 	void		(*interrupt) (void);
-} Surroundings;
+} CoreEnv;
 
 /*
  * OpenBLAS is loaded lazily, and kept at one thread; products are shared among
@@ -76,7 +76,7 @@ extern void threads_run(int parts, ThreadWork work, void *argument);
  * into slices of at most about 2 GFLOP with an interrupt check between.
  * Without a loaded BLAS, plain loops do it: right, but slow.
  */
-extern void blas_product(const Surroundings *surroundings, bool transpose_a, bool transpose_b,
+extern void blas_product(const CoreEnv *env, bool transpose_a, bool transpose_b,
 						 int m, int n, int k, float alpha,
 						 const float *a, int a_stride, const float *b, int b_stride,
 						 float beta, float *c, int c_stride);

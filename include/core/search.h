@@ -40,7 +40,7 @@ centre_place(uint32_t centre, int distance, int bits)
  * there are, at least one.  centres has room for wanted codes.  The same
  * sample and seed give the same centres.
  */
-extern int	centres_find(const Surroundings *surroundings, int bits,
+extern int	centres_find(const CoreEnv *env, int bits,
 						 const uint64_t *sample, int samples,
 						 int wanted, uint64_t seed, uint64_t *centres);
 
@@ -175,13 +175,13 @@ typedef struct Candidate
 extern void candidates_by_row(Candidate *candidates, size_t count, Candidate *scratch);
 
 /* The columns of one page; row i is at row_base + i · row_stride bytes. */
-typedef struct PageView
+typedef struct PageColumns
 {
 	int			count;
 	const uint64_t *codes;		/* [count × words] */
 	const char *row_base;
 	int			row_stride;
-} PageView;
+} PageColumns;
 
 /*
  * Where pages come from.  A view is valid until release().  read() and
@@ -195,8 +195,8 @@ typedef struct PageReader
 {
 	void	   *context;
 	bool		(*read) (void *context, uint32_t page,
-						 const uint32_t *upcoming, uint32_t upcoming_count, PageView *view);
-	bool		(*pending) (void *context, uint32_t ordinal, PageView *view);
+						 const uint32_t *upcoming, uint32_t upcoming_count, PageColumns *view);
+	bool		(*pending) (void *context, uint32_t ordinal, PageColumns *view);
 	void		(*release) (void *context);
 } PageReader;
 

@@ -125,7 +125,7 @@ typedef struct Trainer Trainer;
 
 /* A new trainer with initialised networks; memory from the arena alone. */
 extern Trainer *trainer_create(const TrainOptions *options, const BatchSource *source,
-							   const Surroundings *surroundings);
+							   const CoreEnv *env);
 
 /* Bytes that trainer_create() will ask for, to print beforehand. */
 extern size_t trainer_memory(const TrainOptions *options, const BatchSource *source);

@@ -12,19 +12,19 @@
 #include "core/vector.h"
 
 /* Loops of ours look for interrupts after about this many floats. */
-#define TRAIN_PATIENCE ((size_t) 1 << 20)
+#define INTERRUPT_CHECK_FLOATS ((size_t) 1 << 20)
 
 /*
  * Takes memory from the arena, or, without one, only adds up what would be
  * taken.
  */
-typedef struct Claims
+typedef struct ArenaPlan
 {
-	const Surroundings *surroundings;	/* NULL: count only */
+	const CoreEnv *env;	/* NULL: count only */
 	size_t		bytes;
-} Claims;
+} ArenaPlan;
 
-extern void *claim(Claims *claims, size_t count, size_t size);
+extern void *arena_reserve(ArenaPlan *plan, size_t count, size_t size);
 
 /*
  * A sparse batch by columns: for each column that occurs, the rows it occurs
@@ -57,7 +57,7 @@ typedef struct LazySteps
 /* A network in training: its activations of one batch and its optimizer. */
 typedef struct Learner
 {
-	const Surroundings *surroundings;
+	const CoreEnv *env;
 	Network		network;
 	float	   *parameters;		/* [count] */
 	size_t		count;
@@ -89,7 +89,7 @@ typedef enum TrainOptimizer
 } TrainOptimizer;
 
 /* A learner's memory; network and optimizer state are zero. */
-extern void learner_claim(Learner *learner, Claims *claims, TrainOptimizer optimizer,
+extern void learner_reserve(Learner *learner, ArenaPlan *plan, TrainOptimizer optimizer,
 						  int inputs, int hidden, int outputs, bool sparse, int batch_size, int steps);
 
 /* Uniform in ±√(gain / fan); biases too, or zero. */
@@ -116,11 +116,11 @@ extern void column_sums(const float *matrix, int rows, int columns, float *sums)
 extern bool learner_finite(const Learner *learner);
 
 /* Columns of a sparse batch. */
-extern void column_index_claim(ColumnIndex *index, Claims *claims, int inputs);
-extern void column_index_build(const Surroundings *surroundings, ColumnIndex *index, const Features *features);
+extern void column_index_reserve(ColumnIndex *index, ArenaPlan *plan, int inputs);
+extern void column_index_build(const CoreEnv *env, ColumnIndex *index, const Features *features);
 
 /* core/sgd.c */
-extern void sgd_claim(Learner *learner, Claims *claims, int inputs, int steps);
+extern void sgd_reserve(Learner *learner, ArenaPlan *plan, int inputs, int steps);
 extern void sgd_prepare(Learner *learner, const SgdStep *step, int steps);
 extern void sgd_forward(Learner *learner, const Features *features, int step);
 extern void sgd_step(Learner *learner, const Features *features, const SgdStep *sgd, int step);
@@ -141,16 +141,16 @@ typedef struct Similarity
 	float	   *scatter;		/* [widest sparse d], 0 between rows */
 } Similarity;
 
-extern void similarity_claim(Similarity *similarity, Claims *claims, const BatchSource *source, int batch_size);
-extern void similarity_compute(Similarity *similarity, const Surroundings *surroundings,
+extern void similarity_reserve(Similarity *similarity, ArenaPlan *plan, const BatchSource *source, int batch_size);
+extern void similarity_compute(Similarity *similarity, const CoreEnv *env,
 							   const TrainOptions *options, const Features *image, const Features *text);
-extern void similarity_weight(Similarity *similarity, const Surroundings *surroundings,
+extern void similarity_weight(Similarity *similarity, const CoreEnv *env,
 							  const TrainOptions *options, const DsdwFit *fit, int rows);
 
 /* core/multisimilarity.c */
-extern void multisimilarity_kinds(const Surroundings *surroundings, const uint8_t *labels,
+extern void multisimilarity_kinds(const CoreEnv *env, const uint8_t *labels,
 								  int rows, int classes, uint64_t *bits, uint8_t *kind);
-extern double multisimilarity(const Surroundings *surroundings, const TrainOptions *options,
+extern double multisimilarity(const CoreEnv *env, const TrainOptions *options,
 							  float *cosine, const uint8_t *kind, int rows, float factor,
 							  float *weight);
 
@@ -158,7 +158,7 @@ struct Trainer
 {
 	TrainOptions options;
 	BatchSource source;
-	Surroundings surroundings;
+	CoreEnv env;
 	int			steps;			/* batches an epoch */
 	int32_t    *permutation;	/* [rows] */
 	Learner		image;
@@ -187,7 +187,7 @@ extern double jdsh_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_
 extern bool jdsh_step(Trainer *trainer, const Features *image, const Features *text,
 					  int epoch, int step, double terms[TRAIN_MAX_TERMS]);
 
-extern void dmsh_ln_claim(Trainer *trainer, Claims *claims);
+extern void dmsh_ln_reserve(Trainer *trainer, ArenaPlan *plan);
 extern void dmsh_ln_prepare(Trainer *trainer);
 extern bool dmsh_ln_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MAX_TERMS]);
 extern bool dmsh_ln_step(Trainer *trainer, const Features *image, const Features *text,

@@ -30,7 +30,7 @@ typedef struct EvalInput
 	EvalItems	database;
 	EvalSets	sets;
 	MemoryContext context;		/* holds it all, and the metrics' work space */
-	Surroundings surroundings;
+	CoreEnv env;
 } EvalInput;
 
 /* Where the rows come from, as SQL says it. */

@@ -259,7 +259,7 @@ typedef struct XmhashCatalogueHead
  */
 
 /* One consistent copy of what the index consists of, in one memory context. */
-typedef struct XmhashView
+typedef struct IndexSnapshot
 {
 	MemoryContext context;
 	uint64		nonce;
@@ -280,22 +280,22 @@ typedef struct XmhashView
 	uint32		pending_pages;
 	int			pending_extents;
 	XmhashExtent pending[XMHASH_PENDING_EXTENTS];
-} XmhashView;
+} IndexSnapshot;
 
 /*
  * Read the view; again with the same view: refresh, and true if its segments
  * are still the same (then nothing but the pending list was read).
  */
-extern XmhashView *xmhash_view_create(MemoryContext context);
-extern bool xmhash_view_read(Relation index, XmhashView *view);
+extern IndexSnapshot *xmhash_view_create(MemoryContext context);
+extern bool xmhash_view_read(Relation index, IndexSnapshot *view);
 
 /* Live rows and NULLs of the segments, and total data pages: for estimates. */
-extern double xmhash_view_rows(const XmhashView *view);
+extern double xmhash_view_rows(const IndexSnapshot *view);
 
 /* Block of page `number` of a segment, of page i of the pending list. */
-extern BlockNumber xmhash_segment_block(const XmhashView *view, const XmhashSegment *segment,
+extern BlockNumber xmhash_segment_block(const IndexSnapshot *view, const XmhashSegment *segment,
 										uint32 number);
-extern BlockNumber xmhash_pending_block(const XmhashView *view, uint32 i);
+extern BlockNumber xmhash_pending_block(const IndexSnapshot *view, uint32 i);
 
 /*
  * Is this page, pinned and locked at least for share, what the view says?  True: the
@@ -305,11 +305,11 @@ extern BlockNumber xmhash_pending_block(const XmhashView *view, uint32 i);
  * been returned already.  A damaged page raises XX002.  The buffer is unlocked
  * and released before anything is raised or false returned.
  */
-static inline bool xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
+static inline bool xmhash_page_usable(Relation index, const IndexSnapshot *view, Buffer buffer,
 									  XmhashPageKind kind, uint64 owner, uint32 number);
 
 /* The slow path of the above: decides between damage and recycling. */
-extern bool xmhash_page_unusable(Relation index, const XmhashView *view, Buffer buffer,
+extern bool xmhash_page_unusable(Relation index, const IndexSnapshot *view, Buffer buffer,
 								 XmhashPageKind kind, uint64 owner, uint32 number);
 pg_noreturn extern void xmhash_recycled(Relation index);
 
@@ -320,7 +320,7 @@ pg_noreturn extern void xmhash_damaged(Relation index, BlockNumber block, const 
 /*
  * Decode a segment's directory into the current memory context; NULL: recycled.
  */
-extern XmhashDirectory *xmhash_directory_read(Relation index, const XmhashView *view,
+extern XmhashDirectory *xmhash_directory_read(Relation index, const IndexSnapshot *view,
 											  const XmhashSegment *segment);
 
 /*
@@ -444,7 +444,7 @@ extern int	xmhash_bands_option(Relation index);
 #define XMHASH_FLUSH_LOCK	1
 
 static inline bool
-xmhash_page_usable(Relation index, const XmhashView *view, Buffer buffer,
+xmhash_page_usable(Relation index, const IndexSnapshot *view, Buffer buffer,
 				   XmhashPageKind kind, uint64 owner, uint32 number)
 {
 	Page		page = BufferGetPage(buffer);

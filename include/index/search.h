@@ -31,7 +31,7 @@ extern void xmhash_sorter_set_bits(XmhashSorter *sorter, int bits);
 extern void xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory);
 
 /* The numeric core's memory and interruption, in the server's terms. */
-extern Surroundings xmhash_surroundings(MemoryContext context);
+extern CoreEnv xmhash_core_env(MemoryContext context);
 extern SearchMemory xmhash_search_memory(MemoryContext context);
 
 /* ---------- Building (index/build.c) ---------- */
@@ -94,7 +94,7 @@ typedef struct Layout
  * The layout that the index has now, and in view what the index holds beside:
  * the pending list.  Release by layout_release().
  */
-extern Layout *layout_acquire(Relation index, XmhashView *view);
+extern Layout *layout_acquire(Relation index, IndexSnapshot *view);
 extern void layout_release(Layout *layout);
 
 /* ---------- The radius condition (bitcode/ball.c, index/support.c) ---------- */

@@ -104,7 +104,7 @@ extern void model_delete_rows(const ModelTable *table, const char *part, int fro
 extern void model_write_pieces(const ModelTable *table, const char *part, const float *floats,
 							   size_t count, const char *info);
 extern float *model_read_pieces(const ModelTable *table, const char *part, size_t count,
-								const Surroundings *surroundings);
+								const CoreEnv *env);
 extern uint64 model_fingerprint(const ModelTable *table, bool *uncommitted);
 
 /* model/row.c: what the row of part "model" says. */
@@ -158,18 +158,18 @@ typedef struct ModelWeights
 extern size_t model_floats(const ModelRow *row);
 extern bool model_has(const ModelRow *row, Modality modality);
 extern int	model_most_units(const ModelRow *row);
-extern void model_layout(const ModelRow *row, float *floats, const Surroundings *surroundings,
+extern void model_layout(const ModelRow *row, float *floats, const CoreEnv *env,
 						 ModelWeights *weights);
 extern void model_read(const ModelTable *table, const ModelRow *row,
-					   const Surroundings *surroundings, ModelWeights *weights);
+					   const CoreEnv *env, ModelWeights *weights);
 extern bool model_network_is_finite(const Network *network);
-extern int	model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *surroundings,
+extern int	model_networks(const ModelRow *row, ModelWeights *weights, const CoreEnv *env,
 						   Network network[2]);
 extern void model_load(const ModelTable *table, const ModelRow *row,
-					   const Surroundings *surroundings, Network network[2]);
+					   const CoreEnv *env, Network network[2]);
 
 /* model/memory.c: the numeric core's surroundings in the server. */
-extern void model_surroundings(Surroundings *surroundings, MemoryContext arena);
+extern void model_core_env(CoreEnv *env, MemoryContext arena);
 extern void model_copy_floats(float *to, const float *from, size_t count);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 extern void model_append_number(StringInfo text, double number);

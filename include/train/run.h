@@ -21,7 +21,7 @@ typedef struct Training
 	TrainSettings settings;
 	TrainData	data;
 	BatchSource batches;
-	Surroundings surroundings;
+	CoreEnv env;
 	Trainer    *trainer;
 	int			epochs_done;
 

@@ -40,7 +40,7 @@ extern Datum bitcode_recv(PG_FUNCTION_ARGS);
 Ballcode *
 ballcode_make(Datum code, int32 radius)
 {
-	BitcodeView view = DatumGetBitcodeView(code);
+	BitcodeRef view = DatumGetBitcodeRef(code);
 	Size		size = offsetof(Ballcode, data) + view.bytes;
 	Ballcode   *ball = palloc(size);
 
@@ -48,7 +48,7 @@ ballcode_make(Datum code, int32 radius)
 	ball->radius = radius;
 	ball->bits = view.bits;
 	memcpy(ball->data, view.data, view.bytes);
-	bitcode_view_release(&view, code);
+	bitcode_ref_release(&view, code);
 	return ball;
 }
 
@@ -220,12 +220,12 @@ hamming_ball_hash_extended(PG_FUNCTION_ARGS)
 static bool
 ball_has(Datum ball_datum, Datum code_datum)
 {
-	BitcodeView code = DatumGetBitcodeView(code_datum);
+	BitcodeRef code = DatumGetBitcodeRef(code_datum);
 	Ballcode   *ball = DatumGetBallcodeP(ball_datum);
 	bool		result = code.bits == ball->bits &&
 		hamming_kernels->distance(code.data, ball->data, code.bytes) <= ball->radius;
 
-	bitcode_view_release(&code, code_datum);
+	bitcode_ref_release(&code, code_datum);
 	if ((Pointer) ball != DatumGetPointer(ball_datum))
 		pfree(ball);
 	return result;

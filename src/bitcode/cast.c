@@ -42,7 +42,7 @@ XMHASH_FUNCTION(bitcode_to_real_array);
 Datum
 bitcode_coerce(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 
 	bitcode_check_typmod(code.bits, PG_GETARG_INT32(1), NULL);
 	PG_RETURN_POINTER(code.varlena);
@@ -101,7 +101,7 @@ bitcode_from_bytea(PG_FUNCTION_ARGS)
 Datum
 bitcode_to_bytea(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	bytea	   *result;
 
 	if (code.bits % BITS_PER_BYTE != 0)
@@ -129,7 +129,7 @@ code_of_number(uint64 value)
 static uint64
 number_of_code(Datum datum, const char *type)
 {
-	BitcodeView code = DatumGetBitcodeView(datum);
+	BitcodeRef code = DatumGetBitcodeRef(datum);
 	uint64		value = 0;
 
 	if (code.bits != 64)
@@ -311,7 +311,7 @@ make_array(int count, Oid element, Size element_size)
 }
 
 static inline bool
-bit_is_set(const BitcodeView *code, int i)
+bit_is_set(const BitcodeRef *code, int i)
 {
 	return code->data[i / BITS_PER_BYTE] & (0x80 >> i % BITS_PER_BYTE);
 }
@@ -319,7 +319,7 @@ bit_is_set(const BitcodeView *code, int i)
 Datum
 bitcode_to_boolean_array(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	ArrayType  *array = make_array(code.bits, BOOLOID, sizeof(bool));
 	bool	   *elements = (bool *) ARR_DATA_PTR(array);
 
@@ -332,7 +332,7 @@ bitcode_to_boolean_array(PG_FUNCTION_ARGS)
 Datum
 bitcode_to_real_array(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	ArrayType  *array = make_array(code.bits, FLOAT4OID, sizeof(float4));
 	float4	   *elements = (float4 *) ARR_DATA_PTR(array);
 

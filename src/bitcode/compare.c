@@ -24,7 +24,7 @@ XMHASH_FUNCTION(bitcode_hash);
 XMHASH_FUNCTION(bitcode_hash_extended);
 
 static int
-compare_views(const BitcodeView *a, const BitcodeView *b)
+compare_views(const BitcodeRef *a, const BitcodeRef *b)
 {
 	int			order = memcmp(a->data, b->data, Min(a->bytes, b->bytes));
 
@@ -36,12 +36,12 @@ compare_views(const BitcodeView *a, const BitcodeView *b)
 static int
 compare_datums(Datum x, Datum y)
 {
-	BitcodeView a = DatumGetBitcodeView(x);
-	BitcodeView b = DatumGetBitcodeView(y);
+	BitcodeRef a = DatumGetBitcodeRef(x);
+	BitcodeRef b = DatumGetBitcodeRef(y);
 	int			order = compare_views(&a, &b);
 
-	bitcode_view_release(&a, x);
-	bitcode_view_release(&b, y);
+	bitcode_ref_release(&a, x);
+	bitcode_ref_release(&b, y);
 	return order;
 }
 
@@ -49,12 +49,12 @@ compare_datums(Datum x, Datum y)
 static bool
 equal_datums(Datum x, Datum y)
 {
-	BitcodeView a = DatumGetBitcodeView(x);
-	BitcodeView b = DatumGetBitcodeView(y);
+	BitcodeRef a = DatumGetBitcodeRef(x);
+	BitcodeRef b = DatumGetBitcodeRef(y);
 	bool		equal = a.bits == b.bits && memcmp(a.data, b.data, a.bytes) == 0;
 
-	bitcode_view_release(&a, x);
-	bitcode_view_release(&b, y);
+	bitcode_ref_release(&a, x);
+	bitcode_ref_release(&b, y);
 	return equal;
 }
 
@@ -121,7 +121,7 @@ static Datum
 sort_abbreviate(Datum original, SortSupport ssup)
 {
 	BitcodeSort *sort = ssup->ssup_extra;
-	BitcodeView code = DatumGetBitcodeView(original);
+	BitcodeRef code = DatumGetBitcodeRef(original);
 	Datum		key = 0;
 
 	memcpy(&key, code.data, Min(code.bytes, (int) sizeof(key)));
@@ -129,7 +129,7 @@ sort_abbreviate(Datum original, SortSupport ssup)
 	sort->seen++;
 	addHyperLogLog(&sort->keys,
 				   DatumGetUInt32(hash_any((unsigned char *) &key, sizeof(key))));
-	bitcode_view_release(&code, original);
+	bitcode_ref_release(&code, original);
 	return key;
 }
 
@@ -175,21 +175,21 @@ bitcode_sortsupport(PG_FUNCTION_ARGS)
 Datum
 bitcode_hash(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
+	BitcodeRef code = DatumGetBitcodeRef(PG_GETARG_DATUM(0));
 	Datum		hash = hash_any(code.data - sizeof(int32), code.bytes + sizeof(int32));
 
-	bitcode_view_release(&code, PG_GETARG_DATUM(0));
+	bitcode_ref_release(&code, PG_GETARG_DATUM(0));
 	return hash;
 }
 
 Datum
 bitcode_hash_extended(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
+	BitcodeRef code = DatumGetBitcodeRef(PG_GETARG_DATUM(0));
 	Datum		hash = hash_any_extended(code.data - sizeof(int32),
 										 code.bytes + sizeof(int32),
 										 PG_GETARG_INT64(1));
 
-	bitcode_view_release(&code, PG_GETARG_DATUM(0));
+	bitcode_ref_release(&code, PG_GETARG_DATUM(0));
 	return hash;
 }

@@ -9,8 +9,8 @@ XMHASH_FUNCTION(bitcode_hamming_within);
 Datum
 bitcode_hamming_distance(PG_FUNCTION_ARGS)
 {
-	BitcodeView a = DatumGetBitcodeView(PG_GETARG_DATUM(0));
-	BitcodeView b = DatumGetBitcodeView(PG_GETARG_DATUM(1));
+	BitcodeRef a = DatumGetBitcodeRef(PG_GETARG_DATUM(0));
+	BitcodeRef b = DatumGetBitcodeRef(PG_GETARG_DATUM(1));
 
 	if (unlikely(a.bits != b.bits))
 		bitcode_lengths_differ(a.bits, b.bits);
@@ -25,12 +25,12 @@ bitcode_hamming_distance(PG_FUNCTION_ARGS)
 Datum
 bitcode_hamming_within(PG_FUNCTION_ARGS)
 {
-	BitcodeView a = DatumGetBitcodeView(PG_GETARG_DATUM(0));
-	BitcodeView b = DatumGetBitcodeView(PG_GETARG_DATUM(1));
+	BitcodeRef a = DatumGetBitcodeRef(PG_GETARG_DATUM(0));
+	BitcodeRef b = DatumGetBitcodeRef(PG_GETARG_DATUM(1));
 	bool		within = a.bits == b.bits &&
 		hamming_kernels->distance(a.data, b.data, a.bytes) <= PG_GETARG_INT32(2);
 
-	bitcode_view_release(&a, PG_GETARG_DATUM(0));
-	bitcode_view_release(&b, PG_GETARG_DATUM(1));
+	bitcode_ref_release(&a, PG_GETARG_DATUM(0));
+	bitcode_ref_release(&b, PG_GETARG_DATUM(1));
 	PG_RETURN_BOOL(within);
 }

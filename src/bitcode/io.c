@@ -116,7 +116,7 @@ bitcode_in(PG_FUNCTION_ARGS)
 }
 
 static char *
-put_hex(char *out, const BitcodeView *code, const char *digits)
+put_hex(char *out, const BitcodeRef *code, const char *digits)
 {
 	for (int i = 0; i < code->bits / BITS_PER_DIGIT; i++)
 		*out++ = digits[(code->data[i / 2] >> (i % 2 ? 0 : 4)) & 0xF];
@@ -124,7 +124,7 @@ put_hex(char *out, const BitcodeView *code, const char *digits)
 }
 
 static char *
-put_binary(char *out, const BitcodeView *code)
+put_binary(char *out, const BitcodeRef *code)
 {
 	for (int i = 0; i < code->bits; i++)
 		*out++ = (code->data[i / 8] >> (7 - i % 8)) & 1 ? '1' : '0';
@@ -135,7 +135,7 @@ put_binary(char *out, const BitcodeView *code)
 Datum
 bitcode_out(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
+	BitcodeRef code = DatumGetBitcodeRef(PG_GETARG_DATUM(0));
 	char	   *result = palloc(code.bits + 2);
 	char	   *end = result;
 
@@ -154,7 +154,7 @@ bitcode_out(PG_FUNCTION_ARGS)
 Datum
 bitcode_to_hex(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	text	   *result;
 	char	   *end;
 
@@ -173,7 +173,7 @@ bitcode_to_hex(PG_FUNCTION_ARGS)
 Datum
 bitcode_to_bin(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	text	   *result = palloc(VARHDRSZ + code.bits);
 	char	   *end = put_binary(VARDATA(result), &code);
 
@@ -216,7 +216,7 @@ bitcode_recv(PG_FUNCTION_ARGS)
 Datum
 bitcode_send(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = DatumGetBitcodeView(PG_GETARG_DATUM(0));
+	BitcodeRef code = DatumGetBitcodeRef(PG_GETARG_DATUM(0));
 	StringInfoData buf;
 
 	pq_begintypsend(&buf);

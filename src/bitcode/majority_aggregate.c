@@ -82,11 +82,11 @@ Datum
 bitcode_majority_add(PG_FUNCTION_ARGS)
 {
 	Majority   *state = majority_state(fcinfo);
-	BitcodeView code;
+	BitcodeRef code;
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(state);
-	code = PG_GETARG_BITCODE_VIEW(1);
+	code = PG_GETARG_BITCODE_REF(1);
 	if (state->count == 0)
 		majority_reset(state, code.bits);
 	else if (state->bits != code.bits)
@@ -94,7 +94,7 @@ bitcode_majority_add(PG_FUNCTION_ARGS)
 
 	for (int w = 0; w < state->words; w++)
 	{
-		uint64		carry = bitcode_view_word(&code, w);
+		uint64		carry = bitcode_ref_word(&code, w);
 
 		for (int p = 0; carry != 0; p++)
 		{
@@ -106,7 +106,7 @@ bitcode_majority_add(PG_FUNCTION_ARGS)
 		}
 	}
 	state->count++;
-	bitcode_view_release(&code, PG_GETARG_DATUM(1));
+	bitcode_ref_release(&code, PG_GETARG_DATUM(1));
 	PG_RETURN_POINTER(state);
 }
 
@@ -115,16 +115,16 @@ Datum
 bitcode_majority_remove(PG_FUNCTION_ARGS)
 {
 	Majority   *state = (Majority *) PG_GETARG_POINTER(0);
-	BitcodeView code;
+	BitcodeRef code;
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(state);
-	code = PG_GETARG_BITCODE_VIEW(1);
+	code = PG_GETARG_BITCODE_REF(1);
 	Assert(state->count > 0 && state->bits == code.bits);
 
 	for (int w = 0; w < state->words; w++)
 	{
-		uint64		borrow = bitcode_view_word(&code, w);
+		uint64		borrow = bitcode_ref_word(&code, w);
 
 		/* The code was added before, so no count is zero where it has a bit. */
 		for (int p = 0; borrow != 0 && p < state->plane_count; p++)
@@ -138,7 +138,7 @@ bitcode_majority_remove(PG_FUNCTION_ARGS)
 		Assert(borrow == 0);
 	}
 	state->count--;
-	bitcode_view_release(&code, PG_GETARG_DATUM(1));
+	bitcode_ref_release(&code, PG_GETARG_DATUM(1));
 	PG_RETURN_POINTER(state);
 }
 

@@ -31,7 +31,7 @@ last_byte_mask(int bits)
 
 /* A new code with the bits of a, to be combined in place with those of b. */
 static Bitcode *
-copy_for_pair(const BitcodeView *a, const BitcodeView *b)
+copy_for_pair(const BitcodeRef *a, const BitcodeRef *b)
 {
 	Bitcode    *result;
 
@@ -45,8 +45,8 @@ copy_for_pair(const BitcodeView *a, const BitcodeView *b)
 Datum
 bitcode_and(PG_FUNCTION_ARGS)
 {
-	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
-	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	BitcodeRef a = PG_GETARG_BITCODE_REF(0);
+	BitcodeRef b = PG_GETARG_BITCODE_REF(1);
 	Bitcode    *result = copy_for_pair(&a, &b);
 
 	for (int i = 0; i < b.bytes; i++)
@@ -57,8 +57,8 @@ bitcode_and(PG_FUNCTION_ARGS)
 Datum
 bitcode_or(PG_FUNCTION_ARGS)
 {
-	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
-	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	BitcodeRef a = PG_GETARG_BITCODE_REF(0);
+	BitcodeRef b = PG_GETARG_BITCODE_REF(1);
 	Bitcode    *result = copy_for_pair(&a, &b);
 
 	for (int i = 0; i < b.bytes; i++)
@@ -69,8 +69,8 @@ bitcode_or(PG_FUNCTION_ARGS)
 Datum
 bitcode_xor(PG_FUNCTION_ARGS)
 {
-	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
-	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	BitcodeRef a = PG_GETARG_BITCODE_REF(0);
+	BitcodeRef b = PG_GETARG_BITCODE_REF(1);
 	Bitcode    *result = copy_for_pair(&a, &b);
 
 	for (int i = 0; i < b.bytes; i++)
@@ -81,7 +81,7 @@ bitcode_xor(PG_FUNCTION_ARGS)
 Datum
 bitcode_not(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	Bitcode    *result = bitcode_make(code.bits);
 
 	for (int i = 0; i < code.bytes; i++)
@@ -92,7 +92,7 @@ bitcode_not(PG_FUNCTION_ARGS)
 
 /* Put bits into zeros of a code, from its bit `at` on. */
 static void
-put_bits(Bitcode *code, int at, const BitcodeView *bits)
+put_bits(Bitcode *code, int at, const BitcodeRef *bits)
 {
 	int			shift = at % BITS_PER_BYTE;
 	uint8	   *to = BITCODE_DATA(code) + at / BITS_PER_BYTE;
@@ -109,8 +109,8 @@ put_bits(Bitcode *code, int at, const BitcodeView *bits)
 Datum
 bitcode_concat(PG_FUNCTION_ARGS)
 {
-	BitcodeView a = PG_GETARG_BITCODE_VIEW(0);
-	BitcodeView b = PG_GETARG_BITCODE_VIEW(1);
+	BitcodeRef a = PG_GETARG_BITCODE_REF(0);
+	BitcodeRef b = PG_GETARG_BITCODE_REF(1);
 	Bitcode    *result;
 
 	bitcode_check_length((int64) a.bits + b.bits, NULL);
@@ -135,14 +135,14 @@ bitcode_octet_length(PG_FUNCTION_ARGS)
 Datum
 bitcode_bit_count(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 
 	PG_RETURN_INT64(hamming_kernels->weight(code.data, code.bytes));
 }
 
 /* Bits count from 0 at the left, as in core. */
 static void
-check_bit_index(const BitcodeView *code, int64 n)
+check_bit_index(const BitcodeRef *code, int64 n)
 {
 	if (n < 0 || n >= code->bits)
 		ereport(ERROR,
@@ -154,7 +154,7 @@ check_bit_index(const BitcodeView *code, int64 n)
 Datum
 bitcode_get_bit(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	int64		n = PG_GETARG_INT64(1);
 
 	check_bit_index(&code, n);
@@ -164,7 +164,7 @@ bitcode_get_bit(PG_FUNCTION_ARGS)
 Datum
 bitcode_set_bit(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	int64		n = PG_GETARG_INT64(1);
 	int64		bit = PG_GETARG_INT64(2);
 	Bitcode    *result;
@@ -185,7 +185,7 @@ bitcode_set_bit(PG_FUNCTION_ARGS)
 
 /* The bits first … end - 1 of a code, counted from 0 and within it. */
 static Bitcode *
-cut(const BitcodeView *code, int first, int end)
+cut(const BitcodeRef *code, int first, int end)
 {
 	Bitcode    *result = bitcode_make(end - first);
 	const uint8 *source = code->data + first / BITS_PER_BYTE;
@@ -209,7 +209,7 @@ cut(const BitcodeView *code, int first, int end)
  * out.  There is no code without bits, so an empty part is an error.
  */
 static Datum
-substring(const BitcodeView *code, int64 from, int64 end)
+substring(const BitcodeRef *code, int64 from, int64 end)
 {
 	int64		first = Max(from, 1) - 1;
 
@@ -226,7 +226,7 @@ substring(const BitcodeView *code, int64 from, int64 end)
 Datum
 bitcode_substring(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	int64		from = PG_GETARG_INT64(1);
 	int64		length = PG_GETARG_INT64(2);
 	int64		end;
@@ -244,7 +244,7 @@ bitcode_substring(PG_FUNCTION_ARGS)
 Datum
 bitcode_substring_from(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 
 	return substring(&code, PG_GETARG_INT64(1), PG_INT64_MAX);
 }
@@ -254,7 +254,7 @@ bitcode_substring_from(PG_FUNCTION_ARGS)
  * from `from + length` on.  A length of 0 inserts.
  */
 static Datum
-overlay(const BitcodeView *code, const BitcodeView *part, int64 from, int64 length)
+overlay(const BitcodeRef *code, const BitcodeRef *part, int64 from, int64 length)
 {
 	int64		head = Min(from - 1, code->bits);
 	int64		rest;
@@ -274,7 +274,7 @@ overlay(const BitcodeView *code, const BitcodeView *part, int64 from, int64 leng
 	if (head > 0)
 	{
 		Bitcode    *before = cut(code, 0, (int) head);
-		BitcodeView view = DatumGetBitcodeView(PointerGetDatum(before));
+		BitcodeRef view = DatumGetBitcodeRef(PointerGetDatum(before));
 
 		put_bits(result, 0, &view);
 	}
@@ -282,7 +282,7 @@ overlay(const BitcodeView *code, const BitcodeView *part, int64 from, int64 leng
 	if (rest < code->bits)
 	{
 		Bitcode    *after = cut(code, (int) rest, code->bits);
-		BitcodeView view = DatumGetBitcodeView(PointerGetDatum(after));
+		BitcodeRef view = DatumGetBitcodeRef(PointerGetDatum(after));
 
 		put_bits(result, (int) head + part->bits, &view);
 	}
@@ -292,8 +292,8 @@ overlay(const BitcodeView *code, const BitcodeView *part, int64 from, int64 leng
 Datum
 bitcode_overlay(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
-	BitcodeView part = PG_GETARG_BITCODE_VIEW(1);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
+	BitcodeRef part = PG_GETARG_BITCODE_REF(1);
 
 	return overlay(&code, &part, PG_GETARG_INT64(2), PG_GETARG_INT64(3));
 }
@@ -301,15 +301,15 @@ bitcode_overlay(PG_FUNCTION_ARGS)
 Datum
 bitcode_overlay_whole(PG_FUNCTION_ARGS)
 {
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(0);
-	BitcodeView part = PG_GETARG_BITCODE_VIEW(1);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
+	BitcodeRef part = PG_GETARG_BITCODE_REF(1);
 
 	return overlay(&code, &part, PG_GETARG_INT64(2), part.bits);
 }
 
 /* Are the bits of the part those of the code from bit `at` on? */
 static bool
-has_part_at(const BitcodeView *code, const BitcodeView *part, int at)
+has_part_at(const BitcodeRef *code, const BitcodeRef *part, int at)
 {
 	const uint8 *data = code->data + at / BITS_PER_BYTE;
 	int			rest = code->bytes - at / BITS_PER_BYTE;
@@ -333,8 +333,8 @@ has_part_at(const BitcodeView *code, const BitcodeView *part, int at)
 Datum
 bitcode_position(PG_FUNCTION_ARGS)
 {
-	BitcodeView part = PG_GETARG_BITCODE_VIEW(0);
-	BitcodeView code = PG_GETARG_BITCODE_VIEW(1);
+	BitcodeRef part = PG_GETARG_BITCODE_REF(0);
+	BitcodeRef code = PG_GETARG_BITCODE_REF(1);
 
 	for (int at = 0; at + part.bits <= code.bits; at++)
 		if (has_part_at(&code, &part, at))

@@ -28,7 +28,7 @@ static void
 layer_backward(const Learner *learner, const Layer *layer, const float *inputs,
 			   const float *gradient, int rows)
 {
-	blas_product(learner->surroundings, true, false, layer->inputs, layer->outputs, rows,
+	blas_product(learner->env, true, false, layer->inputs, layer->outputs, rows,
 				 1, inputs, layer->inputs, gradient, layer->outputs,
 				 0, gradient_of(learner, layer->weight), layer->outputs);
 	column_sums(gradient, rows, layer->outputs, gradient_of(learner, layer->bias));
@@ -54,9 +54,9 @@ sparse_backward(const Learner *learner, const float *gradient, int rows)
 		vector_loops()->add_rows(row, gradient, layer->outputs, layer->outputs,
 								 index->value + start, index->row + start, count);
 		work += (size_t) (count + 1) * layer->outputs;
-		if (work >= TRAIN_PATIENCE)
+		if (work >= INTERRUPT_CHECK_FLOATS)
 		{
-			learner->surroundings->interrupt();
+			learner->env->interrupt();
 			work = 0;
 		}
 	}
@@ -78,7 +78,7 @@ adam_backward(Learner *learner, const Features *features)
 	}
 	if (learner->sparse)
 	{
-		column_index_build(learner->surroundings, &learner->index, features);
+		column_index_build(learner->env, &learner->index, features);
 		sparse_backward(learner, gradient, features->rows);
 	}
 	else
@@ -97,8 +97,8 @@ square_sum(const Learner *learner, const float *gradient, size_t count)
 		size_t		length = count - start < TRAIN_TILE ? count - start : TRAIN_TILE;
 
 		sum += vector_loops()->dot(gradient + start, gradient + start, length);
-		if (start % TRAIN_PATIENCE == 0)
-			learner->surroundings->interrupt();
+		if (start % INTERRUPT_CHECK_FLOATS == 0)
+			learner->env->interrupt();
 	}
 	return sum;
 }
@@ -128,15 +128,15 @@ adam_range(Learner *learner, const AdamStep *step, size_t from, size_t count, bo
 {
 	size_t		start;
 
-	for (start = from; start < from + count; start += TRAIN_PATIENCE)
+	for (start = from; start < from + count; start += INTERRUPT_CHECK_FLOATS)
 	{
 		size_t		rest = from + count - start;
 
 		vector_loops()->adam(learner->parameters + start, learner->velocity + start,
 							 learner->second_moment + start, none ? NULL : learner->gradient + start,
-							 step, rest < TRAIN_PATIENCE ? rest : TRAIN_PATIENCE);
-		if (rest >= TRAIN_PATIENCE)
-			learner->surroundings->interrupt();
+							 step, rest < INTERRUPT_CHECK_FLOATS ? rest : INTERRUPT_CHECK_FLOATS);
+		if (rest >= INTERRUPT_CHECK_FLOATS)
+			learner->env->interrupt();
 	}
 }
 
@@ -158,8 +158,8 @@ adam_sparse(Learner *learner, const AdamStep *step)
 		if (i < index->columns)
 			adam_range(learner, step, column * width, width, false);
 		next = column + 1;
-		if (i * width % TRAIN_PATIENCE < width)
-			learner->surroundings->interrupt();
+		if (i * width % INTERRUPT_CHECK_FLOATS < width)
+			learner->env->interrupt();
 	}
 }
 

@@ -508,7 +508,7 @@ choose_block(int m, int n, int k, double operations, int *rows, int *columns)
  * shape alone, never on time, so the result is the same in every run.
  */
 void
-blas_product(const Surroundings *surroundings, bool transpose_a, bool transpose_b,
+blas_product(const CoreEnv *env, bool transpose_a, bool transpose_b,
 			 int m, int n, int k, float alpha,
 			 const float *a, int a_stride, const float *b, int b_stride,
 			 float beta, float *c, int c_stride)
@@ -529,6 +529,6 @@ blas_product(const Surroundings *surroundings, bool transpose_a, bool transpose_
 											  j, n - j < columns ? n - j : columns);
 
 			product_slice(&slice, threads);
-			surroundings->interrupt();
+			env->interrupt();
 		}
 }

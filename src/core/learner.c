@@ -13,18 +13,18 @@
 #define LEAST_LENGTH 1e-12f
 
 void *
-claim(Claims *claims, size_t count, size_t size)
+arena_reserve(ArenaPlan *plan, size_t count, size_t size)
 {
 	size_t		bytes = (count * size + 63) & ~(size_t) 63;
 
-	claims->bytes += bytes;
-	if (claims->surroundings == NULL || bytes == 0)
+	plan->bytes += bytes;
+	if (plan->env == NULL || bytes == 0)
 		return NULL;
-	return claims->surroundings->allocate(claims->surroundings->arena, bytes);
+	return plan->env->allocate(plan->env->arena, bytes);
 }
 
 void
-learner_claim(Learner *learner, Claims *claims, TrainOptimizer optimizer,
+learner_reserve(Learner *learner, ArenaPlan *plan, TrainOptimizer optimizer,
 			  int inputs, int hidden, int outputs, bool sparse, int batch_size, int steps)
 {
 	size_t		units = (size_t) batch_size * hidden;
@@ -32,36 +32,36 @@ learner_claim(Learner *learner, Claims *claims, TrainOptimizer optimizer,
 	int			widest = hidden > outputs ? hidden : outputs;
 	HiddenLayers layers = network_hidden(hidden);
 
-	learner->surroundings = claims->surroundings;
+	learner->env = plan->env;
 	learner->count = network_parameters(inputs, &layers, outputs);
 	learner->sparse = sparse;
-	learner->parameters = claim(claims, learner->count, sizeof(float));
+	learner->parameters = arena_reserve(plan, learner->count, sizeof(float));
 	if (learner->parameters != NULL)
-		network_layout(&learner->network, inputs, &layers, outputs, learner->parameters, claims->surroundings);
-	learner->velocity = claim(claims, learner->count, sizeof(float));
+		network_layout(&learner->network, inputs, &layers, outputs, learner->parameters, plan->env);
+	learner->velocity = arena_reserve(plan, learner->count, sizeof(float));
 	if (optimizer == OPTIMIZER_ADAM)
 	{
-		learner->second_moment = claim(claims, learner->count, sizeof(float));
-		learner->gradient = claim(claims, learner->count, sizeof(float));
+		learner->second_moment = arena_reserve(plan, learner->count, sizeof(float));
+		learner->gradient = arena_reserve(plan, learner->count, sizeof(float));
 	}
-	learner->hidden = claim(claims, units, sizeof(float));
-	learner->hidden_gradient = claim(claims, units, sizeof(float));
-	learner->output = claim(claims, bits, sizeof(float));
-	learner->code = claim(claims, bits, sizeof(float));
-	learner->unit = claim(claims, bits, sizeof(float));
-	learner->gradient_unit = claim(claims, bits, sizeof(float));
-	learner->length = claim(claims, batch_size, sizeof(float));
+	learner->hidden = arena_reserve(plan, units, sizeof(float));
+	learner->hidden_gradient = arena_reserve(plan, units, sizeof(float));
+	learner->output = arena_reserve(plan, bits, sizeof(float));
+	learner->code = arena_reserve(plan, bits, sizeof(float));
+	learner->unit = arena_reserve(plan, bits, sizeof(float));
+	learner->gradient_unit = arena_reserve(plan, bits, sizeof(float));
+	learner->length = arena_reserve(plan, batch_size, sizeof(float));
 	learner->tile_size = widest > TRAIN_TILE ? widest : TRAIN_TILE;
-	learner->tile = claim(claims, learner->tile_size, sizeof(float));
+	learner->tile = arena_reserve(plan, learner->tile_size, sizeof(float));
 	if (sparse)
-		column_index_claim(&learner->index, claims, inputs);
+		column_index_reserve(&learner->index, plan, inputs);
 	if (sparse && optimizer == OPTIMIZER_SGD)
-		sgd_claim(learner, claims, inputs, steps);
+		sgd_reserve(learner, plan, inputs, steps);
 }
 
 /* Uniform in ±bound, numbered on from *index. */
 static void
-fill_uniform(const Surroundings *surroundings, float *to, size_t count, double bound,
+fill_uniform(const CoreEnv *env, float *to, size_t count, double bound,
 			 RandomKey key, uint64_t *index)
 {
 	size_t		i;
@@ -69,8 +69,8 @@ fill_uniform(const Surroundings *surroundings, float *to, size_t count, double b
 	for (i = 0; i < count; i++)
 	{
 		to[i] = (float) (bound * (2.0 * random_uniform(key, (*index)++) - 1));
-		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
-			surroundings->interrupt();
+		if (i % INTERRUPT_CHECK_FLOATS == INTERRUPT_CHECK_FLOATS - 1)
+			env->interrupt();
 	}
 }
 
@@ -88,10 +88,10 @@ learner_initialise(Learner *learner, uint64_t seed, RandomPurpose purpose,
 		double		fan = init == TRAIN_INIT_FAN_OUT ? layer->outputs : layer->inputs;
 		double		bound = sqrt(gain / fan);
 
-		fill_uniform(learner->surroundings, layer->weight, (size_t) layer->inputs * layer->outputs,
+		fill_uniform(learner->env, layer->weight, (size_t) layer->inputs * layer->outputs,
 					 bound, key, &index);
 		if (biases)
-			fill_uniform(learner->surroundings, layer->bias, layer->outputs, bound, key, &index);
+			fill_uniform(learner->env, layer->bias, layer->outputs, bound, key, &index);
 	}
 }
 
@@ -115,7 +115,7 @@ learner_forward_rest(Learner *learner, int rows)
 		for (i = 0; i < rows; i++)
 			vector_loops()->bias_relu(learner->hidden + (size_t) i * first->outputs, first->bias, first->outputs);
 		/* H [m × K] = hidden [m × hidden] · W [hidden × K] */
-		blas_product(learner->surroundings, false, false, rows, last->outputs, last->inputs,
+		blas_product(learner->env, false, false, rows, last->outputs, last->inputs,
 					 1, learner->hidden, last->inputs, last->weight, last->outputs,
 					 0, learner->output, last->outputs);
 	}
@@ -132,7 +132,7 @@ learner_forward(Learner *learner, const Features *features)
 	int			i;
 
 	if (features->dense != NULL)
-		blas_product(learner->surroundings, false, false, features->rows, layer->outputs, layer->inputs,
+		blas_product(learner->env, false, false, features->rows, layer->outputs, layer->inputs,
 					 1, features->dense, layer->inputs, layer->weight, layer->outputs,
 					 0, first, layer->outputs);
 	else
@@ -146,7 +146,7 @@ learner_forward(Learner *learner, const Features *features)
 									 layer->outputs, layer->outputs, features->value + start,
 									 features->column + start, features->row_start[i + 1] - start);
 			if (i % 8 == 7)
-				learner->surroundings->interrupt();
+				learner->env->interrupt();
 		}
 	}
 	learner_forward_rest(learner, features->rows);
@@ -177,7 +177,7 @@ learner_activate(Learner *learner, int rows, float a)
 		learner->length[i] = length;
 		finite &= isfinite(length) != 0;
 		if (i % 64 == 63)
-			learner->surroundings->interrupt();
+			learner->env->interrupt();
 	}
 	return finite;
 }
@@ -212,18 +212,18 @@ void
 learner_hidden_gradient(Learner *learner, int rows)
 {
 	const Layer *last = &learner->network.layer[1];
-	size_t		chunk = TRAIN_PATIENCE;
+	size_t		chunk = INTERRUPT_CHECK_FLOATS;
 	size_t		total = (size_t) rows * last->inputs;
 	size_t		i;
 
-	blas_product(learner->surroundings, false, true, rows, last->inputs, last->outputs,
+	blas_product(learner->env, false, true, rows, last->inputs, last->outputs,
 				 1, learner->gradient_unit, last->outputs, last->weight, last->outputs,
 				 0, learner->hidden_gradient, last->inputs);
 	for (i = 0; i < total; i += chunk)
 	{
 		vector_loops()->mask_relu(learner->hidden_gradient + i, learner->hidden + i,
 								  total - i < chunk ? total - i : chunk);
-		learner->surroundings->interrupt();
+		learner->env->interrupt();
 	}
 }
 
@@ -244,16 +244,16 @@ learner_finite(const Learner *learner)
 	size_t		start;
 	size_t		i;
 
-	for (start = 0; start < learner->count; start += TRAIN_PATIENCE)
+	for (start = 0; start < learner->count; start += INTERRUPT_CHECK_FLOATS)
 	{
-		size_t		end = start + TRAIN_PATIENCE < learner->count ? start + TRAIN_PATIENCE : learner->count;
+		size_t		end = start + INTERRUPT_CHECK_FLOATS < learner->count ? start + INTERRUPT_CHECK_FLOATS : learner->count;
 		int			bad = 0;
 
 		for (i = start; i < end; i++)
 			bad += !(learner->parameters[i] - learner->parameters[i] == 0);
 		if (bad > 0)
 			return false;
-		learner->surroundings->interrupt();
+		learner->env->interrupt();
 	}
 	return true;
 }

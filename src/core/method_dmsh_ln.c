@@ -30,19 +30,19 @@ train_label_hidden(const TrainOptions *options, int classes)
 }
 
 void
-dmsh_ln_claim(Trainer *trainer, Claims *claims)
+dmsh_ln_reserve(Trainer *trainer, ArenaPlan *plan)
 {
 	const TrainOptions *options = &trainer->options;
 	int			m = options->batch_size;
 	int			classes = trainer->source.classes;
 	int			hidden = train_label_hidden(options, classes);
 
-	learner_claim(&trainer->label, claims, OPTIMIZER_ADAM, classes, hidden, options->bits, false,
+	learner_reserve(&trainer->label, plan, OPTIMIZER_ADAM, classes, hidden, options->bits, false,
 				  m, trainer->steps);
-	trainer->kind = claim(claims, (size_t) m * m, sizeof(uint8_t));
-	trainer->label_bits = claim(claims, (size_t) m * ((classes + 63) / 64), sizeof(uint64_t));
-	trainer->label_features = claim(claims, (size_t) m * classes, sizeof(float));
-	trainer->pair_weight = claim(claims, m, sizeof(float));
+	trainer->kind = arena_reserve(plan, (size_t) m * m, sizeof(uint8_t));
+	trainer->label_bits = arena_reserve(plan, (size_t) m * ((classes + 63) / 64), sizeof(uint64_t));
+	trainer->label_features = arena_reserve(plan, (size_t) m * classes, sizeof(float));
+	trainer->pair_weight = arena_reserve(plan, m, sizeof(float));
 }
 
 /* Initial weights: Kaiming's uniform, ±√(6/fan), biases 0. */
@@ -77,7 +77,7 @@ dmsh_ln_schedule(const Trainer *trainer, int epoch, int step)
  * backward draws it again instead of keeping it.
  */
 static void
-drop(const Surroundings *surroundings, float *values, size_t count, double probability, RandomKey key)
+drop(const CoreEnv *env, float *values, size_t count, double probability, RandomKey key)
 {
 	float		factor = 1 / (1 - probability);
 	float		bound = probability;
@@ -94,8 +94,8 @@ drop(const Surroundings *surroundings, float *values, size_t count, double proba
 		random_fill(key, start, drawn, length);
 		for (i = 0; i < length; i++)
 			values[start + i] *= drawn[i] < bound ? 0 : factor;
-		if (start % TRAIN_PATIENCE == 0)
-			surroundings->interrupt();
+		if (start % INTERRUPT_CHECK_FLOATS == 0)
+			env->interrupt();
 	}
 }
 
@@ -103,7 +103,7 @@ drop(const Surroundings *surroundings, float *values, size_t count, double proba
 static double
 pair_term(Trainer *trainer, Learner *a, Learner *b, int rows, double weight)
 {
-	const Surroundings *surroundings = &trainer->surroundings;
+	const CoreEnv *env = &trainer->env;
 	int			bits = a->network.outputs;
 	int			diagonal = a == b ? PAIR_SELF : PAIR_POSITIVE;
 	double		loss;
@@ -113,14 +113,14 @@ pair_term(Trainer *trainer, Learner *a, Learner *b, int rows, double weight)
 		return 0;
 	for (i = 0; i < rows; i++)
 		trainer->kind[(size_t) i * rows + i] = diagonal;
-	blas_product(surroundings, false, true, rows, rows, bits, 1, a->unit, bits, b->unit, bits,
+	blas_product(env, false, true, rows, rows, bits, 1, a->unit, bits, b->unit, bits,
 				 0, trainer->cosine, rows);
-	loss = multisimilarity(surroundings, &trainer->options, trainer->cosine, trainer->kind, rows,
+	loss = multisimilarity(env, &trainer->options, trainer->cosine, trainer->kind, rows,
 						   weight, trainer->pair_weight);
 	/* dA += G·B, dB += Gᵀ·A; for A = B that is both halves of its gradient */
-	blas_product(surroundings, false, false, rows, bits, rows, 1, trainer->cosine, rows,
+	blas_product(env, false, false, rows, bits, rows, 1, trainer->cosine, rows,
 				 b->unit, bits, 1, a->gradient_unit, bits);
-	blas_product(surroundings, true, false, rows, bits, rows, 1, trainer->cosine, rows,
+	blas_product(env, true, false, rows, bits, rows, 1, trainer->cosine, rows,
 				 a->unit, bits, 1, b->gradient_unit, bits);
 	return loss;
 }
@@ -214,16 +214,16 @@ dmsh_ln_step(Trainer *trainer, const Features *image, const Features *text,
 	double		loss = 0;
 	int			i;
 
-	multisimilarity_kinds(&trainer->surroundings, labels, rows, trainer->source.classes, trainer->label_bits, trainer->kind);
+	multisimilarity_kinds(&trainer->env, labels, rows, trainer->source.classes, trainer->label_bits, trainer->kind);
 	learner_forward(&trainer->image, image);
 	learner_forward(&trainer->text, text);
 	learner_forward(&trainer->label, &label);
-	drop(&trainer->surroundings, trainer->image.output, outputs, options->dropout, image_key);
-	drop(&trainer->surroundings, trainer->text.output, outputs, options->dropout, text_key);
+	drop(&trainer->env, trainer->image.output, outputs, options->dropout, image_key);
+	drop(&trainer->env, trainer->text.output, outputs, options->dropout, text_key);
 	if (!dmsh_ln_loss(trainer, rows, sqrtf(epoch + 1), terms))
 		return false;
-	drop(&trainer->surroundings, trainer->image.gradient_unit, outputs, options->dropout, image_key);
-	drop(&trainer->surroundings, trainer->text.gradient_unit, outputs, options->dropout, text_key);
+	drop(&trainer->env, trainer->image.gradient_unit, outputs, options->dropout, image_key);
+	drop(&trainer->env, trainer->text.gradient_unit, outputs, options->dropout, text_key);
 
 	for (i = 0; i < TRAIN_MAX_TERMS; i++)
 		loss += terms[i];

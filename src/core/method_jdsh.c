@@ -23,7 +23,7 @@
 
 /* cosine becomes its own gradient: c ← factor·(c − s).  Returns Σ(c − s)². */
 static double
-square_error(const Surroundings *surroundings, float *cosine, const float *target, size_t count, float factor)
+square_error(const CoreEnv *env, float *cosine, const float *target, size_t count, float factor)
 {
 	double		sum = 0;
 	size_t		i;
@@ -34,8 +34,8 @@ square_error(const Surroundings *surroundings, float *cosine, const float *targe
 
 		sum += (double) difference * difference;
 		cosine[i] = factor * difference;
-		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
-			surroundings->interrupt();
+		if (i % INTERRUPT_CHECK_FLOATS == INTERRUPT_CHECK_FLOATS - 1)
+			env->interrupt();
 	}
 	return sum;
 }
@@ -46,7 +46,7 @@ cosines(Trainer *trainer, const Learner *a, const Learner *b, int rows)
 {
 	int			bits = a->network.outputs;
 
-	blas_product(&trainer->surroundings, false, true, rows, rows, bits, 1, a->unit, bits,
+	blas_product(&trainer->env, false, true, rows, rows, bits, 1, a->unit, bits,
 				 b->unit, bits, 0, trainer->cosine, rows);
 }
 
@@ -56,7 +56,7 @@ add_gradient(Trainer *trainer, bool transpose, Learner *to, const Learner *from,
 {
 	int			bits = to->network.outputs;
 
-	blas_product(&trainer->surroundings, transpose, false, rows, bits, rows, 1, trainer->cosine, rows,
+	blas_product(&trainer->env, transpose, false, rows, bits, rows, 1, trainer->cosine, rows,
 				 from->unit, bits, beta, to->gradient_unit, bits);
 }
 
@@ -68,7 +68,7 @@ within(Trainer *trainer, Learner *learner, int rows)
 	double		sum;
 
 	cosines(trainer, learner, learner, rows);
-	sum = square_error(&trainer->surroundings, trainer->cosine, trainer->similarity.joint,
+	sum = square_error(&trainer->env, trainer->cosine, trainer->similarity.joint,
 					   (size_t) rows * rows, 4 * trainer->options.eta / pairs);
 	add_gradient(trainer, false, learner, learner, rows, 1);
 	return trainer->options.eta * sum / pairs;
@@ -86,7 +86,7 @@ across(Trainer *trainer, int rows, double *cross, double *pair)
 	cosines(trainer, &trainer->image, &trainer->text, rows);
 	for (i = 0; i < rows; i++)
 		diagonal += trainer->cosine[(size_t) i * rows + i];
-	sum = square_error(&trainer->surroundings, trainer->cosine, trainer->similarity.joint,
+	sum = square_error(&trainer->env, trainer->cosine, trainer->similarity.joint,
 					   (size_t) rows * rows, 4 / pairs);
 	for (i = 0; i < rows; i++)
 		trainer->cosine[(size_t) i * rows + i] -= 1.0f / rows;
@@ -143,8 +143,8 @@ jdsh_step(Trainer *trainer, const Features *image, const Features *text,
 	SgdStep		sgd_image = sgd_constants(options, options->learning_rate_image);
 	SgdStep		sgd_text = sgd_constants(options, options->learning_rate_text);
 
-	similarity_compute(&trainer->similarity, &trainer->surroundings, options, image, text);
-	similarity_weight(&trainer->similarity, &trainer->surroundings, options, &trainer->fit, image->rows);
+	similarity_compute(&trainer->similarity, &trainer->env, options, image, text);
+	similarity_weight(&trainer->similarity, &trainer->env, options, &trainer->fit, image->rows);
 	sgd_forward(&trainer->image, image, step);
 	sgd_forward(&trainer->text, text, step);
 	if (!isfinite(jdsh_loss(trainer, image->rows, sqrtf(epoch + 1), terms)))

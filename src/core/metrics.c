@@ -72,7 +72,7 @@ typedef struct StoragePosition
 
 struct Evaluator
 {
-	Surroundings surroundings;
+	CoreEnv env;
 	EvalDatabase database;
 	EvalSets	sets;
 	int			words;
@@ -99,10 +99,10 @@ struct Evaluator
 };
 
 static void *
-allocate(const Surroundings *surroundings, size_t count, size_t size)
+allocate(const CoreEnv *env, size_t count, size_t size)
 {
 	/* One more, so that nothing asks for no bytes at all. */
-	return surroundings->allocate(surroundings->arena, (count + 1) * size);
+	return env->allocate(env->arena, (count + 1) * size);
 }
 
 /* Add a term to a sum kept as high + low (Knuth's exact sum of two doubles). */
@@ -141,20 +141,20 @@ discount_of_rank(int rank)
 }
 
 static void
-make_prefix_sums(const Surroundings *surroundings, PrefixSums *sums, int length,
+make_prefix_sums(const CoreEnv *env, PrefixSums *sums, int length,
 				 double (*term) (int rank))
 {
 	int			rank;
 
-	sums->high = allocate(surroundings, length + 1, sizeof(double));
-	sums->low = allocate(surroundings, length + 1, sizeof(double));
+	sums->high = allocate(env, length + 1, sizeof(double));
+	sums->low = allocate(env, length + 1, sizeof(double));
 	for (rank = 1; rank <= length; rank++)
 	{
 		sums->high[rank] = sums->high[rank - 1];
 		sums->low[rank] = sums->low[rank - 1];
 		add_exactly(&sums->high[rank], &sums->low[rank], term(rank));
 		if (rank % BLOCK_ROWS == 0)
-			surroundings->interrupt();
+			env->interrupt();
 	}
 }
 
@@ -175,9 +175,9 @@ make_postings(Evaluator *evaluator)
 	int			s;
 	int			c;
 
-	evaluator->posting_start = allocate(&evaluator->surroundings, sets->classes + 1, sizeof(int64_t));
-	evaluator->posting = allocate(&evaluator->surroundings, sets->start[sets->sets], sizeof(int32_t));
-	end = allocate(&evaluator->surroundings, sets->classes + 1, sizeof(int64_t));
+	evaluator->posting_start = allocate(&evaluator->env, sets->classes + 1, sizeof(int64_t));
+	evaluator->posting = allocate(&evaluator->env, sets->start[sets->sets], sizeof(int32_t));
+	end = allocate(&evaluator->env, sets->classes + 1, sizeof(int64_t));
 	for (s = 0; s < sets->sets; s++)
 	{
 		for (i = sets->start[s]; evaluator->set_rows[s] > 0 && i < sets->start[s + 1]; i++)
@@ -196,22 +196,22 @@ make_postings(Evaluator *evaluator)
 }
 
 Evaluator *
-evaluator_create(const Surroundings *surroundings, const EvalDatabase *database,
+evaluator_create(const CoreEnv *env, const EvalDatabase *database,
 				 const EvalSets *sets, int64_t k)
 {
-	Evaluator  *evaluator = allocate(surroundings, 1, sizeof(Evaluator));
+	Evaluator  *evaluator = allocate(env, 1, sizeof(Evaluator));
 	int64_t		largest = 0;
 	int			i;
 
-	evaluator->surroundings = *surroundings;
+	evaluator->env = *env;
 	evaluator->database = *database;
 	evaluator->sets = *sets;
 	evaluator->words = HAMMING_WORDS(database->bits);
 	evaluator->k = k > 0 && k < database->rows ? (int) k : database->rows;
-	make_prefix_sums(surroundings, &evaluator->reciprocal, evaluator->k, reciprocal_of_rank);
-	make_prefix_sums(surroundings, &evaluator->discount, evaluator->k, discount_of_rank);
+	make_prefix_sums(env, &evaluator->reciprocal, evaluator->k, reciprocal_of_rank);
+	make_prefix_sums(env, &evaluator->discount, evaluator->k, discount_of_rank);
 
-	evaluator->set_rows = allocate(surroundings, sets->sets, sizeof(int32_t));
+	evaluator->set_rows = allocate(env, sets->sets, sizeof(int32_t));
 	for (i = 0; i < database->rows; i++)
 		evaluator->set_rows[database->set[i]]++;
 	make_postings(evaluator);
@@ -221,13 +221,13 @@ evaluator_create(const Surroundings *surroundings, const EvalDatabase *database,
 		if (sets->start[i + 1] - sets->start[i] > largest)
 			largest = sets->start[i + 1] - sets->start[i];
 	}
-	evaluator->shared_rows = allocate(surroundings, largest + 1, sizeof(int64_t));
-	evaluator->shared = allocate(surroundings, sets->sets, sizeof(int32_t));
-	evaluator->gain = allocate(surroundings, sets->sets, sizeof(double));
-	evaluator->touched = allocate(surroundings, sets->sets, sizeof(int32_t));
-	evaluator->distance = allocate(surroundings, (size_t) database->rows + HAMMING_SLACK, sizeof(uint16_t));
-	evaluator->count = allocate(surroundings, database->bits + 1, sizeof(DistanceCount));
-	evaluator->position = allocate(surroundings, database->bits + 1, sizeof(StoragePosition));
+	evaluator->shared_rows = allocate(env, largest + 1, sizeof(int64_t));
+	evaluator->shared = allocate(env, sets->sets, sizeof(int32_t));
+	evaluator->gain = allocate(env, sets->sets, sizeof(double));
+	evaluator->touched = allocate(env, sets->sets, sizeof(int32_t));
+	evaluator->distance = allocate(env, (size_t) database->rows + HAMMING_SLACK, sizeof(uint16_t));
+	evaluator->count = allocate(env, database->bits + 1, sizeof(DistanceCount));
+	evaluator->position = allocate(env, database->bits + 1, sizeof(StoragePosition));
 	return evaluator;
 }
 
@@ -315,7 +315,7 @@ evaluator_rank(Evaluator *evaluator, const uint64_t *code, int32_t set)
 		int			end = database->rows - start < BLOCK_ROWS ? database->rows : start + BLOCK_ROWS;
 		int			row;
 
-		evaluator->surroundings.interrupt();
+		evaluator->env.interrupt();
 		hamming_kernels->distances(code, database->codes + (size_t) start * evaluator->words,
 								   evaluator->words, end - start, evaluator->distance + start);
 		for (row = start; row < end; row++)
@@ -437,7 +437,7 @@ storage_precision_sum(Evaluator *evaluator)
 		double		block_sum = 0;
 		int			row;
 
-		evaluator->surroundings.interrupt();
+		evaluator->env.interrupt();
 		for (row = start; row < end; row++)
 		{
 			StoragePosition *at = &position[evaluator->distance[row]];
@@ -591,18 +591,18 @@ void
 evaluator_curve(Evaluator *evaluator, int queries, const uint64_t *codes,
 				const int32_t *query_sets, EvalCurve *curve)
 {
-	const Surroundings *surroundings = &evaluator->surroundings;
+	const CoreEnv *env = &evaluator->env;
 	int			q;
 
 	curve->queries = 0;
 	curve->map = 0;
 	curve->radii = evaluator->database.bits + 1;
 	curve->ranks = evaluator->k;
-	curve->radius_queries = allocate(surroundings, curve->radii, sizeof(int64_t));
-	curve->radius_precision = allocate(surroundings, curve->radii, sizeof(double));
-	curve->radius_recall = allocate(surroundings, curve->radii, sizeof(double));
-	curve->rank_precision = allocate(surroundings, curve->ranks, sizeof(double));
-	curve->rank_recall = allocate(surroundings, curve->ranks, sizeof(double));
+	curve->radius_queries = allocate(env, curve->radii, sizeof(int64_t));
+	curve->radius_precision = allocate(env, curve->radii, sizeof(double));
+	curve->radius_recall = allocate(env, curve->radii, sizeof(double));
+	curve->rank_precision = allocate(env, curve->ranks, sizeof(double));
+	curve->rank_recall = allocate(env, curve->ranks, sizeof(double));
 	for (q = 0; q < queries; q++)
 	{
 		evaluator_rank(evaluator, codes + (size_t) q * evaluator->words, query_sets[q]);

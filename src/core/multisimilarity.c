@@ -25,7 +25,7 @@
  * into words first: then 64 classes cost one AND.
  */
 void
-multisimilarity_kinds(const Surroundings *surroundings, const uint8_t *labels, int rows, int classes,
+multisimilarity_kinds(const CoreEnv *env, const uint8_t *labels, int rows, int classes,
 					  uint64_t *bits, uint8_t *kind)
 {
 	int			words = (classes + 63) / 64;
@@ -49,7 +49,7 @@ multisimilarity_kinds(const Surroundings *surroundings, const uint8_t *labels, i
 			kind[(size_t) i * rows + j] = shared != 0 ? PAIR_POSITIVE : PAIR_NEGATIVE;
 		}
 		if (i % 64 == 63)
-			surroundings->interrupt();
+			env->interrupt();
 	}
 }
 
@@ -100,7 +100,7 @@ anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows
  * becomes its gradient.  weight is room for m floats.
  */
 double
-multisimilarity(const Surroundings *surroundings, const TrainOptions *options, float *cosine,
+multisimilarity(const CoreEnv *env, const TrainOptions *options, float *cosine,
 				const uint8_t *kind, int rows, float factor, float *weight)
 {
 	double		loss = 0;
@@ -110,7 +110,7 @@ multisimilarity(const Surroundings *surroundings, const TrainOptions *options, f
 	{
 		loss += anchor(options, cosine + (size_t) i * rows, kind + (size_t) i * rows, rows, factor, weight);
 		if (i % 64 == 63)
-			surroundings->interrupt();
+			env->interrupt();
 	}
 	return factor * loss / rows;
 }

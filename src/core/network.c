@@ -70,12 +70,12 @@ layer_layout(Layer *layer, int inputs, int outputs, float *parameters)
 
 void
 network_layout(Network *network, int inputs, const HiddenLayers *hidden, int outputs,
-			   float *parameters, const Surroundings *surroundings)
+			   float *parameters, const CoreEnv *env)
 {
 	int			i;
 
 	if (parameters == NULL)
-		parameters = surroundings->allocate(surroundings->arena,
+		parameters = env->allocate(env->arena,
 											network_parameters(inputs, hidden, outputs) * sizeof(float));
 	memset(network, 0, sizeof(*network));
 	network->inputs = inputs;
@@ -92,7 +92,7 @@ network_layout(Network *network, int inputs, const HiddenLayers *hidden, int out
 
 /* Few dense rows, or sparse ones: a vector times a matrix, row by row. */
 static void
-product_by_rows(const Surroundings *surroundings, const Layer *layer, const Features *features,
+product_by_rows(const CoreEnv *env, const Layer *layer, const Features *features,
 				float *outputs)
 {
 	const VectorLoops *loops = vector_loops();
@@ -120,7 +120,7 @@ product_by_rows(const Surroundings *surroundings, const Layer *layer, const Feat
 		work += (size_t) count * layer->outputs;
 		if (work >= PATIENCE)
 		{
-			surroundings->interrupt();
+			env->interrupt();
 			work = 0;
 		}
 	}
@@ -128,22 +128,22 @@ product_by_rows(const Surroundings *surroundings, const Layer *layer, const Feat
 
 /* outputs [rows × layer outputs] = X [rows × inputs] · W [inputs × outputs], without the bias. */
 static void
-layer_product(const Surroundings *surroundings, const Layer *layer, const Features *features,
+layer_product(const CoreEnv *env, const Layer *layer, const Features *features,
 			  float *outputs)
 {
 	if (features->dense != NULL && features->rows >= FEW_ROWS && blas_loaded())
-		blas_product(surroundings, false, false, features->rows, layer->outputs, layer->inputs,
+		blas_product(env, false, false, features->rows, layer->outputs, layer->inputs,
 					 1, features->dense, layer->inputs, layer->weight, layer->outputs,
 					 0, outputs, layer->outputs);
 	else
 	{
 		memset(outputs, 0, (size_t) features->rows * layer->outputs * sizeof(float));
-		product_by_rows(surroundings, layer, features, outputs);
+		product_by_rows(env, layer, features, outputs);
 	}
 }
 
 void
-network_forward(const Surroundings *surroundings, const Network *network,
+network_forward(const CoreEnv *env, const Network *network,
 				const Features *features, float *scratch, float *outputs)
 {
 	const VectorLoops *loops = vector_loops();
@@ -158,7 +158,7 @@ network_forward(const Surroundings *surroundings, const Network *network,
 	{
 		const Layer *layer = &network->layer[l];
 
-		layer_product(surroundings, layer, input, scratch);
+		layer_product(env, layer, input, scratch);
 		for (i = 0; i < features->rows; i++)
 			loops->bias_relu(scratch + (size_t) i * layer->outputs, layer->bias, layer->outputs);
 		hidden.columns = layer->outputs;
@@ -166,7 +166,7 @@ network_forward(const Surroundings *surroundings, const Network *network,
 		input = &hidden;
 		scratch += (size_t) features->rows * layer->outputs;
 	}
-	layer_product(surroundings, last, input, outputs);
+	layer_product(env, last, input, outputs);
 	for (i = 0; i < features->rows; i++)
 		loops->add_scaled(outputs + (size_t) i * last->outputs, 1, last->bias, last->outputs);
 }

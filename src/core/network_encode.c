@@ -74,7 +74,7 @@ roundings(const Network *network, int n)
  * with factor[input] (NULL: 1), and of its bias.
  */
 static inline __attribute__((always_inline)) void
-add_column_squares(const Surroundings *surroundings, const Layer *layer, const float *factor, float *sums)
+add_column_squares(const CoreEnv *env, const Layer *layer, const float *factor, float *sums)
 {
 	size_t		work = 0;
 	int			i;
@@ -90,7 +90,7 @@ add_column_squares(const Surroundings *surroundings, const Layer *layer, const f
 		work += layer->outputs;
 		if (work >= PATIENCE)
 		{
-			surroundings->interrupt();
+			env->interrupt();
 			work = 0;
 		}
 	}
@@ -103,7 +103,7 @@ add_column_squares(const Surroundings *surroundings, const Layer *layer, const f
 
 /* Add to sums[outputs] the magnitudes of each output's weights, each times factor[input]. */
 static void
-add_column_magnitudes(const Surroundings *surroundings, const Layer *layer, const float *factor, float *sums)
+add_column_magnitudes(const CoreEnv *env, const Layer *layer, const float *factor, float *sums)
 {
 	size_t		work = 0;
 	int			i;
@@ -118,7 +118,7 @@ add_column_magnitudes(const Surroundings *surroundings, const Layer *layer, cons
 		work += layer->outputs;
 		if (work >= PATIENCE)
 		{
-			surroundings->interrupt();
+			env->interrupt();
 			work = 0;
 		}
 	}
@@ -129,7 +129,7 @@ add_column_magnitudes(const Surroundings *surroundings, const Layer *layer, cons
  * rounding of that layer's.  room[2] have the width of the widest layer each.
  */
 static void
-fill_spread(const Surroundings *surroundings, const Network *network, int from, float *room[2], float *spread)
+fill_spread(const CoreEnv *env, const Network *network, int from, float *room[2], float *spread)
 {
 	const Layer *layer = &network->layer[from];
 	int			last = network->layers - 1;
@@ -138,7 +138,7 @@ fill_spread(const Surroundings *surroundings, const Network *network, int from, 
 	int			k;
 
 	memset(to, 0, layer->outputs * sizeof(float));
-	add_column_squares(surroundings, layer, NULL, to);
+	add_column_squares(env, layer, NULL, to);
 	for (l = from + 1; l <= last; l++)
 	{
 		const float *factor = to;
@@ -147,9 +147,9 @@ fill_spread(const Surroundings *surroundings, const Network *network, int from, 
 		to = l == last ? spread : room[(l - from) % 2];
 		memset(to, 0, layer->outputs * sizeof(float));
 		if (l == from + 1)
-			add_column_squares(surroundings, layer, factor, to);
+			add_column_squares(env, layer, factor, to);
 		else
-			add_column_magnitudes(surroundings, layer, factor, to);
+			add_column_magnitudes(env, layer, factor, to);
 		if (l == from + 1 && l < last)
 			for (k = 0; k < layer->outputs; k++)
 				to[k] = sqrtf(to[k]);
@@ -171,7 +171,7 @@ doubt_bytes(const Network *network)
  * a little more than that, since these sums are rounded too.  (e is E/2^29.)
  */
 static void
-fill_doubt(const Surroundings *surroundings, const Network *network, float *doubt)
+fill_doubt(const CoreEnv *env, const Network *network, float *doubt)
 {
 	size_t		widest = network->units > network->outputs ? network->units : network->outputs;
 	float	   *room[2] = {NULL, NULL};
@@ -180,26 +180,26 @@ fill_doubt(const Surroundings *surroundings, const Network *network, float *doub
 
 	if (network->layers > 1)
 	{
-		room[0] = surroundings->allocate(surroundings->arena, widest * sizeof(float));
-		room[1] = surroundings->allocate(surroundings->arena, widest * sizeof(float));
+		room[0] = env->allocate(env->arena, widest * sizeof(float));
+		room[1] = env->allocate(env->arena, widest * sizeof(float));
 	}
 	for (l = 0; l < network->layers; l++)
 	{
 		double		factor = 1.05 * UNIT_ROUNDOFF * roundings(network, network->layer[l].inputs);
 		float	   *of_layer = doubt + (size_t) l * network->outputs;
 
-		fill_spread(surroundings, network, l, room, of_layer);
+		fill_spread(env, network, l, room, of_layer);
 		for (k = 0; k < network->outputs; k++)
 			of_layer[k] = factor * of_layer[k];
 	}
 }
 
 void
-network_prepare(const Surroundings *surroundings, Network *network)
+network_prepare(const CoreEnv *env, Network *network)
 {
 	if (network->doubt == NULL)
-		network->doubt = surroundings->allocate(surroundings->arena, doubt_bytes(network));
-	fill_doubt(surroundings, network, network->doubt);
+		network->doubt = env->allocate(env->arena, doubt_bytes(network));
+	fill_doubt(env, network, network->doubt);
 }
 
 /* One row of features: its non-zeros, or all of it with column NULL. */
@@ -293,7 +293,7 @@ typedef struct Group
 
 /* hidden [rows of the group × count]: units from …, in double, before the ReLU. */
 static void
-fill_exact_units(const Surroundings *surroundings, const Layer *layer, const Group *group,
+fill_exact_units(const CoreEnv *env, const Layer *layer, const Group *group,
 				 int from, int count, double *hidden)
 {
 	const VectorLoops *loops = vector_loops();
@@ -327,7 +327,7 @@ fill_exact_units(const Surroundings *surroundings, const Layer *layer, const Gro
 		}
 		if (work >= PATIENCE)
 		{
-			surroundings->interrupt();
+			env->interrupt();
 			work = 0;
 		}
 	}
@@ -364,7 +364,7 @@ add_exact_units(const Layer *last, const double *hidden, int from, int count, Gr
  * up a group.
  */
 static void
-settle_by_blocks(const Surroundings *surroundings, const Network *network, Group *group)
+settle_by_blocks(const CoreEnv *env, const Network *network, Group *group)
 {
 	double		hidden[UNITS];
 	int			units = UNITS / group->count;
@@ -375,15 +375,15 @@ settle_by_blocks(const Surroundings *surroundings, const Network *network, Group
 		int			rest = network->units - from;
 		int			count = rest < units ? rest : units;
 
-		fill_exact_units(surroundings, &network->layer[0], group, from, count, hidden);
+		fill_exact_units(env, &network->layer[0], group, from, count, hidden);
 		add_exact_units(&network->layer[1], hidden, from, count, group);
-		surroundings->interrupt();
+		env->interrupt();
 	}
 }
 
 /* to [rows of the group × outputs]: a layer of the hidden units before, in double, before the ReLU. */
 static void
-fill_exact_layer(const Surroundings *surroundings, const Layer *layer, int rows,
+fill_exact_layer(const CoreEnv *env, const Layer *layer, int rows,
 				 const double *hidden, double *to)
 {
 	const VectorLoops *loops = vector_loops();
@@ -412,7 +412,7 @@ fill_exact_layer(const Surroundings *surroundings, const Layer *layer, int rows,
 			}
 		if (work >= PATIENCE)
 		{
-			surroundings->interrupt();
+			env->interrupt();
 			work = 0;
 		}
 	}
@@ -420,7 +420,7 @@ fill_exact_layer(const Surroundings *surroundings, const Layer *layer, int rows,
 
 /* Several hidden layers, one after the other, each in full. */
 static void
-settle_by_layers(const Surroundings *surroundings, const Network *network, Group *group)
+settle_by_layers(const CoreEnv *env, const Network *network, Group *group)
 {
 	const Layer *last = &network->layer[network->layers - 1];
 	int			l;
@@ -432,20 +432,20 @@ settle_by_layers(const Surroundings *surroundings, const Network *network, Group
 		for (l = 0; l < network->layers - 1; l++)
 			widest = network->layer[l].outputs > widest ? network->layer[l].outputs : widest;
 		for (l = 0; l < 2; l++)
-			group->units[l] = surroundings->allocate(surroundings->arena,
+			group->units[l] = env->allocate(env->arena,
 													 (size_t) group->most * widest * sizeof(double));
 	}
-	fill_exact_units(surroundings, &network->layer[0], group, 0, network->layer[0].outputs, group->units[0]);
+	fill_exact_units(env, &network->layer[0], group, 0, network->layer[0].outputs, group->units[0]);
 	for (l = 1; l < network->layers - 1; l++)
-		fill_exact_layer(surroundings, &network->layer[l], group->count,
+		fill_exact_layer(env, &network->layer[l], group->count,
 						 group->units[(l - 1) % 2], group->units[l % 2]);
 	add_exact_units(last, group->units[(l - 1) % 2], 0, last->inputs, group);
-	surroundings->interrupt();
+	env->interrupt();
 }
 
 /* Replace the wanted outputs of a group by ±1: by one dot product each, or through the hidden layers. */
 static void
-settle(const Surroundings *surroundings, const Network *network, Group *group)
+settle(const CoreEnv *env, const Network *network, Group *group)
 {
 	const Layer *last = &network->layer[network->layers - 1];
 	int			i;
@@ -460,9 +460,9 @@ settle(const Surroundings *surroundings, const Network *network, Group *group)
 				exact_output(last, &wanted->row, wanted->output[k]) : last->bias[wanted->output[k]];
 	}
 	if (network->layers == 2)
-		settle_by_blocks(surroundings, network, group);
+		settle_by_blocks(env, network, group);
 	else if (network->layers > 2)
-		settle_by_layers(surroundings, network, group);
+		settle_by_layers(env, network, group);
 	for (i = 0; i < group->count; i++)
 	{
 		Wanted	   *wanted = &group->wanted[i];
@@ -486,7 +486,7 @@ length_with_one(const float *x, int count)
  * be, since small networks spend much of their time here.
  */
 static inline __attribute__((always_inline)) void
-doubt_outputs(const Surroundings *surroundings, const Network *network, int layers, const Row *row,
+doubt_outputs(const CoreEnv *env, const Network *network, int layers, const Row *row,
 			  const float *length, const float *doubt, float *h, Group *group)
 {
 	int			outputs = network->outputs;
@@ -505,7 +505,7 @@ doubt_outputs(const Surroundings *surroundings, const Network *network, int laye
 		if (wanted == NULL || wanted->count == OUTPUTS)
 		{
 			if (group->count == GROUP)
-				settle(surroundings, network, group);
+				settle(env, network, group);
 			wanted = &group->wanted[group->count++];
 			wanted->row = *row;
 			wanted->h = h;
@@ -517,7 +517,7 @@ doubt_outputs(const Surroundings *surroundings, const Network *network, int laye
 
 /* The same for row i of `rows`, whose hidden activations network_forward() has left. */
 static void
-doubt_row(const Surroundings *surroundings, const Network *network, const Row *row, int rows, int i,
+doubt_row(const CoreEnv *env, const Network *network, const Row *row, int rows, int i,
 		  const float *hidden, const float *doubt, float *h, Group *group)
 {
 	float		length[NETWORK_MAX_LAYERS];
@@ -532,11 +532,11 @@ doubt_row(const Surroundings *surroundings, const Network *network, const Row *r
 		hidden += (size_t) rows * units;
 	}
 	if (network->layers == 1)
-		doubt_outputs(surroundings, network, 1, row, length, doubt, h, group);
+		doubt_outputs(env, network, 1, row, length, doubt, h, group);
 	else if (network->layers == 2)
-		doubt_outputs(surroundings, network, 2, row, length, doubt, h, group);
+		doubt_outputs(env, network, 2, row, length, doubt, h, group);
 	else
-		doubt_outputs(surroundings, network, network->layers, row, length, doubt, h, group);
+		doubt_outputs(env, network, network->layers, row, length, doubt, h, group);
 }
 
 /* The bits of one row, the first output in the highest bit of the first byte. */
@@ -551,7 +551,7 @@ pack_row(const float *h, int outputs, uint8_t *code)
 }
 
 void
-network_encode(const Surroundings *surroundings, const Network *network,
+network_encode(const CoreEnv *env, const Network *network,
 			   const Features *features, float *scratch, float *outputs,
 			   uint8_t *codes)
 {
@@ -563,12 +563,12 @@ network_encode(const Surroundings *surroundings, const Network *network,
 
 	if (doubt == NULL)
 	{
-		float	   *filled = surroundings->allocate(surroundings->arena, doubt_bytes(network));
+		float	   *filled = env->allocate(env->arena, doubt_bytes(network));
 
-		fill_doubt(surroundings, network, filled);
+		fill_doubt(env, network, filled);
 		doubt = filled;
 	}
-	network_forward(surroundings, network, features, scratch, outputs);
+	network_forward(env, network, features, scratch, outputs);
 	group.count = 0;
 	group.most = features->rows < GROUP ?
 		features->rows * ((network->outputs + OUTPUTS - 1) / OUTPUTS) : GROUP;
@@ -579,17 +579,17 @@ network_encode(const Surroundings *surroundings, const Network *network,
 	{
 		Row			row = features_row(features, i);
 
-		doubt_row(surroundings, network, &row, features->rows, i, scratch, doubt,
+		doubt_row(env, network, &row, features->rows, i, scratch, doubt,
 				  outputs + (size_t) i * network->outputs, &group);
 		work += row.count + network->units + network->outputs;
 		if (work >= PATIENCE)
 		{
-			surroundings->interrupt();
+			env->interrupt();
 			work = 0;
 		}
 	}
 	if (group.count > 0)
-		settle(surroundings, network, &group);
+		settle(env, network, &group);
 	for (i = 0; i < features->rows; i++)
 		pack_row(outputs + (size_t) i * network->outputs, network->outputs, codes + i * bytes);
 }

@@ -227,7 +227,7 @@ next_batch(Search *search)
 }
 
 static inline RowPointer
-view_row(const PageView *view, uint32_t position)
+view_row(const PageColumns *view, uint32_t position)
 {
 	return *(const RowPointer *) (view->row_base + (int64_t) position * view->row_stride);
 }
@@ -276,7 +276,7 @@ sweep(Search *search)
  * while `keep` candidates are nearer than cut, cut is too far.
  */
 static void
-take_candidates(Search *search, const PageView *view, int hits, uint64_t rank)
+take_candidates(Search *search, const PageColumns *view, int hits, uint64_t rank)
 {
 	if (search->count + hits > search->room)
 	{
@@ -313,7 +313,7 @@ take_candidates(Search *search, const PageView *view, int hits, uint64_t rank)
 
 /* Without an order, all hits of a page are answers. */
 static void
-take_answers(Search *search, const PageView *view, int hits)
+take_answers(Search *search, const PageColumns *view, int hits)
 {
 	size_t		before = search->answer_count;
 
@@ -349,7 +349,7 @@ give_gathered(Search *search)
 
 /* Remember the pages of which nothing is left when their hits are answered. */
 static void
-note_whole(Search *search, uint32_t page, const PageView *view, int hits)
+note_whole(Search *search, uint32_t page, const PageColumns *view, int hits)
 {
 	uint16_t	greatest = 0;
 
@@ -362,7 +362,7 @@ note_whole(Search *search, uint32_t page, const PageView *view, int hits)
 }
 
 static int
-take_view(Search *search, const PageView *view, uint64_t rank)
+take_view(Search *search, const PageColumns *view, uint64_t rank)
 {
 	int			hits = hamming_kernels->within(search->ball.query, view->codes, search->words,
 											   view->count, search->cut - 1,
@@ -382,7 +382,7 @@ take_view(Search *search, const PageView *view, uint64_t rank)
 static bool
 take_pending(Search *search)
 {
-	PageView	view;
+	PageColumns	view;
 
 	if (!search->reader.pending(search->reader.context, search->pending_next, &view))
 		return false;
@@ -402,7 +402,7 @@ take_page(Search *search, uint32_t page, int bound)
 {
 	const Visit *visit = &search->visit;
 	uint64_t	rank = (uint64_t) (bound + 1) << 32 | page;
-	PageView	view;
+	PageColumns	view;
 	int			hits;
 
 	if (search->whole_known &&

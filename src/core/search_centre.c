@@ -164,7 +164,7 @@ majority(const uint64_t *sample, const int *members, int count, int words,
 /* Work space of one centres_find(). */
 typedef struct CentreWork
 {
-	const Surroundings *surroundings;
+	const CoreEnv *env;
 	const uint64_t *sample;		/* [samples × words] */
 	int			samples;
 	int			words;
@@ -184,8 +184,8 @@ assign(CentreWork *work, const uint64_t *centres, int count)
 	memset(work->first, 0, (count + 2) * sizeof(int));
 	for (int i = 0; i < work->samples; i++)
 	{
-		if (i % 1024 == 0 && work->surroundings->interrupt)
-			work->surroundings->interrupt();
+		if (i % 1024 == 0 && work->env->interrupt)
+			work->env->interrupt();
 		work->owner[i] = hamming_kernels->nearest(work->sample + (size_t) i * work->words,
 												  centres, work->words, count,
 												  &work->distance[i]);
@@ -271,7 +271,7 @@ swap_codes(uint64_t *a, uint64_t *b, int words)
  * before others that cannot be excluded.
  */
 static void
-chain(const Surroundings *surroundings, uint64_t *centres, int words, int count, int largest)
+chain(const CoreEnv *env, uint64_t *centres, int words, int count, int largest)
 {
 	swap_codes(centres, centres + (size_t) largest * words, words);
 	for (int c = 0; c + 2 < count; c++)
@@ -280,18 +280,18 @@ chain(const Surroundings *surroundings, uint64_t *centres, int words, int count,
 		uint16_t	distance;
 		int			nearest = hamming_kernels->nearest(next - words, next, words, count - c - 1, &distance);
 
-		if (c % 64 == 0 && surroundings->interrupt)
-			surroundings->interrupt();
+		if (c % 64 == 0 && env->interrupt)
+			env->interrupt();
 		swap_codes(next, next + (size_t) nearest * words, words);
 	}
 }
 
 int
-centres_find(const Surroundings *surroundings, int bits,
+centres_find(const CoreEnv *env, int bits,
 			 const uint64_t *sample, int samples,
 			 int wanted, uint64_t seed, uint64_t *centres)
 {
-	CentreWork	work = {.surroundings = surroundings, .sample = sample, .samples = samples,
+	CentreWork	work = {.env = env, .sample = sample, .samples = samples,
 		.words = HAMMING_WORDS(bits)};
 	int			count;
 	int			largest = 0;
@@ -303,12 +303,12 @@ centres_find(const Surroundings *surroundings, int bits,
 		return 1;
 	}
 	count = draw_centres(sample, samples, work.words, wanted, &seed, centres);
-	work.owner = surroundings->allocate(surroundings->arena, samples * sizeof(int));
-	work.distance = surroundings->allocate(surroundings->arena, samples * sizeof(uint16_t));
-	work.members = surroundings->allocate(surroundings->arena, samples * sizeof(int));
-	work.first = surroundings->allocate(surroundings->arena, (wanted + 2) * sizeof(int));
+	work.owner = env->allocate(env->arena, samples * sizeof(int));
+	work.distance = env->allocate(env->arena, samples * sizeof(uint16_t));
+	work.members = env->allocate(env->arena, samples * sizeof(int));
+	work.first = env->allocate(env->arena, (wanted + 2) * sizeof(int));
 	/* A count of at most samples < 2^31 needs 31 slices. */
-	work.slices = surroundings->allocate(surroundings->arena,
+	work.slices = env->allocate(env->arena,
 										 31 * work.words * sizeof(uint64_t));
 
 	for (int round = 0; round < CENTRE_ROUNDS; round++)
@@ -323,6 +323,6 @@ centres_find(const Surroundings *surroundings, int bits,
 	}
 	assign(&work, centres, count);
 	count = drop_idle(&work, centres, count, &largest);
-	chain(surroundings, centres, work.words, count, largest);
+	chain(env, centres, work.words, count, largest);
 	return count;
 }

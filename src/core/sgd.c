@@ -27,11 +27,11 @@
 #define TILE_SIDE 256
 
 void
-sgd_claim(Learner *learner, Claims *claims, int inputs, int steps)
+sgd_reserve(Learner *learner, ArenaPlan *plan, int inputs, int steps)
 {
-	learner->lazy.done = claim(claims, inputs, sizeof(int32_t));
-	learner->lazy.single = claim(claims, LAZY_TABLE, sizeof(*learner->lazy.single));
-	learner->lazy.multiple = claim(claims, (size_t) steps / LAZY_TABLE + 1, sizeof(*learner->lazy.multiple));
+	learner->lazy.done = arena_reserve(plan, inputs, sizeof(int32_t));
+	learner->lazy.single = arena_reserve(plan, LAZY_TABLE, sizeof(*learner->lazy.single));
+	learner->lazy.multiple = arena_reserve(plan, (size_t) steps / LAZY_TABLE + 1, sizeof(*learner->lazy.multiple));
 }
 
 /* c = a·b, 2×2 row-major. */
@@ -127,9 +127,9 @@ forward_sparse(Learner *learner, const Features *features, int step)
 		for (j = index->start[i]; j < index->start[i + 1]; j++)
 			vector_loops()->add_scaled(first + (size_t) index->row[j] * outputs, index->value[j], weight, outputs);
 		work += (size_t) (index->start[i + 1] - index->start[i] + 1) * outputs;
-		if (work >= TRAIN_PATIENCE)
+		if (work >= INTERRUPT_CHECK_FLOATS)
 		{
-			learner->surroundings->interrupt();
+			learner->env->interrupt();
 			work = 0;
 		}
 	}
@@ -144,7 +144,7 @@ sgd_forward(Learner *learner, const Features *features, int step)
 		learner_forward(learner, features);
 		return;
 	}
-	column_index_build(learner->surroundings, &learner->index, features);
+	column_index_build(learner->env, &learner->index, features);
 	forward_sparse(learner, features, step);
 	learner_forward_rest(learner, features->rows);
 }
@@ -172,7 +172,7 @@ step_dense(Learner *learner, const Layer *layer, const float *inputs, const floa
 			float	   *weight = layer->weight + (size_t) from * layer->outputs + left;
 			float	   *velocity = learner->velocity + (weight - learner->parameters);
 
-			blas_product(learner->surroundings, true, false, count, columns, rows,
+			blas_product(learner->env, true, false, count, columns, rows,
 						 1, inputs + from, layer->inputs, gradient + left, layer->outputs,
 						 0, learner->tile, columns);
 			if (columns == layer->outputs)
@@ -220,9 +220,9 @@ step_sparse(Learner *learner, const float *gradient, const SgdStep *sgd, int ste
 		}
 		learner->lazy.done[row] = step + 1;
 		work += (size_t) (count + 2) * layer->outputs;
-		if (work >= TRAIN_PATIENCE)
+		if (work >= INTERRUPT_CHECK_FLOATS)
 		{
-			learner->surroundings->interrupt();
+			learner->env->interrupt();
 			work = 0;
 		}
 	}
@@ -281,9 +281,9 @@ sgd_finish_epoch(Learner *learner, int steps)
 		vector_loops()->rotate(weight, learner->velocity + (weight - learner->parameters),
 							   power[0], power[1], power[2], power[3], NULL, 0, layer->outputs);
 		work += layer->outputs;
-		if (work >= TRAIN_PATIENCE)
+		if (work >= INTERRUPT_CHECK_FLOATS)
 		{
-			learner->surroundings->interrupt();
+			learner->env->interrupt();
 			work = 0;
 		}
 	}

@@ -28,7 +28,7 @@
 #define FIT_BINS 200
 
 void
-similarity_claim(Similarity *similarity, Claims *claims, const BatchSource *source, int batch_size)
+similarity_reserve(Similarity *similarity, ArenaPlan *plan, const BatchSource *source, int batch_size)
 {
 	size_t		pairs = (size_t) batch_size * batch_size;
 	size_t		dense = 0;
@@ -43,17 +43,17 @@ similarity_claim(Similarity *similarity, Claims *claims, const BatchSource *sour
 	else
 		dense = dense > (size_t) source->text_columns ? dense : (size_t) source->text_columns;
 
-	similarity->image = claim(claims, pairs, sizeof(float));
-	similarity->text = claim(claims, pairs, sizeof(float));
-	similarity->joint = claim(claims, pairs, sizeof(float));
-	similarity->high = claim(claims, pairs, sizeof(float));
-	similarity->unit_features = claim(claims, batch_size * dense, sizeof(float));
-	similarity->scatter = claim(claims, sparse, sizeof(float));
+	similarity->image = arena_reserve(plan, pairs, sizeof(float));
+	similarity->text = arena_reserve(plan, pairs, sizeof(float));
+	similarity->joint = arena_reserve(plan, pairs, sizeof(float));
+	similarity->high = arena_reserve(plan, pairs, sizeof(float));
+	similarity->unit_features = arena_reserve(plan, batch_size * dense, sizeof(float));
+	similarity->scatter = arena_reserve(plan, sparse, sizeof(float));
 }
 
 /* to [rows × columns] = the rows of from at unit length; from may be to. */
 static void
-unit_rows(const Surroundings *surroundings, const float *from, int rows, int columns, float *to)
+unit_rows(const CoreEnv *env, const float *from, int rows, int columns, float *to)
 {
 	int			i;
 	int			k;
@@ -68,7 +68,7 @@ unit_rows(const Surroundings *surroundings, const float *from, int rows, int col
 		for (k = 0; k < columns; k++)
 			target[k] = factor * source[k];
 		if (i % 64 == 63)
-			surroundings->interrupt();
+			env->interrupt();
 	}
 }
 
@@ -113,7 +113,7 @@ sparse_cosines_row(const Features *features, int i, float *scatter, float *cosin
 
 /* cosines [m × m] between the rows of one modality. */
 static void
-feature_cosines(Similarity *similarity, const Surroundings *surroundings, const Features *features,
+feature_cosines(Similarity *similarity, const CoreEnv *env, const Features *features,
 				float *cosines)
 {
 	int			rows = features->rows;
@@ -121,8 +121,8 @@ feature_cosines(Similarity *similarity, const Surroundings *surroundings, const 
 
 	if (features->dense != NULL)
 	{
-		unit_rows(surroundings, features->dense, rows, features->columns, similarity->unit_features);
-		blas_product(surroundings, false, true, rows, rows, features->columns,
+		unit_rows(env, features->dense, rows, features->columns, similarity->unit_features);
+		blas_product(env, false, true, rows, rows, features->columns,
 					 1, similarity->unit_features, features->columns,
 					 similarity->unit_features, features->columns, 0, cosines, rows);
 		return;
@@ -130,7 +130,7 @@ feature_cosines(Similarity *similarity, const Surroundings *surroundings, const 
 	for (i = 0; i < rows; i++)
 	{
 		sparse_cosines_row(features, i, similarity->scatter, cosines);
-		surroundings->interrupt();
+		env->interrupt();
 	}
 	for (i = 0; i < rows; i++)
 	{
@@ -142,21 +142,21 @@ feature_cosines(Similarity *similarity, const Surroundings *surroundings, const 
 
 /* s = 2c − 1 in place. */
 static void
-stretch(const Surroundings *surroundings, float *cosines, size_t count)
+stretch(const CoreEnv *env, float *cosines, size_t count)
 {
 	size_t		i;
 
 	for (i = 0; i < count; i++)
 	{
 		cosines[i] = 2 * cosines[i] - 1;
-		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
-			surroundings->interrupt();
+		if (i % INTERRUPT_CHECK_FLOATS == INTERRUPT_CHECK_FLOATS - 1)
+			env->interrupt();
 	}
 }
 
 /* S [m × m] = α·S_I + β·S_T */
 static void
-join_modalities(Similarity *similarity, const Surroundings *surroundings, const TrainOptions *options, size_t m)
+join_modalities(Similarity *similarity, const CoreEnv *env, const TrainOptions *options, size_t m)
 {
 	float		alpha = options->alpha;
 	float		beta = options->beta;
@@ -165,14 +165,14 @@ join_modalities(Similarity *similarity, const Surroundings *surroundings, const 
 	for (i = 0; i < m * m; i++)
 	{
 		similarity->joint[i] = alpha * similarity->image[i] + beta * similarity->text[i];
-		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
-			surroundings->interrupt();
+		if (i % INTERRUPT_CHECK_FLOATS == INTERRUPT_CHECK_FLOATS - 1)
+			env->interrupt();
 	}
 }
 
 /* S [m × m] += λ·(S_high + S_highᵀ)/2 */
 static void
-join_high(Similarity *similarity, const Surroundings *surroundings, const TrainOptions *options, size_t m)
+join_high(Similarity *similarity, const CoreEnv *env, const TrainOptions *options, size_t m)
 {
 	float		half = options->lambda / 2;
 	size_t		i;
@@ -183,28 +183,28 @@ join_high(Similarity *similarity, const Surroundings *surroundings, const TrainO
 		for (j = 0; j < m; j++)
 			similarity->joint[i * m + j] += half * (similarity->high[i * m + j] + similarity->high[j * m + i]);
 		if (i % 16 == 15)
-			surroundings->interrupt();
+			env->interrupt();
 	}
 }
 
 /* S [m × m] of a batch, before DSDW. */
 void
-similarity_compute(Similarity *similarity, const Surroundings *surroundings,
+similarity_compute(Similarity *similarity, const CoreEnv *env,
 				   const TrainOptions *options, const Features *image, const Features *text)
 {
 	int			rows = image->rows;
 	size_t		pairs = (size_t) rows * rows;
 
-	feature_cosines(similarity, surroundings, image, similarity->image);
-	feature_cosines(similarity, surroundings, text, similarity->text);
-	stretch(surroundings, similarity->image, pairs);
-	stretch(surroundings, similarity->text, pairs);
-	join_modalities(similarity, surroundings, options, rows);
-	unit_rows(surroundings, similarity->image, rows, rows, similarity->image);
-	unit_rows(surroundings, similarity->text, rows, rows, similarity->text);
-	blas_product(surroundings, false, true, rows, rows, rows, 1, similarity->image, rows,
+	feature_cosines(similarity, env, image, similarity->image);
+	feature_cosines(similarity, env, text, similarity->text);
+	stretch(env, similarity->image, pairs);
+	stretch(env, similarity->text, pairs);
+	join_modalities(similarity, env, options, rows);
+	unit_rows(env, similarity->image, rows, rows, similarity->image);
+	unit_rows(env, similarity->text, rows, rows, similarity->text);
+	blas_product(env, false, true, rows, rows, rows, 1, similarity->image, rows,
 				 similarity->text, rows, 0, similarity->high, rows);
-	join_high(similarity, surroundings, options, rows);
+	join_high(similarity, env, options, rows);
 }
 
 /* DSDW on one value. */
@@ -223,7 +223,7 @@ weight_value(const TrainOptions *options, const DsdwFit *fit, float s)
 
 /* DSDW: every value of S, the diagonal too. */
 void
-similarity_weight(Similarity *similarity, const Surroundings *surroundings,
+similarity_weight(Similarity *similarity, const CoreEnv *env,
 				  const TrainOptions *options, const DsdwFit *fit, int rows)
 {
 	size_t		pairs = (size_t) rows * rows;
@@ -232,8 +232,8 @@ similarity_weight(Similarity *similarity, const Surroundings *surroundings,
 	for (i = 0; i < pairs; i++)
 	{
 		similarity->joint[i] = weight_value(options, fit, similarity->joint[i]);
-		if (i % TRAIN_PATIENCE == TRAIN_PATIENCE - 1)
-			surroundings->interrupt();
+		if (i % INTERRUPT_CHECK_FLOATS == INTERRUPT_CHECK_FLOATS - 1)
+			env->interrupt();
 	}
 }
 
@@ -346,13 +346,13 @@ fit_pass(Trainer *trainer, Histogram *histogram)
 		int			i;
 
 		trainer->source.fetch(trainer->source.context, trainer->permutation + start, m, &image, &text, NULL);
-		trainer->surroundings.interrupt();
-		similarity_compute(&trainer->similarity, &trainer->surroundings, &trainer->options, &image, &text);
+		trainer->env.interrupt();
+		similarity_compute(&trainer->similarity, &trainer->env, &trainer->options, &image, &text);
 		for (i = 0; i < m; i++)
 		{
 			fit_row(trainer, histogram, i);
 			if (i % 64 == 63)
-				trainer->surroundings.interrupt();
+				trainer->env.interrupt();
 		}
 	}
 }

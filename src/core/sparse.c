@@ -6,11 +6,11 @@
 #include <string.h>
 
 void
-column_index_claim(ColumnIndex *index, Claims *claims, int inputs)
+column_index_reserve(ColumnIndex *index, ArenaPlan *plan, int inputs)
 {
-	index->column = claim(claims, inputs, sizeof(int32_t));
-	index->start = claim(claims, (size_t) inputs + 1, sizeof(int32_t));
-	index->position = claim(claims, inputs, sizeof(int32_t));
+	index->column = arena_reserve(plan, inputs, sizeof(int32_t));
+	index->start = arena_reserve(plan, (size_t) inputs + 1, sizeof(int32_t));
+	index->position = arena_reserve(plan, inputs, sizeof(int32_t));
 }
 
 /*
@@ -18,13 +18,13 @@ column_index_claim(ColumnIndex *index, Claims *claims, int inputs)
  * nothing, so room at least doubles: all the outgrown takes less than the last.
  */
 static void
-reserve(const Surroundings *surroundings, ColumnIndex *index, int entries)
+reserve(const CoreEnv *env, ColumnIndex *index, int entries)
 {
 	if (entries <= index->capacity)
 		return;
 	index->capacity = entries < index->capacity * 2 ? index->capacity * 2 : entries + 1024;
-	index->row = surroundings->allocate(surroundings->arena, index->capacity * sizeof(int32_t));
-	index->value = surroundings->allocate(surroundings->arena, index->capacity * sizeof(float));
+	index->row = env->allocate(env->arena, index->capacity * sizeof(int32_t));
+	index->value = env->allocate(env->arena, index->capacity * sizeof(float));
 }
 
 /* The columns that occur, ascending, with where their entries will start. */
@@ -53,12 +53,12 @@ find_columns(ColumnIndex *index, const Features *features)
 }
 
 void
-column_index_build(const Surroundings *surroundings, ColumnIndex *index, const Features *features)
+column_index_build(const CoreEnv *env, ColumnIndex *index, const Features *features)
 {
 	int			i;
 	int			j;
 
-	reserve(surroundings, index, features->row_start[features->rows] - features->row_start[0]);
+	reserve(env, index, features->row_start[features->rows] - features->row_start[0]);
 	find_columns(index, features);
 	for (i = 0; i < features->rows; i++)
 		for (j = features->row_start[i]; j < features->row_start[i + 1]; j++)

@@ -69,50 +69,50 @@ train_defaults(TrainOptions *options, TrainMethod method)
 
 /* All memory of a trainer; options and source are set. */
 static void
-trainer_claim(Trainer *trainer, Claims *claims)
+trainer_reserve(Trainer *trainer, ArenaPlan *plan)
 {
 	const TrainOptions *options = &trainer->options;
 	const BatchSource *source = &trainer->source;
 	size_t		pairs = (size_t) options->batch_size * options->batch_size;
 	TrainOptimizer optimizer = options->method == TRAIN_JDSH ? OPTIMIZER_SGD : OPTIMIZER_ADAM;
 
-	trainer->permutation = claim(claims, source->rows, sizeof(int32_t));
-	learner_claim(&trainer->image, claims, optimizer, source->image_columns, options->image_hidden,
+	trainer->permutation = arena_reserve(plan, source->rows, sizeof(int32_t));
+	learner_reserve(&trainer->image, plan, optimizer, source->image_columns, options->image_hidden,
 				  options->bits, source->image_sparse, options->batch_size, trainer->steps);
-	learner_claim(&trainer->text, claims, optimizer, source->text_columns, options->text_hidden,
+	learner_reserve(&trainer->text, plan, optimizer, source->text_columns, options->text_hidden,
 				  options->bits, source->text_sparse, options->batch_size, trainer->steps);
-	trainer->cosine = claim(claims, pairs, sizeof(float));
+	trainer->cosine = arena_reserve(plan, pairs, sizeof(float));
 	if (options->method == TRAIN_JDSH)
-		similarity_claim(&trainer->similarity, claims, source, options->batch_size);
+		similarity_reserve(&trainer->similarity, plan, source, options->batch_size);
 	else
-		dmsh_ln_claim(trainer, claims);
+		dmsh_ln_reserve(trainer, plan);
 }
 
 size_t
 trainer_memory(const TrainOptions *options, const BatchSource *source)
 {
 	Trainer		trainer;
-	Claims		claims = {NULL, sizeof(Trainer)};
+	ArenaPlan		plan = {NULL, sizeof(Trainer)};
 
 	memset(&trainer, 0, sizeof(trainer));
 	trainer.options = *options;
 	trainer.source = *source;
 	trainer.steps = source->rows / options->batch_size;
-	trainer_claim(&trainer, &claims);
-	return claims.bytes;
+	trainer_reserve(&trainer, &plan);
+	return plan.bytes;
 }
 
 Trainer *
-trainer_create(const TrainOptions *options, const BatchSource *source, const Surroundings *surroundings)
+trainer_create(const TrainOptions *options, const BatchSource *source, const CoreEnv *env)
 {
-	Trainer    *trainer = surroundings->allocate(surroundings->arena, sizeof(Trainer));
-	Claims		claims = {&trainer->surroundings, 0};
+	Trainer    *trainer = env->allocate(env->arena, sizeof(Trainer));
+	ArenaPlan		plan = {&trainer->env, 0};
 
 	trainer->options = *options;
 	trainer->source = *source;
-	trainer->surroundings = *surroundings;
+	trainer->env = *env;
 	trainer->steps = source->rows / options->batch_size;
-	trainer_claim(trainer, &claims);
+	trainer_reserve(trainer, &plan);
 	if (options->method == TRAIN_JDSH)
 		jdsh_prepare(trainer);
 	else
@@ -125,7 +125,7 @@ void
 trainer_shuffle(Trainer *trainer, RandomKey key)
 {
 	int			rows = trainer->source.rows;
-	int			chunk = 1 << 20;	/* random accesses: slower than TRAIN_PATIENCE allows for */
+	int			chunk = 1 << 20;	/* random accesses: slower than INTERRUPT_CHECK_FLOATS allows for */
 	int			i;
 
 	for (i = 0; i < rows; i++)
@@ -133,7 +133,7 @@ trainer_shuffle(Trainer *trainer, RandomKey key)
 	for (i = rows; i > 0; i -= chunk)
 	{
 		random_shuffle(key, trainer->permutation, i > chunk ? i - chunk : 0, i);
-		trainer->surroundings.interrupt();
+		trainer->env.interrupt();
 		if (i <= chunk)
 			break;
 	}
@@ -151,7 +151,7 @@ trainer_step(Trainer *trainer, int epoch, int step, double terms[TRAIN_MAX_TERMS
 
 	trainer->source.fetch(trainer->source.context, trainer->permutation + (size_t) step * m, m,
 						  &image, &text, labelled ? &labels : NULL);
-	trainer->surroundings.interrupt();
+	trainer->env.interrupt();
 	if (labelled)
 		return dmsh_ln_step(trainer, &image, &text, labels, epoch, step, terms);
 	return jdsh_step(trainer, &image, &text, epoch, step, terms);

@@ -378,9 +378,9 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 										   ALLOCSET_DEFAULT_SIZES);
 	input->queries.context = input->context;
 	input->database.context = input->context;
-	input->surroundings.allocate = eval_allocate;
-	input->surroundings.arena = input->context;
-	input->surroundings.interrupt = eval_interrupt;
+	input->env.allocate = eval_allocate;
+	input->env.arena = input->context;
+	input->env.interrupt = eval_interrupt;
 	(void) check_relation(source->queries);
 	(void) check_relation(source->database);
 	query_type = code_column_type(source->queries, source->query_code, bitcode);
@@ -419,5 +419,5 @@ eval_evaluator(const EvalInput *input, int64 k)
 	database.rows = input->database.rows;
 	database.codes = input->database.codes;
 	database.set = input->database.set;
-	return evaluator_create(&input->surroundings, &database, &input->sets, k);
+	return evaluator_create(&input->env, &database, &input->sets, k);
 }

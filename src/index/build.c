@@ -130,7 +130,7 @@ xmhash_build_phase_name(int64 phase)
 static void
 take_code(Relation index, Datum value, int *bits, uint64 **words)
 {
-	BitcodeView view = bitcode_checked_view(value);
+	BitcodeRef view = bitcode_checked_ref(value);
 
 	if (*bits == 0)
 		*bits = view.bits;
@@ -139,8 +139,8 @@ take_code(Relation index, Datum value, int *bits, uint64 **words)
 	if (*words == NULL)
 		*words = palloc(HAMMING_WORDS(view.bits) * sizeof(uint64));
 	for (int w = 0; w < HAMMING_WORDS(view.bits); w++)
-		(*words)[w] = bitcode_view_word(&view, w);
-	bitcode_view_release(&view, value);
+		(*words)[w] = bitcode_ref_word(&view, w);
+	bitcode_ref_release(&view, value);
 }
 
 /* ---------- The sample ---------- */

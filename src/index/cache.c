@@ -35,7 +35,7 @@ typedef struct CacheEntry
 	Oid			index;			/* hash key */
 	bool		suspect;		/* perhaps dropped, and not used since */
 	Layout	   *layout;
-	XmhashView *view;
+	IndexSnapshot *view;
 } CacheEntry;
 
 static HTAB *cache = NULL;
@@ -110,7 +110,7 @@ split_spans(CachedSegment *cached, const XmhashDirectory *spans)
 
 /* NULL: the segment has been recycled. */
 static CachedSegment *
-decode_segment(Relation index, const XmhashView *view, const XmhashSegment *segment)
+decode_segment(Relation index, const IndexSnapshot *view, const XmhashSegment *segment)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "xmhash directory",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -168,7 +168,7 @@ layout_release(Layout *layout)
 
 /* The decoded segment, of the old layout if that has it. */
 static CachedSegment *
-find_segment(Relation index, const XmhashView *view, const XmhashSegment *segment, Layout *old)
+find_segment(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, Layout *old)
 {
 	if (old && old->nonce == view->nonce)
 		for (int s = 0; s < old->segments; s++)
@@ -178,7 +178,7 @@ find_segment(Relation index, const XmhashView *view, const XmhashSegment *segmen
 }
 
 static void
-place_pages(Layout *layout, const XmhashView *view)
+place_pages(Layout *layout, const IndexSnapshot *view)
 {
 	uint32		page = 0;
 	uint32		null_page = 0;
@@ -221,7 +221,7 @@ place_pages(Layout *layout, const XmhashView *view)
 
 /* NULL: a segment was recycled while its directory was read. */
 static Layout *
-layout_make(Relation index, const XmhashView *view, Layout *old)
+layout_make(Relation index, const IndexSnapshot *view, Layout *old)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash layout",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -344,7 +344,7 @@ cache_entry(Oid index)
 	{
 		/* Memory first: an entry without a view must not stay behind. */
 		MemoryContext context;
-		XmhashView *view;
+		IndexSnapshot *view;
 
 		forget_suspects();
 		context = AllocSetContextCreate(cache_context, "xmhash view", ALLOCSET_SMALL_SIZES);
@@ -358,7 +358,7 @@ cache_entry(Oid index)
 }
 
 Layout *
-layout_acquire(Relation index, XmhashView *view)
+layout_acquire(Relation index, IndexSnapshot *view)
 {
 	CacheEntry *entry = cache_entry(RelationGetRelid(index));
 

@@ -30,7 +30,7 @@ catalogue_size(uint64 segments, uint64 extents, uint64 free_extents)
 }
 
 static void
-check_segment(Relation index, BlockNumber block, const XmhashView *view, const XmhashSegment *segment)
+check_segment(Relation index, BlockNumber block, const IndexSnapshot *view, const XmhashSegment *segment)
 {
 	uint64		pages = 0;
 
@@ -63,7 +63,7 @@ check_segment(Relation index, BlockNumber block, const XmhashView *view, const X
 
 /* Take a catalogue's stream apart into the view. */
 static void
-decode_catalogue(Relation index, BlockNumber block, XmhashView *view, const char *data, uint32 bytes)
+decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *view, const char *data, uint32 bytes)
 {
 	XmhashCatalogueHead head = {0};
 
@@ -120,7 +120,7 @@ read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to
  * if it has been replaced meanwhile.  Only the view's catalogue part changes.
  */
 bool
-xmhash_catalogue_read(Relation index, const XmhashMeta *meta, XmhashView *view)
+xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *view)
 {
 	uint32		bytes = meta->catalogue_version == 0 ? 0 : meta->catalogue_bytes;
 	/* Doubles and pointers of a stream need alignment: palloc's is enough. */
@@ -323,7 +323,7 @@ is_dropped(const XmhashChange *change, uint64 id)
 
 /* Segments of the new catalogue; extents of those dropped go to `known`. */
 static void
-draft_segments(Relation index, Draft *draft, const XmhashView *view, const XmhashChange *change,
+draft_segments(Relation index, Draft *draft, const IndexSnapshot *view, const XmhashChange *change,
 			   ExtentList *known, uint64 stamp)
 {
 	draft->extent = palloc(sizeof(XmhashExtent) *
@@ -455,7 +455,7 @@ change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uin
 
 /* Known extents must not overlap: a reserved one may be free in the old list. */
 static void
-add_old_free(ExtentList *known, const XmhashView *view)
+add_old_free(ExtentList *known, const IndexSnapshot *view)
 {
 	int			fresh = known->count;
 
@@ -573,7 +573,7 @@ xmhash_commit(Relation index, const XmhashChange *change)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash catalogue", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	XmhashView *view = xmhash_view_create(context);
+	IndexSnapshot *view = xmhash_view_create(context);
 	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
 	Draft	   *draft = palloc0(sizeof(Draft));
 	ExtentList	used = {0};

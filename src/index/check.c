@@ -30,7 +30,7 @@
 typedef struct Check
 {
 	Relation	index;
-	XmhashView *view;
+	IndexSnapshot *view;
 	BufferAccessStrategy strategy;
 	PGAlignedBlock *copy;		/* of the page at hand */
 	BlockNumber block;			/* its block */
@@ -118,7 +118,7 @@ check_uses(Relation index, UseList *list, BlockNumber end)
  * the index move while rows are inserted, so they are copied once for all.
  */
 static XmhashMeta *
-read_view(Relation index, XmhashView *view)
+read_view(Relation index, IndexSnapshot *view)
 {
 	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
 
@@ -144,7 +144,7 @@ static void
 check_blocks(Check *check)
 {
 	XmhashMeta *meta = read_view(check->index, check->view);
-	const XmhashView *view = check->view;
+	const IndexSnapshot *view = check->view;
 	UseList		list = {0};
 
 	note_use(&list, XMHASH_META_BLOCK, 1, "meta page");

@@ -44,7 +44,7 @@ index_shape(IndexOptInfo *info, IndexShape *shape)
 	else
 	{
 		Relation	index = index_open(info->indexoid, NoLock);
-		XmhashView	view;
+		IndexSnapshot	view;
 		Layout	   *layout = layout_acquire(index, &view);
 
 		shape->pages = layout->data_pages;

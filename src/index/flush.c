@@ -24,7 +24,7 @@
  * by an earlier flush that did not finish, or by the insertion of the first code.
  */
 static void
-seal(Relation index, const XmhashView *view)
+seal(Relation index, const IndexSnapshot *view)
 {
 	uint32		last = view->pending_pages - 1;
 	Buffer		buffer = ReadBuffer(index, xmhash_pending_block(view, last));
@@ -75,7 +75,7 @@ pass_over_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 
  * handed to it from a copy: no lock is held meanwhile.
  */
 static void
-pass_over_list(Relation index, const XmhashView *view, Pass pass, XmhashWriter *writer,
+pass_over_list(Relation index, const IndexSnapshot *view, Pass pass, XmhashWriter *writer,
 			   uint64 *rows, uint64 *nulls)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
@@ -98,7 +98,7 @@ pass_over_list(Relation index, const XmhashView *view, Pass pass, XmhashWriter *
 }
 
 static void
-flush_view(Relation index, const XmhashView *view, uint64 *rows)
+flush_view(Relation index, const IndexSnapshot *view, uint64 *rows)
 {
 	uint64		codes = 0;
 	uint64		nulls = 0;
@@ -148,7 +148,7 @@ xmhash_lock_page(Relation index, BlockNumber lock)
 bool
 xmhash_flush(Relation index, bool wait, uint64 *rows)
 {
-	XmhashView *view;
+	IndexSnapshot *view;
 	uint64		folded = 0;
 	bool		possible;
 

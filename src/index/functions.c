@@ -84,7 +84,7 @@ xmhash_close_index(XmhashOpenIndex *open)
 
 /* Rows and NULLs of the pending list; a page recycled meanwhile counts nothing. */
 static void
-count_pending(Relation index, const XmhashView *view, uint64 *rows, uint64 *nulls)
+count_pending(Relation index, const IndexSnapshot *view, uint64 *rows, uint64 *nulls)
 {
 	for (uint32 i = 0; i < view->pending_pages; i++)
 	{
@@ -122,7 +122,7 @@ enum StatsColumn
 };
 
 static void
-segment_stats(const XmhashView *view, int64 *value)
+segment_stats(const IndexSnapshot *view, int64 *value)
 {
 	for (int i = 0; i < view->segments; i++)
 	{
@@ -167,7 +167,7 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 {
 	XmhashOpenIndex open;
 	Relation	index;
-	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
+	IndexSnapshot *view = xmhash_view_create(CurrentMemoryContext);
 	int64		value[STATS_COLUMNS] = {0};
 	uint64		rows = 0;
 	uint64		nulls = 0;

@@ -45,7 +45,7 @@ compare_candidates(const void *a, const void *b)
 
 /* The segments in ascending order of their size. */
 static Candidate *
-list_candidates(const XmhashView *view)
+list_candidates(const IndexSnapshot *view)
 {
 	Candidate  *candidate = palloc(sizeof(Candidate) * (view->segments + 1));
 
@@ -105,7 +105,7 @@ choose_small(const Candidate *candidate, int candidates, uint64 limit)
  * for a while than a file several times as large as its content.
  */
 static bool
-space_is_short(const XmhashView *view)
+space_is_short(const IndexSnapshot *view)
 {
 	uint64		waiting = 0;
 	uint64		live = 0;
@@ -120,7 +120,7 @@ space_is_short(const XmhashView *view)
 
 /* A page of a segment into `copy`; under the merge lock it must be there. */
 static void
-copy_page(Relation index, const XmhashView *view, const XmhashSegment *segment, XmhashPageKind kind,
+copy_page(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, XmhashPageKind kind,
 		  uint32 number, BufferAccessStrategy strategy, char *copy)
 {
 	BlockNumber block = xmhash_segment_block(view, segment, number);
@@ -141,7 +141,7 @@ copy_page(Relation index, const XmhashView *view, const XmhashSegment *segment, 
 
 /* A sample over all chosen segments: equally distant codes. */
 static uint64 *
-take_sample(Relation index, const XmhashView *view, const Candidate *candidate, int chosen,
+take_sample(Relation index, const IndexSnapshot *view, const Candidate *candidate, int chosen,
 			uint64 rows, uint32 wanted, uint32 *taken)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
@@ -170,7 +170,7 @@ take_sample(Relation index, const XmhashView *view, const Candidate *candidate, 
 }
 
 static void
-feed_sorter(Relation index, const XmhashView *view, const XmhashSegment *segment, XmhashSorter *sorter)
+feed_sorter(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, XmhashSorter *sorter)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_NULLS_CAPACITY);
@@ -208,7 +208,7 @@ maintenance_memory(void)
 
 /* Merge the first `chosen` candidates into one segment; the sort takes `memory` kilobytes. */
 static void
-merge(Relation index, const XmhashView *view, const Candidate *candidate, int chosen, int memory)
+merge(Relation index, const IndexSnapshot *view, const Candidate *candidate, int chosen, int memory)
 {
 	uint64		rows = 0;
 	uint64	   *drop = palloc(sizeof(uint64) * chosen);
@@ -244,7 +244,7 @@ merge(Relation index, const XmhashView *view, const Candidate *candidate, int ch
 void
 xmhash_merge_small(Relation index, bool wait)
 {
-	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
+	IndexSnapshot *view = xmhash_view_create(CurrentMemoryContext);
 	uint64		limit = (uint64) SMALL_MERGE_LISTS * xmhash_pending_limit_pages(index);
 
 	if (wait)
@@ -299,7 +299,7 @@ xmhash_merge_all(Relation index)
 	{
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash merge", ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
-		XmhashView *view = xmhash_view_create(context);
+		IndexSnapshot *view = xmhash_view_create(context);
 		Candidate  *candidate;
 		int			chosen;
 

@@ -83,7 +83,7 @@ xmhash_meta_buffer(Relation index, int mode)
 
 /* Log a changed image of the meta page, last of those registered in `state`. */
 void
-xmhash_meta_change(GenericXLogState *state, Page page)
+xmhash_meta_log(GenericXLogState *state, Page page)
 {
 	xmhash_page_set_checksum(page);
 	GenericXLogFinish(state);
@@ -203,7 +203,7 @@ xmhash_build_finish(Relation index, XmhashWriter *writer, int bits)
 	if (bits != 0)
 		meta->bits = bits;
 	meta->end = RelationGetNumberOfBlocks(index);
-	xmhash_meta_change(state, page);
+	xmhash_meta_log(state, page);
 	UnlockReleaseBuffer(buffer);
 
 	if (writer != NULL)
@@ -298,7 +298,7 @@ choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages
 uint64
 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReservation *reservation)
 {
-	XmhashView *view = xmhash_view_create(CurrentMemoryContext);
+	IndexSnapshot *view = xmhash_view_create(CurrentMemoryContext);
 	Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
 	XmhashMeta *meta = XmhashPageMeta(BufferGetPage(buffer));
 	GenericXLogState *state;
@@ -322,7 +322,7 @@ xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReserv
 	choose_extents(meta, usable, usables, pages, reservation);
 	reservation->segment = meta->next_segment++;
 	meta->reserved[role] = *reservation;
-	xmhash_meta_change(state, page);
+	xmhash_meta_log(state, page);
 	UnlockReleaseBuffer(buffer);
 	return reservation->segment;
 }

@@ -216,7 +216,7 @@ xmhash_recycled(Relation index)
 
 /* Does the view, a fresh one, still have a page with that kind and owner? */
 static bool
-view_has_owner(const XmhashView *view, XmhashPageKind kind, uint64 owner)
+view_has_owner(const IndexSnapshot *view, XmhashPageKind kind, uint64 owner)
 {
 	if (kind == XMHASH_PAGE_PENDING)
 		return owner >= view->pending_first && owner - view->pending_first < view->pending_pages;
@@ -231,14 +231,14 @@ view_has_owner(const XmhashView *view, XmhashPageKind kind, uint64 owner)
  * page, it is damaged; else it has been recycled.
  */
 bool
-xmhash_page_unusable(Relation index, const XmhashView *view, Buffer buffer,
+xmhash_page_unusable(Relation index, const IndexSnapshot *view, Buffer buffer,
 					 XmhashPageKind kind, uint64 owner, uint32 number)
 {
 	BlockNumber block = BufferGetBlockNumber(buffer);
 	PageHeaderData header = *(PageHeader) BufferGetPage(buffer);
 	XmhashOpaque opaque;
 	MemoryContext context;
-	XmhashView *now;
+	IndexSnapshot *now;
 	bool		damaged;
 
 	memcpy(&opaque, BufferGetPage(buffer) + BLCKSZ - sizeof(opaque), sizeof(opaque));

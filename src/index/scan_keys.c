@@ -50,7 +50,7 @@ key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 	}
 	else
 	{
-		BitcodeView code = DatumGetBitcodeView(key->sk_argument);
+		BitcodeRef code = DatumGetBitcodeRef(key->sk_argument);
 
 		if (code.bits != bits && key->sk_strategy == XMHASH_STRATEGY_EQUAL)
 			return false;
@@ -58,7 +58,7 @@ key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 			xmhash_wrong_length(state->index, code.bits, bits);
 		ball->query = key_words(next, code.data, code.bytes, state->layout->words);
 		ball->radius = key->sk_strategy == XMHASH_STRATEGY_EQUAL ? 0 : bits;
-		bitcode_view_release(&code, key->sk_argument);
+		bitcode_ref_release(&code, key->sk_argument);
 		return true;
 	}
 }

@@ -61,7 +61,7 @@ announce(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool misse
  * radius, and not already found in an earlier band.
  */
 static void
-only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageView *view)
+only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageColumns *view)
 {
 	ScanWork   *work = state->work;
 	int			bits = state->layout->bits;
@@ -90,7 +90,7 @@ only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageV
 
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
-		  PageView *view)
+		  PageColumns *view)
 {
 	XmhashScan *state = ((ScanWork *) context)->scan;
 	Layout	   *layout = state->layout;
@@ -148,7 +148,7 @@ lock_pending(XmhashScan *state, uint32 i)
 
 /* Leave the NULLs out of a pending page's columns, by a copy if it has any. */
 static void
-without_nulls(ScanWork *work, Page page, PageView *view)
+without_nulls(ScanWork *work, Page page, PageColumns *view)
 {
 	int			words = HAMMING_WORDS(work->bits);
 	uint16		flags = 0;
@@ -173,7 +173,7 @@ without_nulls(ScanWork *work, Page page, PageView *view)
 }
 
 static bool
-read_pending(void *context, uint32_t ordinal, PageView *view)
+read_pending(void *context, uint32_t ordinal, PageColumns *view)
 {
 	ScanWork   *work = context;
 	XmhashScan *state = work->scan;

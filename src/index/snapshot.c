@@ -9,10 +9,10 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-XmhashView *
+IndexSnapshot *
 xmhash_view_create(MemoryContext context)
 {
-	XmhashView *view = MemoryContextAllocZero(context, sizeof(XmhashView));
+	IndexSnapshot *view = MemoryContextAllocZero(context, sizeof(IndexSnapshot));
 
 	view->context = context;
 	return view;
@@ -42,7 +42,7 @@ check_meta_blocks(Relation index, const XmhashMeta *meta)
 }
 
 bool
-xmhash_view_read(Relation index, XmhashView *view)
+xmhash_view_read(Relation index, IndexSnapshot *view)
 {
 	uint64		tried = 0;
 
@@ -84,7 +84,7 @@ xmhash_view_read(Relation index, XmhashView *view)
 }
 
 double
-xmhash_view_rows(const XmhashView *view)
+xmhash_view_rows(const IndexSnapshot *view)
 {
 	double		rows = 0;
 
@@ -107,20 +107,20 @@ extents_block(const XmhashExtent *extent, int extents, uint32 number)
 }
 
 BlockNumber
-xmhash_segment_block(const XmhashView *view, const XmhashSegment *segment, uint32 number)
+xmhash_segment_block(const IndexSnapshot *view, const XmhashSegment *segment, uint32 number)
 {
 	return extents_block(view->extent + segment->first_extent, segment->extents, number);
 }
 
 BlockNumber
-xmhash_pending_block(const XmhashView *view, uint32 i)
+xmhash_pending_block(const IndexSnapshot *view, uint32 i)
 {
 	return extents_block(view->pending, view->pending_extents, i);
 }
 
 /* Refuse a directory that would lead a search out of its arrays or astray. */
 static void
-check_directory(Relation index, BlockNumber block, const XmhashView *view, const XmhashSegment *segment,
+check_directory(Relation index, BlockNumber block, const IndexSnapshot *view, const XmhashSegment *segment,
 				const XmhashDirectory *directory)
 {
 	uint32		page = 0;
@@ -149,7 +149,7 @@ check_directory(Relation index, BlockNumber block, const XmhashView *view, const
 
 /* One piece of a directory's stream; false: recycled. */
 static bool
-read_directory_page(Relation index, const XmhashView *view, const XmhashSegment *segment, uint32 number,
+read_directory_page(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, uint32 number,
 					char *to, int bytes)
 {
 	BlockNumber block = xmhash_segment_block(view, segment, number);
@@ -167,7 +167,7 @@ read_directory_page(Relation index, const XmhashView *view, const XmhashSegment 
 }
 
 XmhashDirectory *
-xmhash_directory_read(Relation index, const XmhashView *view, const XmhashSegment *segment)
+xmhash_directory_read(Relation index, const IndexSnapshot *view, const XmhashSegment *segment)
 {
 	Size		centre_bytes = (Size) segment->centres * view->words * sizeof(uint64);
 	Size		bytes = XmhashDirectoryBytes(segment, view->words);

@@ -128,12 +128,12 @@ core_interrupt(void)
 	CHECK_FOR_INTERRUPTS();
 }
 
-Surroundings
-xmhash_surroundings(MemoryContext context)
+CoreEnv
+xmhash_core_env(MemoryContext context)
 {
-	Surroundings surroundings = {core_allocate, context, core_interrupt};
+	CoreEnv env = {core_allocate, context, core_interrupt};
 
-	return surroundings;
+	return env;
 }
 
 SearchMemory
@@ -203,11 +203,11 @@ xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows, double r
 	{
 		MemoryContext work = AllocSetContextCreate(sorter->context, "xmhash centres",
 												   ALLOCSET_DEFAULT_SIZES);
-		Surroundings surroundings = xmhash_surroundings(work);
+		CoreEnv env = xmhash_core_env(work);
 
 		sorter->centre = MemoryContextAllocHuge(sorter->context,
 												(Size) wanted * sorter->words * sizeof(uint64));
-		sorter->centres = centres_find(&surroundings, bits, sample, sample_rows, wanted,
+		sorter->centres = centres_find(&env, bits, sample, sample_rows, wanted,
 									   XMHASH_MAGIC, sorter->centre);
 		MemoryContextDelete(work);
 	}

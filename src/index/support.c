@@ -177,12 +177,12 @@ known_values(VariableStatData *variable, KnownValues *known)
 static double
 share_within(const KnownValues *known, Datum query, int32 radius)
 {
-	BitcodeView q = DatumGetBitcodeView(query);
+	BitcodeRef q = DatumGetBitcodeRef(query);
 	double		share = 0;
 
 	for (int i = 0; i < known->count; i++)
 	{
-		BitcodeView v = DatumGetBitcodeView(known->value[i]);
+		BitcodeRef v = DatumGetBitcodeRef(known->value[i]);
 
 		if (v.bits == q.bits && hamming_kernels->distance(v.data, q.data, q.bytes) <= radius)
 			share += known->share[i];

@@ -19,7 +19,7 @@
 typedef struct Sweep
 {
 	Relation	index;
-	XmhashView *view;
+	IndexSnapshot *view;
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
 	BufferAccessStrategy strategy;
@@ -152,7 +152,7 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
  * the version of the catalogue.
  */
 static void
-forget_length(Relation index, const XmhashView *view)
+forget_length(Relation index, const IndexSnapshot *view)
 {
 	int			declared = xmhash_declared_bits(index);
 	Buffer		buffer;
@@ -168,7 +168,7 @@ forget_length(Relation index, const XmhashView *view)
 		Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
 
 		XmhashPageMeta(page)->bits = declared;
-		xmhash_meta_change(state, page);
+		xmhash_meta_log(state, page);
 	}
 	UnlockReleaseBuffer(buffer);
 }
@@ -181,7 +181,7 @@ IndexBulkDeleteResult *
 xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	Relation	index = info->index;
-	XmhashView *view;
+	IndexSnapshot *view;
 	uint64		free = 0;
 
 	if (info->analyze_only)

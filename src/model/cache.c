@@ -139,21 +139,21 @@ load(const ModelTable *table, Oid oid, uint64 fingerprint)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash model",
 												  ALLOCSET_SMALL_SIZES);
 	CachedModel *model = MemoryContextAllocZero(context, sizeof(CachedModel));
-	Surroundings surroundings;
+	CoreEnv env;
 	ModelRow	row;
 
 	model_find(table, &row);
-	model_surroundings(&surroundings, context);
+	model_core_env(&env, context);
 	model->context = context;
 	model->model = oid;
 	model->fingerprint = fingerprint;
 	model->bits = row.bits;
-	model_load(table, &row, &surroundings, model->network);
-	model->scratch = surroundings.allocate(context, sizeof(float) * (model_most_units(&row) + 1));
-	model->outputs = surroundings.allocate(context, row.bits * sizeof(float));
-	model->column = surroundings.allocate(context, sizeof(int32_t) *
+	model_load(table, &row, &env, model->network);
+	model->scratch = env.allocate(context, sizeof(float) * (model_most_units(&row) + 1));
+	model->outputs = env.allocate(context, row.bits * sizeof(float));
+	model->column = env.allocate(context, sizeof(int32_t) *
 										  Max(row.dimensions[0], row.dimensions[1]));
-	model->value = surroundings.allocate(context, sizeof(float) *
+	model->value = env.allocate(context, sizeof(float) *
 										 Max(row.dimensions[0], row.dimensions[1]));
 
 	/* Complete: from here on it belongs to the backend, not to this call. */

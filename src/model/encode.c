@@ -101,7 +101,7 @@ model_encode(CachedModel *model, Modality modality, ArrayType *array)
 	const float *values = check_features(model, modality, array);
 	Features	features = {0};
 	int32_t		row_start[2] = {0, 0};
-	Surroundings surroundings;
+	CoreEnv env;
 	Bitcode    *code;
 	bool		finite;
 	int			nonzeros;
@@ -129,8 +129,8 @@ model_encode(CachedModel *model, Modality modality, ArrayType *array)
 		features.dense = values;
 
 	code = bitcode_make(model->bits);
-	model_surroundings(&surroundings, CurrentMemoryContext);
-	network_encode(&surroundings, &model->network[modality], &features, model->scratch,
+	model_core_env(&env, CurrentMemoryContext);
+	network_encode(&env, &model->network[modality], &features, model->scratch,
 				   model->outputs, BITCODE_DATA(code));
 	return code;
 }

@@ -76,7 +76,7 @@ typedef struct TableEncoder
 	Oid			model;
 	int			bits;
 	Network		network[2];
-	Surroundings surroundings;
+	CoreEnv env;
 	Oid			relation;
 	char	   *relation_name;
 	Oid			code_array_type;
@@ -382,7 +382,7 @@ encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
 		if (filled[side] == 0)
 			continue;
 		make_features(encoder, side, filled[side], &features);
-		network_encode(&encoder->surroundings, &encoder->network[side], &features,
+		network_encode(&encoder->env, &encoder->network[side], &features,
 					   encoder->scratch, encoder->outputs, encoder->packed);
 		for (i = 0; i < filled[side]; i++)
 		{
@@ -664,7 +664,7 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	int			widest;
 	int			side;
 
-	model_surroundings(&encoder->surroundings, context);
+	model_core_env(&encoder->env, context);
 	model_open(fcinfo->flinfo->fn_oid, encoder->model, &table);
 	model_find(&table, &row);
 	for (side = 0; side < 2; side++)
@@ -672,7 +672,7 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 		if (encoder->used[side] && !model_has(&row, side))
 			model_fail_absent(row.name, side);
 	}
-	model_load(&table, &row, &encoder->surroundings, encoder->network);
+	model_load(&table, &row, &encoder->env, encoder->network);
 	model_close(&table);
 	model_start_blas();
 	encoder->bits = row.bits;
@@ -680,12 +680,12 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	widest = Max(widest, row.bits);
 	encoder->chunk_rows = Min(MAX_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
 	for (side = 0; side < 2; side++)
-		encoder->dense[side] = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
+		encoder->dense[side] = encoder->env.allocate(context, (size_t) encoder->chunk_rows *
 															  row.dimensions[side] * sizeof(float));
-	encoder->scratch = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows *
+	encoder->scratch = encoder->env.allocate(context, (size_t) encoder->chunk_rows *
 													  (model_most_units(&row) + 1) * sizeof(float));
-	encoder->outputs = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
-	encoder->packed = encoder->surroundings.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
+	encoder->outputs = encoder->env.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
+	encoder->packed = encoder->env.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
 
 	encoder->room = 4096;
 	encoder->table = palloc(encoder->room * sizeof(Datum));
@@ -698,7 +698,7 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	encoder->range_context = AllocSetContextCreate(context, "xmhash encode range", ALLOCSET_DEFAULT_SIZES);
 
 	/* Whatever network_encode() asks for is needed for one chunk only. */
-	encoder->surroundings.arena = encoder->range_context;
+	encoder->env.arena = encoder->range_context;
 }
 
 XMHASH_FUNCTION(xmhash_encode_table);

@@ -185,7 +185,7 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 {
 	ModelTable	table;
 	ModelRow	row;
-	Surroundings surroundings;
+	CoreEnv env;
 	ModelWeights weights;
 	TensorPlace places[MAX_PLACES];
 	StringInfoData header;
@@ -198,10 +198,10 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 	int			count;
 	int			i;
 
-	model_surroundings(&surroundings, CurrentMemoryContext);
+	model_core_env(&env, CurrentMemoryContext);
 	model_open(fcinfo->flinfo->fn_oid, PG_GETARG_OID(0), &table);
 	model_find(&table, &row);
-	model_read(&table, &row, &surroundings, &weights);
+	model_read(&table, &row, &env, &weights);
 	model_close(&table);
 	count = list_places(&row, &weights, places);
 	initStringInfo(&header);
@@ -518,7 +518,7 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 	const uint8 *data = (const uint8 *) VARDATA_ANY(bytes);
 	size_t		size = VARSIZE_ANY_EXHDR(bytes);
 	SafeTensors *file = palloc0(sizeof(SafeTensors));
-	Surroundings surroundings;
+	CoreEnv env;
 	ModelWeights weights;
 	ModelPlace	place;
 	ModelTable	table;
@@ -529,7 +529,7 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("xmhash_import_model()");
 	SPI_connect();
-	model_surroundings(&surroundings, CurrentMemoryContext);
+	model_core_env(&env, CurrentMemoryContext);
 	model_find_place(PG_GETARG_TEXT_PP(0), &place);
 	if (!safetensors_header(data, size, file, &header) ||
 		!safetensors_parse(data, size, palloc(header + 1), file))
@@ -540,14 +540,14 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 	row.status = "imported";
 	row.pairs = -1;
 	read_metadata(file, &row);
-	model_layout(&row, surroundings.allocate(surroundings.arena, model_floats(&row) * sizeof(float)),
-				 &surroundings, &weights);
+	model_layout(&row, env.allocate(env.arena, model_floats(&row) * sizeof(float)),
+				 &env, &weights);
 	read_tensors(file, &row, &weights);
 	model_open_own(fcinfo->flinfo->fn_oid, model_create(fcinfo->flinfo->fn_oid, &place), &table);
 	model_insert(&table, &row);
 	model_write_pieces(&table, MODEL_PART_WEIGHTS, weights.floats, weights.count, NULL);
 	model_close(&table);
-	side = model_networks(&row, &weights, &surroundings, networks);
+	side = model_networks(&row, &weights, &env, networks);
 	if (side >= 0)
 		refuse("Numbers of its %s network leave the range of float32 once shift and scale are worked into its first layer.",
 			   modality_name[side]);

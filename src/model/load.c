@@ -48,7 +48,7 @@ model_floats(const ModelRow *row)
 
 /* Lay networks, shifts and scales out over floats [model_floats(row)]. */
 void
-model_layout(const ModelRow *row, float *floats, const Surroundings *surroundings,
+model_layout(const ModelRow *row, float *floats, const CoreEnv *env,
 			 ModelWeights *weights)
 {
 	float	   *at = floats;
@@ -60,7 +60,7 @@ model_layout(const ModelRow *row, float *floats, const Surroundings *surrounding
 	{
 		if (model_has(row, side))
 			network_layout(&weights->network[side], row->dimensions[side], &row->hidden[side],
-						   row->bits, at, surroundings);
+						   row->bits, at, env);
 		else
 			memset(&weights->network[side], 0, sizeof(Network));
 		at += side_parameters(row, side);
@@ -102,7 +102,7 @@ fold(Layer *layer, const float *shift, const float *scale, int scales)
 
 /* The stored weights of a finished model, in the surroundings' memory. */
 void
-model_read(const ModelTable *table, const ModelRow *row, const Surroundings *surroundings,
+model_read(const ModelTable *table, const ModelRow *row, const CoreEnv *env,
 		   ModelWeights *weights)
 {
 	if (strcmp(row->status, "training") == 0)
@@ -110,8 +110,8 @@ model_read(const ModelTable *table, const ModelRow *row, const Surroundings *sur
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" is not trained yet", row->name),
 				 errhint("The view xmhash_models shows how far its training is.")));
-	model_layout(row, model_read_pieces(table, MODEL_PART_WEIGHTS, model_floats(row), surroundings),
-				 surroundings, weights);
+	model_layout(row, model_read_pieces(table, MODEL_PART_WEIGHTS, model_floats(row), env),
+				 env, weights);
 }
 
 static void
@@ -174,7 +174,7 @@ prepared_is_finite(const Network *network)
  * Returns the side with a number that is not finite then, or -1.
  */
 int
-model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *surroundings,
+model_networks(const ModelRow *row, ModelWeights *weights, const CoreEnv *env,
 			   Network network[2])
 {
 	int			side;
@@ -186,7 +186,7 @@ model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *s
 			continue;
 		fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
 			 row->scales[side]);
-		network_prepare(surroundings, &network[side]);
+		network_prepare(env, &network[side]);
 		if (!prepared_is_finite(&network[side]))
 			return side;
 	}
@@ -195,14 +195,14 @@ model_networks(const ModelRow *row, ModelWeights *weights, const Surroundings *s
 
 /* Its networks, ready to take features as they come. */
 void
-model_load(const ModelTable *table, const ModelRow *row, const Surroundings *surroundings,
+model_load(const ModelTable *table, const ModelRow *row, const CoreEnv *env,
 		   Network network[2])
 {
 	ModelWeights weights;
 	int			side;
 
-	model_read(table, row, surroundings, &weights);
-	side = model_networks(row, &weights, surroundings, network);
+	model_read(table, row, env, &weights);
+	side = model_networks(row, &weights, env, network);
 	if (side >= 0)
 		fail_not_finite(row, side);
 }

@@ -74,11 +74,11 @@ interrupt(void)
 }
 
 void
-model_surroundings(Surroundings *surroundings, MemoryContext arena)
+model_core_env(CoreEnv *env, MemoryContext arena)
 {
-	surroundings->allocate = allocate;
-	surroundings->arena = arena;
-	surroundings->interrupt = interrupt;
+	env->allocate = allocate;
+	env->arena = arena;
+	env->interrupt = interrupt;
 }
 
 /* Must this procedure not commit?  In a subtransaction it cannot, whatever it is told. */

@@ -297,7 +297,7 @@ collect_pieces(const ModelTable *table, const char *part, size_t count, int piec
  * not to be killed for it.
  */
 float *
-model_read_pieces(const ModelTable *table, const char *part, size_t count, const Surroundings *surroundings)
+model_read_pieces(const ModelTable *table, const char *part, size_t count, const CoreEnv *env)
 {
 	size_t		pieces = (count + PIECE_FLOATS - 1) / PIECE_FLOATS;
 	double		bytes = (double) count * sizeof(float);
@@ -314,7 +314,7 @@ model_read_pieces(const ModelTable *table, const char *part, size_t count, const
 				 errmsg("model \"%s\" needs %.1f MB of memory, but %.1f MB are available",
 						RelationGetRelationName(table->relation), bytes / (1024 * 1024),
 						model_memory_available() / (1024 * 1024))));
-	floats = surroundings->allocate(surroundings->arena, count * sizeof(float));
+	floats = env->allocate(env->arena, count * sizeof(float));
 	for (i = 0; i < pieces; i++)
 	{
 		bool		isnull;

@@ -127,13 +127,13 @@ fill_states(Training *training, const ModelTable *table, const TrainerState *sta
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash checkpoint",
 												  ALLOCSET_DEFAULT_SIZES);
-	Surroundings surroundings;
+	CoreEnv env;
 	float	   *flat;
 	size_t		at = 0;
 	int			i;
 
-	model_surroundings(&surroundings, context);
-	flat = model_read_pieces(table, MODEL_PART_CHECKPOINT, floats, &surroundings);
+	model_core_env(&env, context);
+	flat = model_read_pieces(table, MODEL_PART_CHECKPOINT, floats, &env);
 	for (i = 0; i < count; i++)
 	{
 		bool		is_fit = strcmp(states[i].name, "dsdw") == 0;

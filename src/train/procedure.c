@@ -236,7 +236,7 @@ prepare(Training *training)
 	check_memory(training);
 	model_start_blas();
 	say_sizes(training);
-	training->trainer = trainer_create(&settings->core, &training->batches, &training->surroundings);
+	training->trainer = trainer_create(&settings->core, &training->batches, &training->env);
 
 	row->hidden[MODALITY_IMAGE] = network_hidden(settings->core.image_hidden);
 	row->hidden[MODALITY_TEXT] = network_hidden(settings->core.text_hidden);
@@ -246,15 +246,15 @@ prepare(Training *training)
 		row->scales[side] = data->scales[side];
 	}
 	get_class_names(data, row);
-	model_layout(row, training->surroundings.allocate(training->context, model_floats(row) * sizeof(float)),
-				 &training->surroundings, &training->good);
+	model_layout(row, training->env.allocate(training->context, model_floats(row) * sizeof(float)),
+				 &training->env, &training->good);
 	for (side = 0; side < 2; side++)
 	{
 		memcpy(training->good.shift[side], data->shift[side], data->scales[side] * sizeof(float));
 		memcpy(training->good.scale[side], data->scale[side], data->scales[side] * sizeof(float));
 	}
 	if (settings->keep_best)
-		training->best = training->surroundings.allocate(training->context,
+		training->best = training->env.allocate(training->context,
 														 training->good.count * sizeof(float));
 }
 
@@ -512,7 +512,7 @@ begin(FunctionCallInfo fcinfo, const char *command)
 	training->context = context;
 	training->atomic = atomic;
 	training->function = fcinfo->flinfo->fn_oid;
-	model_surroundings(&training->surroundings, context);
+	model_core_env(&training->env, context);
 	return training;
 }
 

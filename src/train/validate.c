@@ -41,13 +41,13 @@ make_sets(const Labels *labels, EvalSets *sets)
 
 /* Codes of all validation rows, both sides: codes[side] [count × words]. */
 static void
-encode_validation(Training *training, const Surroundings *surroundings, uint64_t *codes[2])
+encode_validation(Training *training, const CoreEnv *env, uint64_t *codes[2])
 {
 	TrainData  *data = &training->data;
 	int			bits = training->row.bits;
 	int			bytes = (bits + 7) / 8;
-	float	   *outputs = surroundings->allocate(surroundings->arena, (size_t) ROWS_AT_A_TIME * bits * sizeof(float));
-	uint8_t    *packed = surroundings->allocate(surroundings->arena, (size_t) ROWS_AT_A_TIME * bytes);
+	float	   *outputs = env->allocate(env->arena, (size_t) ROWS_AT_A_TIME * bits * sizeof(float));
+	uint8_t    *packed = env->allocate(env->arena, (size_t) ROWS_AT_A_TIME * bytes);
 	int			from;
 	int			side;
 	int			i;
@@ -56,11 +56,11 @@ encode_validation(Training *training, const Surroundings *surroundings, uint64_t
 	{
 		Network		network = side == MODALITY_IMAGE ? *trainer_image_network(training->trainer) :
 		*trainer_text_network(training->trainer);
-		float	   *scratch = surroundings->allocate(surroundings->arena,
+		float	   *scratch = env->allocate(env->arena,
 													 (size_t) ROWS_AT_A_TIME * (network.units + 1) * sizeof(float));
 
 		network.doubt = NULL;	/* weights have moved since any earlier call */
-		network_prepare(surroundings, &network);
+		network_prepare(env, &network);
 		for (from = 0; from < data->validation_count; from += ROWS_AT_A_TIME)
 		{
 			int			count = Min(ROWS_AT_A_TIME, data->validation_count - from);
@@ -68,7 +68,7 @@ encode_validation(Training *training, const Surroundings *surroundings, uint64_t
 
 			CHECK_FOR_INTERRUPTS();
 			train_data_fetch(data, data->validation + from, count, features, NULL);
-			network_encode(surroundings, &network, &features[side], scratch, outputs, packed);
+			network_encode(env, &network, &features[side], scratch, outputs, packed);
 			for (i = 0; i < count; i++)
 				memcpy(codes[side] + (size_t) (from + i) * HAMMING_WORDS(bits), packed + (size_t) i * bytes, bytes);
 		}
@@ -85,7 +85,7 @@ train_validate(Training *training)
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 	int			count = data->validation_count;
 	int			words = HAMMING_WORDS(training->row.bits);
-	Surroundings surroundings;
+	CoreEnv env;
 	EvalSets	sets;
 	uint64_t   *codes[2];
 	int32_t    *set;
@@ -93,20 +93,20 @@ train_validate(Training *training)
 	int			side;
 	int			i;
 
-	model_surroundings(&surroundings, context);
+	model_core_env(&env, context);
 	make_sets(data->labels, &sets);
-	set = surroundings.allocate(context, count * sizeof(int32_t));
+	set = env.allocate(context, count * sizeof(int32_t));
 	for (i = 0; i < count; i++)
 		set[i] = entries[data->validation[i]].labels;
 	for (side = 0; side < 2; side++)
-		codes[side] = surroundings.allocate(context, (size_t) count * words * sizeof(uint64_t));
-	encode_validation(training, &surroundings, codes);
+		codes[side] = env.allocate(context, (size_t) count * words * sizeof(uint64_t));
+	encode_validation(training, &env, codes);
 	for (side = 0; side < 2; side++)
 	{
 		EvalDatabase database = {training->row.bits, count, codes[1 - side], set};
 		EvalSummary summary;
 
-		evaluator_summarize(evaluator_create(&surroundings, &database, &sets, 0), count,
+		evaluator_summarize(evaluator_create(&env, &database, &sets, 0), count,
 							codes[side], set, &summary);
 		map += summary.map / 2;
 	}

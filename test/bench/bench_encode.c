@@ -39,7 +39,7 @@ interrupt(void)
 {
 }
 
-static const Surroundings surroundings = {allocate, NULL, interrupt};
+static const CoreEnv env = {allocate, NULL, interrupt};
 
 static double
 now(void)
@@ -74,9 +74,9 @@ make_network(int inputs, int units, int bits)
 	Network		network;
 	HiddenLayers hidden = network_hidden(units);
 
-	network_layout(&network, inputs, &hidden, bits, NULL, &surroundings);
+	network_layout(&network, inputs, &hidden, bits, NULL, &env);
 	fill(network.layer[0].weight, network_parameters(inputs, &hidden, bits), 0.03, units);
-	network_prepare(&surroundings, &network);
+	network_prepare(&env, &network);
 	return network;
 }
 
@@ -99,7 +99,7 @@ one_row(Sgemv sgemv, const float *rows)
 		{
 			Features	features = {1, INPUTS, rows + (size_t) j * INPUTS, NULL, NULL, NULL};
 
-			network_encode(&surroundings, &network, &features, NULL, outputs, code);
+			network_encode(&env, &network, &features, NULL, outputs, code);
 		}
 		encode[i] = (now() - start) / 100;
 		start = now();
@@ -161,19 +161,19 @@ run(int kind, const Network *network, const Features *features, float *scratch, 
 			{
 				Features	row = {1, features->columns, features->dense + (size_t) i * features->columns, NULL, NULL, NULL};
 
-				network_encode(&surroundings, network, &row, scratch, outputs, codes);
+				network_encode(&env, network, &row, scratch, outputs, codes);
 			}
 			break;
 		case BATCH:
-			network_encode(&surroundings, network, features, scratch, outputs, codes);
+			network_encode(&env, network, features, scratch, outputs, codes);
 			break;
 		case FORWARD:
-			network_forward(&surroundings, network, features, scratch, outputs);
+			network_forward(&env, network, features, scratch, outputs);
 			break;
 		case PRODUCT:
-			blas_product(&surroundings, false, false, features->rows, first->outputs, first->inputs, 1,
+			blas_product(&env, false, false, features->rows, first->outputs, first->inputs, 1,
 						 features->dense, first->inputs, first->weight, first->outputs, 0, scratch, first->outputs);
-			blas_product(&surroundings, false, false, features->rows, last->outputs, last->inputs, 1,
+			blas_product(&env, false, false, features->rows, last->outputs, last->inputs, 1,
 						 scratch, last->inputs, last->weight, last->outputs, 0, outputs, last->outputs);
 			break;
 		case STREAM:

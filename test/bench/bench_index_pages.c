@@ -150,7 +150,7 @@ make_directory(Table *table, int bits, const Row *row, int centres, const uint64
 static void
 make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wanted)
 {
-	Surroundings surroundings = {allocate, NULL, NULL};
+	CoreEnv env = {allocate, NULL, NULL};
 	int			samples = centres_sample_size(wanted, bits);
 	int			words = HAMMING_WORDS(bits);
 	uint64_t   *sample = calloc(samples, words * sizeof(uint64_t));
@@ -163,7 +163,7 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 	for (int i = 0; i < samples; i++)
 		memcpy(sample + (size_t) i * words, codes + (core_random(&random) % rows) * words,
 			   words * sizeof(uint64_t));
-	centres = centres_find(&surroundings, bits, sample, samples, wanted, 1, centre);
+	centres = centres_find(&env, bits, sample, samples, wanted, 1, centre);
 	printf("%7d %8.2f", centres, seconds() - start);
 	start = seconds();
 	for (size_t i = 0; i < rows; i++)
@@ -193,7 +193,7 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
-		  PageView *view)
+		  PageColumns *view)
 {
 	Table	   *table = context;
 	size_t		first = (size_t) page * table->page_codes;
@@ -207,7 +207,7 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 }
 
 static bool
-no_pending(void *context, uint32_t ordinal, PageView *view)
+no_pending(void *context, uint32_t ordinal, PageColumns *view)
 {
 	view->count = -1;
 	return true;

@@ -56,7 +56,7 @@ allocate(void *arena, size_t bytes)
 	return (void *) (((size_t) memory + 63) & ~(size_t) 63);
 }
 
-static const Surroundings surroundings = {allocate, NULL, interrupt};
+static const CoreEnv env = {allocate, NULL, interrupt};
 
 /* A training set of one batch: the same rows, dense or sparse, whatever is asked for. */
 typedef struct Rows
@@ -155,7 +155,7 @@ measure(TrainMethod method, const char *name, bool sparse)
 	printf("%s, %s texts\n", name, sparse ? "sparse" : "dense");
 	start = last = now();
 	longest = 0;
-	trainer = trainer_create(&options, &source, &surroundings);
+	trainer = trainer_create(&options, &source, &env);
 	report("  initialisation", start);
 	start = last;
 	trainer_fit(trainer);
@@ -168,8 +168,8 @@ measure(TrainMethod method, const char *name, bool sparse)
 	outputs = allocate(NULL, (size_t) batch * bits * sizeof(float));
 	start = last = now();
 	longest = 0;
-	network_prepare(&surroundings, &network);
-	network_encode(&surroundings, &network, &rows.text, scratch, outputs, allocate(NULL, (size_t) batch * bits / 8));
+	network_prepare(&env, &network);
+	network_encode(&env, &network, &rows.text, scratch, outputs, allocate(NULL, (size_t) batch * bits / 8));
 	report("  encoding a batch", start);
 }
 

@@ -43,7 +43,7 @@ typedef struct Block
 typedef struct Session
 {
 	Block	   *blocks;
-	Surroundings surroundings;
+	CoreEnv env;
 	TrainOptions options;
 	BatchSource source;
 	Table		image;
@@ -193,9 +193,9 @@ harness_open(int method, int threads)
 
 	harness_load();
 	blas_set_threads(threads);
-	session->surroundings.allocate = allocate;
-	session->surroundings.arena = session;
-	session->surroundings.interrupt = interrupt;
+	session->env.allocate = allocate;
+	session->env.arena = session;
+	session->env.interrupt = interrupt;
 	train_defaults(&session->options, method == 0 ? TRAIN_JDSH : TRAIN_DMSH_LN);
 	return session;
 }
@@ -243,7 +243,7 @@ harness_data(Session *session, int rows, const float *image, int image_columns, 
 		memcpy(session->labels, labels, (size_t) rows * classes);
 		session->batch_labels = allocate(session, (size_t) batch * classes);
 	}
-	session->trainer = trainer_create(&session->options, &session->source, &session->surroundings);
+	session->trainer = trainer_create(&session->options, &session->source, &session->env);
 }
 
 EXPORT void
@@ -309,7 +309,7 @@ harness_encode(Session *session, int text, const float *matrix, int rows, uint8_
 	float	   *outputs = allocate(session, (size_t) batch * network.outputs * sizeof(float));
 	int			i;
 
-	network_prepare(&session->surroundings, &network);
+	network_prepare(&session->env, &network);
 	for (i = 0; i < rows; i += batch)
 	{
 		Features	features = {0};
@@ -317,7 +317,7 @@ harness_encode(Session *session, int text, const float *matrix, int rows, uint8_
 		features.rows = rows - i < batch ? rows - i : batch;
 		features.columns = network.inputs;
 		features.dense = matrix + (size_t) i * network.inputs;
-		network_encode(&session->surroundings, &network, &features, scratch, outputs,
+		network_encode(&session->env, &network, &features, scratch, outputs,
 					   codes + (size_t) i * ((network.outputs + 7) / 8));
 	}
 }
@@ -339,7 +339,7 @@ harness_encode_seconds(Session *session, int text, const float *matrix, int rows
 	int			round;
 	int			i;
 
-	network_prepare(&session->surroundings, &network);
+	network_prepare(&session->env, &network);
 	table_fill(session, &table, matrix, rows, network.inputs, sparse, 1);
 	for (round = -1; round < repetitions; round++)
 	{
@@ -357,7 +357,7 @@ harness_encode_seconds(Session *session, int text, const float *matrix, int rows
 			features.row_start = sparse ? table.row_start + i : NULL;
 			features.column = table.column;
 			features.value = table.value;
-			network_encode(&session->surroundings, &network, &features, scratch, outputs, codes);
+			network_encode(&session->env, &network, &features, scratch, outputs, codes);
 		}
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		if (round >= 0)

@@ -87,10 +87,10 @@ leave(void)
 	type __wrap_##name parameters { type value; enter(phase); value = __real_##name arguments; leave(); return value; }
 
 WRAP(SIMILARITY, similarity_compute,
-	 (Similarity *s, const Surroundings *around, const TrainOptions *o, const Features *image, const Features *text),
+	 (Similarity *s, const CoreEnv *around, const TrainOptions *o, const Features *image, const Features *text),
 	 (s, around, o, image, text))
 WRAP(DSDW, similarity_weight,
-	 (Similarity *s, const Surroundings *around, const TrainOptions *o, const DsdwFit *fit, int rows),
+	 (Similarity *s, const CoreEnv *around, const TrainOptions *o, const DsdwFit *fit, int rows),
 	 (s, around, o, fit, rows))
 WRAP_VALUE(ACTIVATION, bool, learner_activate, (Learner *learner, int rows, float a), (learner, rows, a))
 WRAP(ACTIVATION, learner_deactivate, (Learner *learner, int rows, float a), (learner, rows, a))
@@ -102,16 +102,16 @@ WRAP(SGD, sgd_finish_epoch, (Learner *learner, int steps), (learner, steps))
 WRAP(SPARSE, adam_backward, (Learner *learner, const Features *features), (learner, features))
 WRAP(ADAM, adam_step, (Learner *learner, const AdamStep *step, double clip_norm), (learner, step, clip_norm))
 WRAP_VALUE(PAIRS, double, multisimilarity,
-		   (const Surroundings *around, const TrainOptions *o, float *cosine, const uint8_t *kind, int rows,
+		   (const CoreEnv *around, const TrainOptions *o, float *cosine, const uint8_t *kind, int rows,
 			float factor, float *weight),
 		   (around, o, cosine, kind, rows, factor, weight))
 WRAP(PAIRS, multisimilarity_kinds,
-	 (const Surroundings *around, const uint8_t *labels, int rows, int classes, uint64_t *bits, uint8_t *kind),
+	 (const CoreEnv *around, const uint8_t *labels, int rows, int classes, uint64_t *bits, uint8_t *kind),
 	 (around, labels, rows, classes, bits, kind))
 WRAP(SHUFFLE, random_shuffle, (RandomKey key, int32_t *permutation, int from, int to), (key, permutation, from, to))
 WRAP_VALUE(FINITE, bool, learner_finite, (const Learner *learner), (learner))
 
-#define PRODUCT_PARAMETERS (const Surroundings *around, bool transpose_a, bool transpose_b, int m, int n, int k, \
+#define PRODUCT_PARAMETERS (const CoreEnv *around, bool transpose_a, bool transpose_b, int m, int n, int k, \
 	float alpha, const float *a, int a_stride, const float *b, int b_stride, float beta, float *c, int c_stride)
 
 extern void __real_blas_product PRODUCT_PARAMETERS;
@@ -176,7 +176,7 @@ no_interrupt(void)
 {
 }
 
-static const Surroundings nothing = {NULL, NULL, no_interrupt};
+static const CoreEnv nothing = {NULL, NULL, no_interrupt};
 
 static float *
 filled(size_t count)

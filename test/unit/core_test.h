@@ -52,7 +52,7 @@ test_interrupt(void)
 	interrupts++;
 }
 
-static const Surroundings surroundings = {test_allocate, NULL, test_interrupt};
+static const CoreEnv env = {test_allocate, NULL, test_interrupt};
 
 static UNUSED void
 free_all(void)

@@ -219,7 +219,7 @@ make_problem(Problem *problem, const TrainOptions *options, bool sparse, int epo
 			problem->label_matrix[i] = problem->set->labels[i];
 		for (i = 0; i < ROWS; i++)
 			problem->rows[i] = (i * 7 + 3) % (3 * ROWS);
-		problem->trainer = trainer_create(options, &problem->set->source, &surroundings);
+		problem->trainer = trainer_create(options, &problem->set->source, &env);
 		problem->exact[0] = exact_copy(&problem->trainer->image.network);
 		problem->exact[1] = exact_copy(&problem->trainer->text.network);
 		problem->exact[2] = exact_copy(&problem->trainer->label.network);
@@ -332,7 +332,7 @@ check_boundaries(void)
 	cosine[5] = 1;				/* itself: neither least nor greatest */
 	cosine[6] = nextafterf(0.625f, 0);
 	cosine[7] = -1;
-	multisimilarity(&surroundings, &options, cosine, kinds, 8, 1, weight);
+	multisimilarity(&env, &options, cosine, kinds, 8, 1, weight);
 	check(cosine[0] < 0 && cosine[6] < 0 && cosine[2] > 0 && cosine[4] > 0,
 		  "pairs one float inside the boundaries are kept");
 	check(cosine[1] == 0 && cosine[3] == 0 && cosine[7] == 0, "pairs on the boundaries are not kept");
@@ -352,11 +352,11 @@ check_nothing_kept(void)
 	float		far[4] = {0.9f, -0.5f, 0.9f, -0.5f};
 	uint8_t		both[4] = {PAIR_POSITIVE, PAIR_NEGATIVE, PAIR_POSITIVE, PAIR_NEGATIVE};
 	float		weight[2];
-	double		loss = multisimilarity(&surroundings, &options, cosine, kinds, 2, 1, weight);
+	double		loss = multisimilarity(&env, &options, cosine, kinds, 2, 1, weight);
 
 	check(loss == 0 && cosine[0] == 0 && cosine[1] == 0 && cosine[2] == 0 && cosine[3] == 0,
 		  "anchors with positives only, or negatives only, are skipped");
-	loss = multisimilarity(&surroundings, &options, far, both, 2, 1, weight);
+	loss = multisimilarity(&env, &options, far, both, 2, 1, weight);
 	check(fabs(loss) < 1e-12 && far[0] == 0 && far[1] == 0, "well separated pairs are not kept");
 }
 
@@ -375,7 +375,7 @@ check_large_scales(void)
 	memcpy(all, kinds, sizeof(kinds));
 	options.scale_positive = 500;
 	options.scale_negative = 4000;
-	loss = multisimilarity(&surroundings, &options, cosine, all, 2, 1, weight);
+	loss = multisimilarity(&env, &options, cosine, all, 2, 1, weight);
 	expected = ((0.9 + 0.5) + (0.95 - 0.5)) / 2;	/* the logarithms of single huge exponentials */
 	check(fabs(loss - expected) < 1e-6, "scales of 500 and 4,000: loss %.7f, expected %.7f", loss, expected);
 	check(fabs(cosine[0] + 0.5) < 1e-6 && fabs(cosine[1] - 0.5) < 1e-6, "and gradients of −½ and ½");

@@ -284,7 +284,7 @@ static World *
 make_world(int bits, int rows, int pending, int page_codes, int wanted, int distribution)
 {
 	World	   *world = calloc(1, sizeof(World));
-	Surroundings surroundings = {allocate, NULL, NULL};
+	CoreEnv env = {allocate, NULL, NULL};
 	Row		   *row = malloc(((size_t) rows + 1) * sizeof(Row));
 	uint64_t   *centre;
 	int			centres = 0;
@@ -298,7 +298,7 @@ make_world(int bits, int rows, int pending, int page_codes, int wanted, int dist
 	fill_codes(world, distribution);
 	centre = calloc((size_t) wanted + 1, world->words * 8);
 	if (wanted > 0)
-		centres = centres_find(&surroundings, bits, world->code, rows < 2000 ? rows : 2000,
+		centres = centres_find(&env, bits, world->code, rows < 2000 ? rows : 2000,
 							   wanted, 1, centre);
 	CHECK(centres <= wanted, "%d centres, %d wanted", centres, wanted);
 	for (int i = 0; i < rows; i++)
@@ -350,7 +350,7 @@ static RowPointer pending_pointer[7];
 
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
-		  PageView *view)
+		  PageColumns *view)
 {
 	World	   *world = context;
 	int			start = world->page_start[page];
@@ -368,7 +368,7 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 
 /* Pages of seven pending codes, rows from the end as the server stores them. */
 static bool
-read_pending(void *context, uint32_t ordinal, PageView *view)
+read_pending(void *context, uint32_t ordinal, PageColumns *view)
 {
 	World	   *world = context;
 	int			start = ordinal * 7;

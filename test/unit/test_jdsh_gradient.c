@@ -221,7 +221,7 @@ check_case(int image_hidden, int text_hidden, bool sparse, int epoch, bool clip)
 	problem.options = &options;
 	problem.set = make_set(5 * ROWS, 11, false, 14, sparse, 0);
 	problem.a = sqrt(epoch + 1);
-	problem.trainer = trainer_create(&options, &problem.set->source, &surroundings);
+	problem.trainer = trainer_create(&options, &problem.set->source, &env);
 	trainer_fit(problem.trainer);
 	for (i = 0; i < ROWS; i++)
 		problem.rows[i] = (i * 7 + 3) % (5 * ROWS);

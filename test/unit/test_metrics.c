@@ -50,7 +50,7 @@ test_interrupt(void)
 	interrupts++;
 }
 
-static const Surroundings surroundings = {test_allocate, NULL, test_interrupt};
+static const CoreEnv env = {test_allocate, NULL, test_interrupt};
 
 static void
 free_all(void)
@@ -155,7 +155,7 @@ problem_evaluator(const Problem *problem)
 	database.rows = problem->rows;
 	database.codes = problem->codes + (size_t) problem->queries * problem->words;
 	database.set = problem->set + problem->queries;
-	return evaluator_create(&surroundings, &database, &problem->sets, problem->k);
+	return evaluator_create(&env, &database, &problem->sets, problem->k);
 }
 
 static void

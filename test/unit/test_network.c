@@ -19,7 +19,7 @@ make_deep_network(int inputs, const HiddenLayers *hidden, int outputs, double sc
 	parameters = ALLOCATE(float, count);
 	for (i = 0; i < count; i++)
 		parameters[i] = scale * draw_normal();
-	network_layout(&network, inputs, hidden, outputs, parameters, &surroundings);
+	network_layout(&network, inputs, hidden, outputs, parameters, &env);
 	return network;
 }
 
@@ -54,9 +54,9 @@ check_layout(void)
 	HiddenLayers one = network_hidden(4);
 	HiddenLayers seven = {7, {4, 2, 1, 3, 2, 5, 6}};
 
-	network_layout(&linear, 5, &none, 3, NULL, &surroundings);
-	network_layout(&deep, 5, &one, 3, NULL, &surroundings);
-	network_layout(&deepest, 5, &seven, 3, NULL, &surroundings);
+	network_layout(&linear, 5, &none, 3, NULL, &env);
+	network_layout(&deep, 5, &one, 3, NULL, &env);
+	network_layout(&deepest, 5, &seven, 3, NULL, &env);
 	check(network_parameters(5, &none, 3) == 18 && linear.layers == 1 && linear.units == 0 &&
 		  linear.layer[0].bias == linear.layer[0].weight + 15, "layout of a linear network");
 	check(network_parameters(5, &seven, 3) == 24 + 10 + 3 + 6 + 8 + 15 + 36 + 21 && deepest.layers == 8 &&
@@ -84,7 +84,7 @@ try_forward(double *worst)
 	double	   *expected = ALLOCATE(double, rows * outputs);
 
 	exact_forward(&exact, matrix, NULL, rows, expected);
-	network_forward(&surroundings, &network, &features, scratch, found);
+	network_forward(&env, &network, &features, scratch, found);
 	*worst = fmax(*worst, relative_error(found, expected, (size_t) rows * outputs));
 	free_all();
 }
@@ -104,7 +104,7 @@ encode(const Network *network, const float *matrix, int rows, bool sparse, int b
 		int			count = rows - i < batch ? rows - i : batch;
 		Features	features = make_features(matrix + (size_t) i * network->inputs, NULL, count, network->inputs, sparse);
 
-		network_encode(&surroundings, network, &features, scratch, outputs, codes + (size_t) i * bytes);
+		network_encode(&env, network, &features, scratch, outputs, codes + (size_t) i * bytes);
 	}
 	return codes;
 }
@@ -174,7 +174,7 @@ check_agreement(int inputs, HiddenLayers hidden, int outputs, int rows, double d
 
 	plant_cancellation(&network, matrix, rows);
 	alone = encode(&network, matrix, rows, false, 1);	/* not prepared: works it out */
-	network_prepare(&surroundings, &network);
+	network_prepare(&env, &network);
 	same &= memcmp(alone, encode(&network, matrix, rows, false, 1), bytes) == 0;
 	same &= memcmp(alone, encode(&network, matrix, rows, true, 1), bytes) == 0;
 	same &= memcmp(alone, encode(&network, matrix, rows, true, 50), bytes) == 0;
@@ -222,7 +222,7 @@ check_all_in_doubt(int inputs, int hidden, int outputs, int rows)
 	}
 	for (k = 0; k < outputs; k++)
 		last->bias[k] = (k % 3 == 0 ? -1e-8f : 1e-8f) * (1 + k);
-	network_prepare(&surroundings, &network);
+	network_prepare(&env, &network);
 	alone = encode(&network, matrix, rows, false, 1);
 	close = compare_exact(&network, matrix, rows, alone, &wrong);
 	check(close == rows * outputs && wrong == 0, "%d → %d → %d, %d rows: %d outputs in doubt, %d wrong",
@@ -244,7 +244,7 @@ check_packing(void)
 	HiddenLayers none = {0};
 	uint8_t    *codes;
 
-	network_layout(&network, 2, &none, 11, parameters, &surroundings);
+	network_layout(&network, 2, &none, 11, parameters, &env);
 	parameters[0] = 1;
 	parameters[3] = -1;
 	parameters[8] = 1e-30f;

@@ -303,7 +303,7 @@ try_product(int m, int n, int k, bool ta, bool tb, double *worst)
 	memcpy(before, c, (size_t) m * c_stride * sizeof(float));
 	if (beta == 0)
 		c[0] = NAN;				/* must not be read */
-	blas_product(&surroundings, ta, tb, m, n, k, 1.5f, a, a_stride, b, b_stride, beta, c, c_stride);
+	blas_product(&env, ta, tb, m, n, k, 1.5f, a, a_stride, b, b_stride, beta, c, c_stride);
 	for (i = 0; i < m; i++)
 		for (j = 0; j < c_stride; j++)
 		{
@@ -348,7 +348,7 @@ check_slices(void)
 		int			i;
 
 		blas_set_threads(threads);
-		blas_product(&surroundings, false, false, m, n, k, 1, a, k, b, n, 0, c, n);
+		blas_product(&env, false, false, m, n, k, 1, a, k, b, n, 0, c, n);
 		for (i = 0; i < 2000; i++)
 		{
 			int			row = i < 500 ? m - 1 - i : draw_below(m);
@@ -360,7 +360,7 @@ check_slices(void)
 				sum += (double) a[(size_t) row * k + l] * b[(size_t) l * n + column];
 			worst = fmax(worst, fabs(c[(size_t) row * n + column] - sum));
 		}
-		blas_product(&surroundings, false, false, m, n, k, 1, a, k, b, n, 0, again, n);
+		blas_product(&env, false, false, m, n, k, 1, a, k, b, n, 0, again, n);
 		check(memcmp(c, again, (size_t) m * n * sizeof(float)) == 0, "%d threads: the same bits again", threads);
 		check(worst < 1e-4 && interrupts - before >= 2, "a sliced product, %d threads: error %.1e, %ld interrupt checks",
 			  threads, worst, interrupts - before);

@@ -125,7 +125,7 @@ dump_dropout(FILE *file, const char *prefix, const TrainOptions *options, int ep
 static void
 dump_training(FILE *file, const TrainOptions *options, const TrainingSet *set)
 {
-	Trainer    *trainer = trainer_create(options, &set->source, &surroundings);
+	Trainer    *trainer = trainer_create(options, &set->source, &env);
 	char		prefix[40];
 	int			epoch;
 

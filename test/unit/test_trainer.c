@@ -93,7 +93,7 @@ check_reproducible(const char *name, TrainMethod method, int threads, bool image
 	double		last;
 
 	blas_set_threads(threads);
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	first = train(trainer, 0, 1);
 	train(trainer, 1, 3);
@@ -101,7 +101,7 @@ check_reproducible(const char *name, TrainMethod method, int threads, bool image
 	last = train(trainer, 3, 6);
 	once = state_of(trainer, &count);
 
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	train(trainer, 0, 6);
 	again = state_of(trainer, &count);
@@ -109,14 +109,14 @@ check_reproducible(const char *name, TrainMethod method, int threads, bool image
 		  name, threads, count);
 	check(memcmp(once, middle, count * sizeof(float)) != 0 && last < first, "%s: it learns, loss %.4f to %.4f", name, first, last);
 
-	trainer = trainer_create(&options, &set->source, &surroundings);	/* no fit: it is in the state */
+	trainer = trainer_create(&options, &set->source, &env);	/* no fit: it is in the state */
 	fill_state(trainer, middle);
 	train(trainer, 3, 6);
 	again = state_of(trainer, &count);
 	check(memcmp(once, again, count * sizeof(float)) == 0, "%s: taken up after epoch 3, it ends in the same bits", name);
 
 	options.seed++;
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	train(trainer, 0, 6);
 	again = state_of(trainer, &count);
@@ -133,7 +133,7 @@ check_memory(const char *name, TrainMethod method, bool sparse)
 	TrainingSet *set = make_set(150, 30, false, 60, sparse, 4);
 	size_t		before = allocated;
 	size_t		announced = trainer_memory(&options, &set->source);
-	Trainer    *trainer = trainer_create(&options, &set->source, &surroundings);
+	Trainer    *trainer = trainer_create(&options, &set->source, &env);
 	size_t		taken = allocated - before;
 	size_t		capacity;
 	int			epoch;
@@ -174,7 +174,7 @@ check_initial(void)
 {
 	TrainOptions options = small_options(TRAIN_JDSH);
 	TrainingSet *set = make_set(50, 300, false, 200, false, 6);
-	Trainer    *trainer = trainer_create(&options, &set->source, &surroundings);
+	Trainer    *trainer = trainer_create(&options, &set->source, &env);
 	const Network *image = trainer_image_network(trainer);
 	const Layer *layer;
 
@@ -183,7 +183,7 @@ check_initial(void)
 	check(image->layer[0].bias[3] != 0, "jdsh: biases are drawn too");
 
 	options = small_options(TRAIN_DMSH_LN);
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	check_bounds("dmsh_ln, fan_in", trainer->text.network.layer[0].weight, 200 * 30, sqrt(6.0 / 200));
 	check(trainer->text.network.layer[0].bias[3] == 0, "dmsh_ln: biases are 0");
 	layer = &trainer->label.network.layer[0];
@@ -191,7 +191,7 @@ check_initial(void)
 	options.init = TRAIN_INIT_FAN_OUT;
 	options.text_hidden = 0;
 	options.label_hidden = 9;
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	check_bounds("dmsh_ln, fan_out", trainer->text.network.layer[0].weight, 200 * 24, sqrt(6.0 / 24));
 	check(trainer->label.network.units == 9, "label network: hidden units as asked for");
 	free_all();
@@ -206,7 +206,7 @@ check_nonfinite(const char *name, TrainMethod method)
 	Trainer    *trainer;
 	TrainLoss	loss = {0};
 
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	trainer_epoch(trainer, 0, &loss);
 	check(loss.finite && isfinite(loss.loss), "%s: an ordinary epoch is finite", name);
@@ -214,7 +214,7 @@ check_nonfinite(const char *name, TrainMethod method)
 	trainer_epoch(trainer, 1, &loss);
 	check(!loss.finite, "%s: a NaN among the weights is noticed", name);
 
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	trainer->text.network.layer[1].weight[3] = INFINITY;
 	trainer_epoch(trainer, 0, &loss);
@@ -222,7 +222,7 @@ check_nonfinite(const char *name, TrainMethod method)
 
 	options.learning_rate_text = 1e38;
 	options.learning_rate_image = 1e38;
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	trainer_epoch(trainer, 0, &loss);
 	check(!loss.finite, "%s: a learning rate of 1e38 ends in a non-finite loss", name);
@@ -235,7 +235,7 @@ check_losses(void)
 {
 	TrainOptions options = small_options(TRAIN_DMSH_LN);
 	TrainingSet *set = make_set(100, 10, false, 12, false, 3);
-	Trainer    *trainer = trainer_create(&options, &set->source, &surroundings);
+	Trainer    *trainer = trainer_create(&options, &set->source, &env);
 	TrainLoss	loss;
 	double		sum = 0;
 	int			i;
@@ -250,7 +250,7 @@ check_losses(void)
 	check(fabs(dmsh_ln_schedule(trainer, 0, 0) - 1 / 3.6) < 1e-12, "the first of 36 steps is 1/3.6 into the warm-up");
 
 	options = small_options(TRAIN_JDSH);
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	trainer_epoch(trainer, 0, &loss);
 	check(loss.terms == 4 && fabs(loss.term[0] + loss.term[1] + loss.term[2] + loss.term[3] - loss.loss) < 1e-12 &&
@@ -271,7 +271,7 @@ check_degenerate_fit(void)
 
 	for (i = 0; i < 64 * 4; i++)
 		set->image[i] = set->text[i] = 1;
-	trainer = trainer_create(&options, &set->source, &surroundings);
+	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	fit = trainer_dsdw(trainer);
 	check(fabs(fit->mode - 1) < 1e-5 && fit->sigma < 1e-5 && fit->b < 1e-5, "equal rows: mode %.6f, sigma %g, b %g", fit->mode, fit->sigma, fit->b);
@@ -294,7 +294,7 @@ cancel_interrupt(void)
 static void
 check_interruption(void)
 {
-	static const Surroundings cancelling = {test_allocate, NULL, cancel_interrupt};
+	static const CoreEnv cancelling = {test_allocate, NULL, cancel_interrupt};
 	TrainOptions options = small_options(TRAIN_JDSH);
 	volatile int left = 0;
 	volatile int at;
