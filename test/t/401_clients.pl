@@ -1,7 +1,7 @@
 # Codes with psycopg 3, node-postgres and JDBC, as text and in the binary
-# format: the examples of the README print what it says, and many lengths go
-# through every way in and out.  A client that is not installed is skipped with
-# a word; nothing is fetched.
+# format: the examples print what README.md beside them says, what it shows is
+# what they are, and many lengths go through every way in and out.  A client that
+# is not installed is skipped with a word; nothing is fetched.
 use strict;
 use warnings FATAL => 'all';
 
@@ -37,11 +37,14 @@ sub run
 	return ($stdout, $stderr, $ok);
 }
 
+my %printed;
+
 # A client: how to tell that it is there, what its example prints, its checks.
 sub client
 {
 	my ($name, $there, $example, $prints, $check) = @_;
 
+	$printed{$name} = $prints;
 	SKIP:
 	{
 		skip "$name is not installed", 3 if !(run(@$there))[2];
@@ -89,6 +92,33 @@ client('JDBC',
 1 [-54, -3]
 2 [-54, -2]
 PRINTS
+
+# The page: what stands in a block with a language is in a program of the folder,
+# but for the indentation; what stands in one without, an example prints.
+sub without_indentation { return join("\n", grep { $_ ne '' } map { s/^\s+//r } split(/\n/, shift)) . "\n"; }
+my $programs = join("\n", map { without_indentation(slurp_file($_)) } grep { -f && !/README/ } glob('*'));
+my $page = slurp_file('README.md');
+my $blocks = 0;
+while ($page =~ /^```(\w*)\n(.*?)^```$/msg)
+{
+	my ($language, $block) = ($1, $2);
+
+	$blocks++;
+	if ($language ne '')
+	{
+		ok(index($programs, without_indentation($block)) >= 0, "README: a program has the block of $language") or diag $block;
+	}
+	else
+	{
+		ok((grep { index($_, $block) >= 0 } values %printed), 'README: an example prints what it says') or diag $block;
+	}
+}
+cmp_ok($blocks, '>=', 2 * keys %printed, 'README: a program and its output for each client');
+for my $name (keys %printed)
+{
+	like($page, qr/^## \Q$name\E$/m, "README: a section for $name");
+	like($page, qr/^\| \Q$name\E \|/m, "README: $name in the table");
+}
 
 $node->stop;
 done_testing();
