@@ -47,36 +47,36 @@ typedef struct BitcodeRef
 static inline BitcodeRef
 DatumGetBitcodeRef(Datum datum)
 {
-	BitcodeRef view;
+	BitcodeRef ref;
 	int32		bits;
 
-	view.varlena = PG_DETOAST_DATUM_PACKED(datum);
-	memcpy(&bits, VARDATA_ANY(view.varlena), sizeof(bits));
-	view.bits = bits;
-	view.bytes = (bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE;
-	view.data = (const uint8 *) VARDATA_ANY(view.varlena) + sizeof(bits);
-	return view;
+	ref.varlena = PG_DETOAST_DATUM_PACKED(datum);
+	memcpy(&bits, VARDATA_ANY(ref.varlena), sizeof(bits));
+	ref.bits = bits;
+	ref.bytes = (bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE;
+	ref.data = (const uint8 *) VARDATA_ANY(ref.varlena) + sizeof(bits);
+	return ref;
 }
 
 /* Free a detoasted copy: for functions a sort or an index calls without end. */
 static inline void
-bitcode_ref_release(const BitcodeRef *view, Datum datum)
+bitcode_ref_release(const BitcodeRef *ref, Datum datum)
 {
-	if ((Pointer) view->varlena != DatumGetPointer(datum))
-		pfree(view->varlena);
+	if ((Pointer) ref->varlena != DatumGetPointer(datum))
+		pfree(ref->varlena);
 }
 
 /* Word i of a code, bytes in memory order, zero beyond the end. */
 static inline uint64
-bitcode_ref_word(const BitcodeRef *view, int i)
+bitcode_ref_word(const BitcodeRef *ref, int i)
 {
 	uint64		word = 0;
-	int			rest = view->bytes - i * (int) sizeof(word);
+	int			rest = ref->bytes - i * (int) sizeof(word);
 
 	if (rest >= (int) sizeof(word))
-		memcpy(&word, view->data + i * sizeof(word), sizeof(word));
+		memcpy(&word, ref->data + i * sizeof(word), sizeof(word));
 	else
-		memcpy(&word, view->data + i * sizeof(word), rest);
+		memcpy(&word, ref->data + i * sizeof(word), rest);
 	return word;
 }
 
@@ -99,11 +99,11 @@ pg_noreturn extern void bitcode_lengths_differ(int a, int b);
 static inline BitcodeRef
 bitcode_checked_ref(Datum datum)
 {
-	BitcodeRef view = DatumGetBitcodeRef(datum);
+	BitcodeRef ref = DatumGetBitcodeRef(datum);
 
-	if (unlikely(view.bits < 1 || view.bits > BITCODE_MAX_BITS))
-		bitcode_check_length(view.bits, NULL);
-	return view;
+	if (unlikely(ref.bits < 1 || ref.bits > BITCODE_MAX_BITS))
+		bitcode_check_length(ref.bits, NULL);
+	return ref;
 }
 
 #define PG_GETARG_BITCODE_REF(n)	bitcode_checked_ref(PG_GETARG_DATUM(n))

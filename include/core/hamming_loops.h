@@ -119,20 +119,20 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 			 int count, uint16_t *distance)
 {
 	int			position = -1;
-	int			least = UINT16_MAX;
+	int			min = UINT16_MAX;
 	int			i;
 
 	for (i = 0; i < count; i++, codes += words)
 	{
 		int			d = code_distance(words, query, codes);
 
-		if (d < least)
+		if (d < min)
 		{
-			least = d;
+			min = d;
 			position = i;
 		}
 	}
-	*distance = least;
+	*distance = min;
 	return position;
 }
 

@@ -51,8 +51,8 @@ typedef struct Span
 {
 	uint32_t	page;
 	uint32_t	centre;
-	int16_t		least;
-	int16_t		greatest;
+	int16_t		min;
+	int16_t		max;
 } Span;
 
 /*
@@ -69,8 +69,8 @@ typedef struct Directory
 	int			centres;		/* 0: nothing is known, all bounds are 0 */
 	const uint64_t *centre;		/* [centres × words] */
 	const uint32_t *first;		/* [centres + 1] */
-	const int16_t *least;		/* [pages]: of the first span */
-	const int16_t *greatest;	/* [pages] */
+	const int16_t *min;		/* [pages]: of the first span */
+	const int16_t *max;	/* [pages] */
 	int			extras;
 	const Span *extra;			/* [extras]: the other spans */
 } Directory;
@@ -131,7 +131,7 @@ typedef struct Visit
 {
 	const int16_t *bound;		/* [pages] */
 	uint32_t	pages;
-	int16_t    *group_least;	/* per group of pages: least bound to come */
+	int16_t    *group_min;	/* per group of pages: least bound to come */
 	uint32_t   *chunk;			/* [pages + 1]: pages of the bound at hand */
 	uint32_t	count;
 	uint32_t	position;
@@ -195,8 +195,8 @@ typedef struct PageReader
 {
 	void	   *context;
 	bool		(*read) (void *context, uint32_t page,
-						 const uint32_t *upcoming, uint32_t upcoming_count, PageColumns *view);
-	bool		(*pending) (void *context, uint32_t ordinal, PageColumns *view);
+						 const uint32_t *upcoming, uint32_t upcoming_count, PageColumns *columns);
+	bool		(*pending) (void *context, uint32_t ordinal, PageColumns *columns);
 	void		(*release) (void *context);
 } PageReader;
 

@@ -78,7 +78,7 @@ typedef struct VectorLoops
 	 * extremes: least cosine of the positives, greatest of the negatives.
 	 */
 	void		(*extremes) (const float *cosine, const uint8_t *kind, int n,
-							 float *least_positive, float *greatest_negative);
+							 float *min_positive, float *max_negative);
 
 	/*
 	 * weight[j] = exp(slope·(s − t) − peak) of each kept pair, 0 of the others,

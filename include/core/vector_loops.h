@@ -362,10 +362,10 @@ load_some(const float *from, size_t count)
 
 LOOPS_STATIC void
 loop_extremes(const float *restrict cosine, const uint8_t *restrict kind, int n,
-			  float *least_positive, float *greatest_negative)
+			  float *min_positive, float *max_negative)
 {
-	Vector		least = spread(INFINITY);
-	Vector		greatest = spread(-INFINITY);
+	Vector		min = spread(INFINITY);
+	Vector		max = spread(-INFINITY);
 	float		lane[LOOPS_WIDTH];
 	int			i;
 
@@ -374,17 +374,17 @@ loop_extremes(const float *restrict cosine, const uint8_t *restrict kind, int n,
 		Mask		kinds = load_kinds(kind + i, n - i);
 		Vector		s = load_some(cosine + i, n - i);
 
-		least = choose((kinds == PAIR_POSITIVE) & (s < least), s, least);
-		greatest = choose((kinds == PAIR_NEGATIVE) & (s > greatest), s, greatest);
+		min = choose((kinds == PAIR_POSITIVE) & (s < min), s, min);
+		max = choose((kinds == PAIR_NEGATIVE) & (s > max), s, max);
 	}
-	store(lane, least);
-	*least_positive = lane[0];
+	store(lane, min);
+	*min_positive = lane[0];
 	for (i = 1; i < LOOPS_WIDTH; i++)
-		*least_positive = lane[i] < *least_positive ? lane[i] : *least_positive;
-	store(lane, greatest);
-	*greatest_negative = lane[0];
+		*min_positive = lane[i] < *min_positive ? lane[i] : *min_positive;
+	store(lane, max);
+	*max_negative = lane[0];
 	for (i = 1; i < LOOPS_WIDTH; i++)
-		*greatest_negative = lane[i] > *greatest_negative ? lane[i] : *greatest_negative;
+		*max_negative = lane[i] > *max_negative ? lane[i] : *max_negative;
 }
 
 LOOPS_STATIC void

@@ -14,7 +14,7 @@
 typedef struct EvalItems
 {
 	int			rows;
-	int			room;
+	int			capacity;
 	int			bits;			/* 0: no code yet */
 	int			words;
 	uint64	   *codes;			/* [rows × words] */

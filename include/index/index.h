@@ -163,8 +163,8 @@ typedef struct XmhashSpan
 {
 	uint32		page;			/* 0 … data_pages - 1, ascending */
 	uint32		centre;			/* ascending */
-	uint16		least;
-	uint16		greatest;
+	uint16		min;
+	uint16		max;
 } XmhashSpan;
 
 typedef struct XmhashDirectory
@@ -286,16 +286,16 @@ typedef struct IndexSnapshot
  * Read the view; again with the same view: refresh, and true if its segments
  * are still the same (then nothing but the pending list was read).
  */
-extern IndexSnapshot *xmhash_view_create(MemoryContext context);
-extern bool xmhash_view_read(Relation index, IndexSnapshot *view);
+extern IndexSnapshot *xmhash_snapshot_create(MemoryContext context);
+extern bool xmhash_snapshot_read(Relation index, IndexSnapshot *snapshot);
 
 /* Live rows and NULLs of the segments, and total data pages: for estimates. */
-extern double xmhash_view_rows(const IndexSnapshot *view);
+extern double xmhash_snapshot_rows(const IndexSnapshot *snapshot);
 
 /* Block of page `number` of a segment, of page i of the pending list. */
-extern BlockNumber xmhash_segment_block(const IndexSnapshot *view, const XmhashSegment *segment,
+extern BlockNumber xmhash_segment_block(const IndexSnapshot *snapshot, const XmhashSegment *segment,
 										uint32 number);
-extern BlockNumber xmhash_pending_block(const IndexSnapshot *view, uint32 i);
+extern BlockNumber xmhash_pending_block(const IndexSnapshot *snapshot, uint32 i);
 
 /*
  * Is this page, pinned and locked at least for share, what the view says?  True: the
@@ -305,11 +305,11 @@ extern BlockNumber xmhash_pending_block(const IndexSnapshot *view, uint32 i);
  * been returned already.  A damaged page raises XX002.  The buffer is unlocked
  * and released before anything is raised or false returned.
  */
-static inline bool xmhash_page_usable(Relation index, const IndexSnapshot *view, Buffer buffer,
+static inline bool xmhash_page_usable(Relation index, const IndexSnapshot *snapshot, Buffer buffer,
 									  XmhashPageKind kind, uint64 owner, uint32 number);
 
 /* The slow path of the above: decides between damage and recycling. */
-extern bool xmhash_page_unusable(Relation index, const IndexSnapshot *view, Buffer buffer,
+extern bool xmhash_page_unusable(Relation index, const IndexSnapshot *snapshot, Buffer buffer,
 								 XmhashPageKind kind, uint64 owner, uint32 number);
 pg_noreturn extern void xmhash_recycled(Relation index);
 
@@ -320,7 +320,7 @@ pg_noreturn extern void xmhash_damaged(Relation index, BlockNumber block, const 
 /*
  * Decode a segment's directory into the current memory context; NULL: recycled.
  */
-extern XmhashDirectory *xmhash_directory_read(Relation index, const IndexSnapshot *view,
+extern XmhashDirectory *xmhash_directory_read(Relation index, const IndexSnapshot *snapshot,
 											  const XmhashSegment *segment);
 
 /*
@@ -444,7 +444,7 @@ extern int	xmhash_bands_option(Relation index);
 #define XMHASH_FLUSH_LOCK	1
 
 static inline bool
-xmhash_page_usable(Relation index, const IndexSnapshot *view, Buffer buffer,
+xmhash_page_usable(Relation index, const IndexSnapshot *snapshot, Buffer buffer,
 				   XmhashPageKind kind, uint64 owner, uint32 number)
 {
 	Page		page = BufferGetPage(buffer);
@@ -453,14 +453,14 @@ xmhash_page_usable(Relation index, const IndexSnapshot *view, Buffer buffer,
 	if (likely(header->pd_special == BLCKSZ - sizeof(XmhashOpaque)))
 	{
 		XmhashOpaque *opaque = XmhashPageOpaque(page);
-		int			words = kind == XMHASH_PAGE_DATA || kind == XMHASH_PAGE_BAND ? view->words : 0;
+		int			words = kind == XMHASH_PAGE_DATA || kind == XMHASH_PAGE_BAND ? snapshot->words : 0;
 
 		if (kind == XMHASH_PAGE_PENDING)
 			words = HAMMING_WORDS(opaque->number);
 		if (likely(opaque->kind == kind && opaque->owner == owner &&
-				   opaque->nonce == (uint32) view->nonce &&
+				   opaque->nonce == (uint32) snapshot->nonce &&
 				   (kind == XMHASH_PAGE_PENDING ?
-					(opaque->number == 0 || opaque->number == (uint32) view->bits) :
+					(opaque->number == 0 || opaque->number == (uint32) snapshot->bits) :
 					opaque->number == number)))
 		{
 			Size		slot = kind == XMHASH_PAGE_PENDING ? sizeof(XmhashPendingSlot) : sizeof(ItemPointerData);
@@ -469,14 +469,14 @@ xmhash_page_usable(Relation index, const IndexSnapshot *view, Buffer buffer,
 				return likely(header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count &&
 							  opaque->count <= XMHASH_BLOB_CAPACITY &&
 							  header->pd_upper == header->pd_special) ? true :
-					xmhash_page_unusable(index, view, buffer, kind, owner, number);
+					xmhash_page_unusable(index, snapshot, buffer, kind, owner, number);
 			if (likely(opaque->count * (words * sizeof(uint64) + slot) <= XMHASH_PAGE_CAPACITY &&
 					   header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count * words * sizeof(uint64) &&
 					   header->pd_upper == header->pd_special - opaque->count * slot))
 				return true;
 		}
 	}
-	return xmhash_page_unusable(index, view, buffer, kind, owner, number);
+	return xmhash_page_unusable(index, snapshot, buffer, kind, owner, number);
 }
 
 #endif							/* XMHASH_INDEX_H */

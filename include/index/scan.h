@@ -45,7 +45,7 @@ typedef struct XmhashScan
 	MemoryContext context;
 	MemoryContextCallback callback;
 	Layout	   *layout;			/* NULL: not acquired, or given back */
-	IndexSnapshot	view;
+	IndexSnapshot	contents;
 	ScanWork   *work;
 	ScanStage	stage;
 	bool		returned;		/* a row, since the last rescan */

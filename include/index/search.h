@@ -94,7 +94,7 @@ typedef struct Layout
  * The layout that the index has now, and in view what the index holds beside:
  * the pending list.  Release by layout_release().
  */
-extern Layout *layout_acquire(Relation index, IndexSnapshot *view);
+extern Layout *layout_acquire(Relation index, IndexSnapshot *snapshot);
 extern void layout_release(Layout *layout);
 
 /* ---------- The radius condition (bitcode/ball.c, index/support.c) ---------- */

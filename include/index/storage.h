@@ -32,7 +32,7 @@ extern Buffer xmhash_new_buffer(Relation index, BlockNumber block);
 /* index/meta.c */
 extern Buffer xmhash_meta_buffer(Relation index, int mode);
 extern void xmhash_meta_log(GenericXLogState *state, Page page);
-extern bool xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *view);
+extern bool xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot);
 extern bool xmhash_removable(uint64 stamp);
 extern uint64 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages,
 							 XmhashReservation *reservation);

@@ -135,7 +135,7 @@ extern bool model_find_quietly(const ModelTable *table, ModelRow *row, char **pr
 extern void model_insert(const ModelTable *table, const ModelRow *row);
 extern void model_update(const ModelTable *table, const ModelRow *row);
 extern double model_now(void);
-extern bool model_get_number(Jsonb *object, const char *key, double least, double most, double *number);
+extern bool model_get_number(Jsonb *object, const char *key, double min, double most, double *number);
 extern char *model_get_string(Jsonb *object, const char *key);
 
 /*

@@ -116,12 +116,12 @@ typedef struct TrainData
 	int			validation_count;
 
 	/* Work space of fetches, grown to the largest batch. */
-	int			batch_room;
+	int			batch_capacity;
 	float	   *dense[2];
 	int32_t    *row_start[2];
 	int32_t    *column[2];
 	float	   *value[2];
-	size_t		list_room[2];
+	size_t		list_capacity[2];
 	uint8	   *multi_hot;
 	char	   *record;
 } TrainData;

@@ -40,15 +40,15 @@ extern Datum bitcode_recv(PG_FUNCTION_ARGS);
 Ballcode *
 ballcode_make(Datum code, int32 radius)
 {
-	BitcodeRef view = DatumGetBitcodeRef(code);
-	Size		size = offsetof(Ballcode, data) + view.bytes;
+	BitcodeRef ref = DatumGetBitcodeRef(code);
+	Size		size = offsetof(Ballcode, data) + ref.bytes;
 	Ballcode   *ball = palloc(size);
 
 	SET_VARSIZE(ball, size);
 	ball->radius = radius;
-	ball->bits = view.bits;
-	memcpy(ball->data, view.data, view.bytes);
-	bitcode_ref_release(&view, code);
+	ball->bits = ref.bits;
+	memcpy(ball->data, ref.data, ref.bytes);
+	bitcode_ref_release(&ref, code);
 	return ball;
 }
 

@@ -96,12 +96,12 @@ put_bits(Bitcode *code, int at, const BitcodeRef *bits)
 {
 	int			shift = at % BITS_PER_BYTE;
 	uint8	   *to = BITCODE_DATA(code) + at / BITS_PER_BYTE;
-	int			room = BITCODE_BYTES(code) - at / BITS_PER_BYTE;
+	int			capacity = BITCODE_BYTES(code) - at / BITS_PER_BYTE;
 
 	for (int i = 0; i < bits->bytes; i++)
 	{
 		to[i] |= bits->data[i] >> shift;
-		if (i + 1 < room)
+		if (i + 1 < capacity)
 			to[i + 1] |= bits->data[i] << (BITS_PER_BYTE - shift);
 	}
 }
@@ -274,17 +274,17 @@ overlay(const BitcodeRef *code, const BitcodeRef *part, int64 from, int64 length
 	if (head > 0)
 	{
 		Bitcode    *before = cut(code, 0, (int) head);
-		BitcodeRef view = DatumGetBitcodeRef(PointerGetDatum(before));
+		BitcodeRef ref = DatumGetBitcodeRef(PointerGetDatum(before));
 
-		put_bits(result, 0, &view);
+		put_bits(result, 0, &ref);
 	}
 	put_bits(result, (int) head, part);
 	if (rest < code->bits)
 	{
 		Bitcode    *after = cut(code, (int) rest, code->bits);
-		BitcodeRef view = DatumGetBitcodeRef(PointerGetDatum(after));
+		BitcodeRef ref = DatumGetBitcodeRef(PointerGetDatum(after));
 
-		put_bits(result, (int) head + part->bits, &view);
+		put_bits(result, (int) head + part->bits, &ref);
 	}
 	PG_RETURN_BITCODE_P(result);
 }

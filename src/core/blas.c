@@ -448,7 +448,7 @@ static void
 product_slice(Product *slice, int threads)
 {
 	int			rows;
-	double		least = INFINITY;
+	double		min = INFINITY;
 
 	if (threads == 1)
 	{
@@ -459,9 +459,9 @@ product_slice(Product *slice, int threads)
 	{
 		double		sides = (double) slice->m / rows + (double) slice->n * rows / threads;
 
-		if (threads % rows == 0 && sides < least)
+		if (threads % rows == 0 && sides < min)
 		{
-			least = sides;
+			min = sides;
 			slice->row_parts = rows;
 			slice->column_parts = threads / rows;
 		}

@@ -238,14 +238,14 @@ avx2_within(const uint64_t *query, const uint64_t *codes,
 
 /* The least of the lanes' distances, and the first of its positions. */
 INLINE int
-nearest_lane(__m256i least, __m256i position, uint16_t *distance)
+nearest_lane(__m256i min, __m256i position, uint16_t *distance)
 {
 	int32_t		d[BLOCK];
 	int32_t		p[BLOCK];
 	int			best = 0;
 	int			lane;
 
-	_mm256_storeu_si256((__m256i *) d, least);
+	_mm256_storeu_si256((__m256i *) d, min);
 	_mm256_storeu_si256((__m256i *) p, position);
 	for (lane = 1; lane < BLOCK; lane++)
 		if (d[lane] < d[best] || (d[lane] == d[best] && p[lane] < p[best]))
@@ -261,7 +261,7 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 {
 	__m256i		spread = spread_query(words, query);
 	__m256i		position = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-	__m256i		least = _mm256_set1_epi32(UINT16_MAX);
+	__m256i		min = _mm256_set1_epi32(UINT16_MAX);
 	__m256i		where = _mm256_set1_epi32(-1);
 	uint16_t	rest;
 	int			nearest;
@@ -272,11 +272,11 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 	{
 		__m256i		d = block_distances(words, spread, query, codes);
 
-		where = _mm256_blendv_epi8(where, position, _mm256_cmpgt_epi32(least, d));
-		least = _mm256_min_epi32(least, d);
+		where = _mm256_blendv_epi8(where, position, _mm256_cmpgt_epi32(min, d));
+		min = _mm256_min_epi32(min, d);
 		position = _mm256_add_epi32(position, _mm256_set1_epi32(BLOCK));
 	}
-	nearest = nearest_lane(least, where, distance);
+	nearest = nearest_lane(min, where, distance);
 	last = hamming_popcnt.nearest(query, codes, words, count - i, &rest);
 	if (rest < *distance)
 	{

@@ -251,7 +251,7 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 {
 	__m512i		spread = spread_query(words, query);
 	__m512i		position = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-	__m512i		least = _mm512_set1_epi64(-1);
+	__m512i		min = _mm512_set1_epi64(-1);
 	uint64_t	key;
 	int			i;
 
@@ -259,19 +259,19 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 	{
 		__m512i		d = block_distances(words, spread, query, codes, BLOCK);
 
-		least = _mm512_min_epu64(least, _mm512_or_si512(_mm512_slli_epi64(d, 32), position));
+		min = _mm512_min_epu64(min, _mm512_or_si512(_mm512_slli_epi64(d, 32), position));
 		position = _mm512_add_epi64(position, _mm512_set1_epi64(BLOCK));
 	}
 	if (i < count)
 	{
 		__m512i		d = block_distances(words, spread, query, codes, count - i);
 
-		least = _mm512_mask_min_epu64(least, first_lanes(count - i), least,
+		min = _mm512_mask_min_epu64(min, first_lanes(count - i), min,
 									  _mm512_or_si512(_mm512_slli_epi64(d, 32), position));
 	}
 
 	/* without codes, the key of all ones gives -1 and UINT16_MAX */
-	key = _mm512_reduce_min_epu64(least);
+	key = _mm512_reduce_min_epu64(min);
 	*distance = (uint16_t) (key >> 32);
 	return (int32_t) (uint32_t) key;
 }

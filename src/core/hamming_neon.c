@@ -216,7 +216,7 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 			 int count, uint16_t *distance)
 {
 	uint8x16_t	spread = spread_query(words, query);
-	uint16_t	least = UINT16_MAX;
+	uint16_t	min = UINT16_MAX;
 	uint16_t	rest;
 	int			nearest = -1;
 	int			last;
@@ -225,21 +225,21 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 	for (i = 0; i + BLOCK <= count; i += BLOCK, codes += BLOCK * words)
 	{
 		uint16x8_t	d = block_distances(words, spread, query, codes);
-		uint16_t	block_least = vminvq_u16(d);
+		uint16_t	block_min = vminvq_u16(d);
 
-		if (HAMMING_RARE(block_least < least))
+		if (HAMMING_RARE(block_min < min))
 		{
-			least = block_least;
-			nearest = i + first_lane(d, least);
+			min = block_min;
+			nearest = i + first_lane(d, min);
 		}
 	}
 	last = hamming_popcnt.nearest(query, codes, words, count - i, &rest);
-	if (rest < least)
+	if (rest < min)
 	{
-		least = rest;
+		min = rest;
 		nearest = i + last;
 	}
-	*distance = least;
+	*distance = min;
 	return nearest;
 }
 

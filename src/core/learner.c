@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Lengths below this count as 0: unit vector 0, gradient 0. */
-#define LEAST_LENGTH 1e-12f
+#define MIN_LENGTH 1e-12f
 
 void *
 arena_reserve(ArenaPlan *plan, size_t count, size_t size)
@@ -171,7 +171,7 @@ learner_activate(Learner *learner, int rows, float a)
 
 		loops->tanh_scaled(code, a, learner->output + (size_t) i * bits, bits);
 		length = sqrtf(loops->dot(code, code, bits));
-		factor = length < LEAST_LENGTH ? 0 : 1 / length;
+		factor = length < MIN_LENGTH ? 0 : 1 / length;
 		for (k = 0; k < bits; k++)
 			unit[k] = factor * code[k];
 		learner->length[i] = length;
@@ -200,7 +200,7 @@ learner_deactivate(Learner *learner, int rows, float a)
 		const float *unit = learner->unit + (size_t) i * bits;
 		float	   *gradient = learner->gradient_unit + (size_t) i * bits;
 		float		along = loops->dot(unit, gradient, bits);
-		float		factor = learner->length[i] < LEAST_LENGTH ? 0 : a / learner->length[i];
+		float		factor = learner->length[i] < MIN_LENGTH ? 0 : a / learner->length[i];
 
 		for (k = 0; k < bits; k++)
 			gradient[k] = factor * (1 - code[k] * code[k]) * (gradient[k] - along * unit[k]);

@@ -67,8 +67,8 @@ static double
 anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows, float factor, float *weight)
 {
 	float		parameters[PAIR_PARAMETERS];
-	float		least;
-	float		greatest;
+	float		min;
+	float		max;
 	float		sums[2];
 	double		p = options->scale_positive;
 	double		n = options->scale_negative;
@@ -78,13 +78,13 @@ anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows
 	float		positive;
 	float		negative;
 
-	vector_loops()->extremes(cosine, kind, rows, &least, &greatest);
-	peak_positive = fmax(0, -p * (least - t));
-	peak_negative = fmax(0, n * (greatest - t));
-	parameters[PAIR_POSITIVE_BELOW] = greatest + options->margin;
+	vector_loops()->extremes(cosine, kind, rows, &min, &max);
+	peak_positive = fmax(0, -p * (min - t));
+	peak_negative = fmax(0, n * (max - t));
+	parameters[PAIR_POSITIVE_BELOW] = max + options->margin;
 	parameters[PAIR_POSITIVE_SLOPE] = -p;
 	parameters[PAIR_POSITIVE_SHIFT] = p * t - peak_positive;
-	parameters[PAIR_NEGATIVE_ABOVE] = least - options->margin;
+	parameters[PAIR_NEGATIVE_ABOVE] = min - options->margin;
 	parameters[PAIR_NEGATIVE_SLOPE] = n;
 	parameters[PAIR_NEGATIVE_SHIFT] = -n * t - peak_negative;
 	vector_loops()->pair_weights(weight, cosine, kind, rows, parameters, sums);

@@ -55,7 +55,7 @@
  * The least that a sum of squares counts as: weights below 1e-15 are taken for
  * as large, so that squares, and products with features, may underflow.
  */
-#define LEAST_SQUARES 1e-30f
+#define MIN_SQUARES 1e-30f
 
 /* Recomputations between two looks for interrupts. */
 #define PATIENCE ((size_t) 1 << 24)
@@ -98,7 +98,7 @@ add_column_squares(const CoreEnv *env, const Layer *layer, const float *factor, 
 		for (k = 0; k < layer->outputs; k++)
 			sums[k] += layer->bias[k] * layer->bias[k];
 	for (k = 0; k < layer->outputs; k++)
-		sums[k] = sums[k] < LEAST_SQUARES ? LEAST_SQUARES : sums[k];
+		sums[k] = sums[k] < MIN_SQUARES ? MIN_SQUARES : sums[k];
 }
 
 /* Add to sums[outputs] the magnitudes of each output's weights, each times factor[input]. */
@@ -129,11 +129,11 @@ add_column_magnitudes(const CoreEnv *env, const Layer *layer, const float *facto
  * rounding of that layer's.  room[2] have the width of the widest layer each.
  */
 static void
-fill_spread(const CoreEnv *env, const Network *network, int from, float *room[2], float *spread)
+fill_spread(const CoreEnv *env, const Network *network, int from, float *capacity[2], float *spread)
 {
 	const Layer *layer = &network->layer[from];
 	int			last = network->layers - 1;
-	float	   *to = from == last ? spread : room[0];
+	float	   *to = from == last ? spread : capacity[0];
 	int			l;
 	int			k;
 
@@ -144,7 +144,7 @@ fill_spread(const CoreEnv *env, const Network *network, int from, float *room[2]
 		const float *factor = to;
 
 		layer = &network->layer[l];
-		to = l == last ? spread : room[(l - from) % 2];
+		to = l == last ? spread : capacity[(l - from) % 2];
 		memset(to, 0, layer->outputs * sizeof(float));
 		if (l == from + 1)
 			add_column_squares(env, layer, factor, to);
@@ -174,21 +174,21 @@ static void
 fill_doubt(const CoreEnv *env, const Network *network, float *doubt)
 {
 	size_t		widest = network->units > network->outputs ? network->units : network->outputs;
-	float	   *room[2] = {NULL, NULL};
+	float	   *capacity[2] = {NULL, NULL};
 	int			l;
 	int			k;
 
 	if (network->layers > 1)
 	{
-		room[0] = env->allocate(env->arena, widest * sizeof(float));
-		room[1] = env->allocate(env->arena, widest * sizeof(float));
+		capacity[0] = env->allocate(env->arena, widest * sizeof(float));
+		capacity[1] = env->allocate(env->arena, widest * sizeof(float));
 	}
 	for (l = 0; l < network->layers; l++)
 	{
 		double		factor = 1.05 * UNIT_ROUNDOFF * roundings(network, network->layer[l].inputs);
 		float	   *of_layer = doubt + (size_t) l * network->outputs;
 
-		fill_spread(env, network, l, room, of_layer);
+		fill_spread(env, network, l, capacity, of_layer);
 		for (k = 0; k < network->outputs; k++)
 			of_layer[k] = factor * of_layer[k];
 	}

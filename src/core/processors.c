@@ -145,16 +145,16 @@ directory_share(const char *directory, int version)
 
 /* The least share from the directory up to the mount point. */
 static double
-least_share(char *directory, const char *point, int version)
+min_share(char *directory, const char *point, int version)
 {
-	double		least = directory_share(directory, version);
+	double		min = directory_share(directory, version);
 
 	while (strlen(directory) > strlen(point))
 	{
 		*strrchr(directory, '/') = '\0';
-		least = fmin(least, directory_share(directory, version));
+		min = fmin(min, directory_share(directory, version));
 	}
-	return least;
+	return min;
 }
 
 static double
@@ -182,7 +182,7 @@ version_share(const char *groups, const char *mounts, int version)
 		fclose(file);
 	if (!found || !cgroup_directory(root, point, path, directory, sizeof(directory)))
 		return INFINITY;
-	return least_share(directory, point, version);
+	return min_share(directory, point, version);
 }
 
 /* Processors' time that the control groups allow; `groups` and `mounts` as in /proc/self. */

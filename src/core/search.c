@@ -68,7 +68,7 @@ struct Search
 	/* the visit */
 	Visit		visit;
 	void	   *visit_scratch;
-	size_t		visit_room;
+	size_t		visit_capacity;
 	bool		pending_done;
 	uint32_t	pending_next;
 
@@ -87,18 +87,18 @@ struct Search
 	 * second batch on, before that UINT16_MAX or NULL.
 	 */
 	uint16_t   *whole;			/* [pages] */
-	size_t		whole_room;
+	size_t		whole_capacity;
 	bool		whole_known;
 
 	Candidate  *candidates;		/* not answered, in the order of rank */
 	size_t		count;
-	size_t		room;
-	int			least;			/* least distance among them */
+	size_t		capacity;
+	int			min;			/* least distance among them */
 
 	Candidate  *answers;
 	size_t		answer_next;
 	size_t		answer_count;
-	size_t		answer_room;
+	size_t		answer_capacity;
 	size_t		gather;			/* unordered: so many before any is given */
 	uint32_t   *start;			/* [bits + 2]: counting sort's */
 
@@ -142,8 +142,8 @@ search_set_batches(Search *search, int first, int most)
 size_t
 search_size(const Search *search)
 {
-	return search->visit_room + search->whole_room * sizeof(uint16_t) +
-		(search->room + search->answer_room) * sizeof(Candidate);
+	return search->visit_capacity + search->whole_capacity * sizeof(uint16_t) +
+		(search->capacity + search->answer_capacity) * sizeof(Candidate);
 }
 
 const SearchCounters *
@@ -162,7 +162,7 @@ begin_batch(Search *search)
 	if (search->top >= 0)
 		memset(search->histogram, 0, (search->top + 2) * sizeof(uint32_t));
 	search->count = 0;
-	search->least = INT16_MAX;
+	search->min = INT16_MAX;
 	search->answer_next = search->answer_count = 0;
 	search->pending_done = false;
 	search->pending_next = 0;
@@ -175,10 +175,10 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 {
 	size_t		scratch = visit_scratch(pages);
 
-	if (scratch > search->visit_room)
+	if (scratch > search->visit_capacity)
 	{
 		search->visit_scratch = reallocate(search, search->visit_scratch, scratch);
-		search->visit_room = scratch;
+		search->visit_capacity = scratch;
 	}
 	search->ordered = ordered;
 	search->ball = *ball;
@@ -209,10 +209,10 @@ next_batch(Search *search)
 
 	if (!search->whole_known && pages > 0)
 	{
-		if (pages > search->whole_room)
+		if (pages > search->whole_capacity)
 		{
 			search->whole = reallocate(search, search->whole, pages * sizeof(uint16_t));
-			search->whole_room = pages;
+			search->whole_capacity = pages;
 		}
 		memset(search->whole, 0xFF, pages * sizeof(uint16_t));
 		search->whole_known = true;
@@ -227,9 +227,9 @@ next_batch(Search *search)
 }
 
 static inline RowPointer
-view_row(const PageColumns *view, uint32_t position)
+columns_row(const PageColumns *columns, uint32_t position)
 {
-	return *(const RowPointer *) (view->row_base + (int64_t) position * view->row_stride);
+	return *(const RowPointer *) (columns->row_base + (int64_t) position * columns->row_stride);
 }
 
 static bool
@@ -248,15 +248,15 @@ passes_filters(const Search *search, const uint64_t *code)
 
 /* Make room for a page's worth of elements after count. */
 static void
-grow(Search *search, Candidate **array, size_t count, size_t *room)
+grow(Search *search, Candidate **array, size_t count, size_t *capacity)
 {
 	size_t		wanted = count + search->page_codes;
 
-	if (wanted <= *room)
+	if (wanted <= *capacity)
 		return;
 	wanted += wanted / 2;
 	*array = reallocate(search, *array, wanted * sizeof(Candidate));
-	*room = wanted;				/* not before: there may be no memory for it */
+	*capacity = wanted;				/* not before: there may be no memory for it */
 }
 
 /* Sweep out the candidates beyond cut. */
@@ -276,12 +276,12 @@ sweep(Search *search)
  * while `keep` candidates are nearer than cut, cut is too far.
  */
 static void
-take_candidates(Search *search, const PageColumns *view, int hits, uint64_t rank)
+take_candidates(Search *search, const PageColumns *columns, int hits, uint64_t rank)
 {
-	if (search->count + hits > search->room)
+	if (search->count + hits > search->capacity)
 	{
 		sweep(search);
-		grow(search, &search->candidates, search->count, &search->room);
+		grow(search, &search->candidates, search->count, &search->capacity);
 	}
 	for (int i = 0; i < hits; i++)
 	{
@@ -292,16 +292,16 @@ take_candidates(Search *search, const PageColumns *view, int hits, uint64_t rank
 			(distance == search->floor && rank <= search->floor_rank))
 			continue;
 		if (search->filter_count > 0 &&
-			!passes_filters(search, view->codes + (size_t) position * search->words))
+			!passes_filters(search, columns->codes + (size_t) position * search->words))
 			continue;
 		search->candidates[search->count].distance = (uint16_t) distance;
-		search->candidates[search->count].row = view_row(view, position);
+		search->candidates[search->count].row = columns_row(columns, position);
 		search->count++;
 		search->histogram[distance]++;
 		search->within_cut++;
 		search->counters.candidates++;
-		if (distance < search->least)
-			search->least = distance;
+		if (distance < search->min)
+			search->min = distance;
 	}
 	while (search->within_cut - search->histogram[search->cut] >= search->keep)
 	{
@@ -313,20 +313,20 @@ take_candidates(Search *search, const PageColumns *view, int hits, uint64_t rank
 
 /* Without an order, all hits of a page are answers. */
 static void
-take_answers(Search *search, const PageColumns *view, int hits)
+take_answers(Search *search, const PageColumns *columns, int hits)
 {
 	size_t		before = search->answer_count;
 
-	grow(search, &search->answers, search->answer_count, &search->answer_room);
+	grow(search, &search->answers, search->answer_count, &search->answer_capacity);
 	for (int i = 0; i < hits; i++)
 	{
 		uint32_t	position = search->positions[i];
 
 		if (search->filter_count > 0 &&
-			!passes_filters(search, view->codes + (size_t) position * search->words))
+			!passes_filters(search, columns->codes + (size_t) position * search->words))
 			continue;
 		search->answers[search->answer_count].distance = search->distances[i];
-		search->answers[search->answer_count].row = view_row(view, position);
+		search->answers[search->answer_count].row = columns_row(columns, position);
 		search->answer_count++;
 	}
 	search->counters.candidates += search->answer_count - before;
@@ -336,10 +336,10 @@ take_answers(Search *search, const PageColumns *view, int hits)
 static void
 give_gathered(Search *search)
 {
-	if (search->answer_count > search->room)
+	if (search->answer_count > search->capacity)
 	{
-		search->candidates = reallocate(search, search->candidates, search->answer_room * sizeof(Candidate));
-		search->room = search->answer_room;
+		search->candidates = reallocate(search, search->candidates, search->answer_capacity * sizeof(Candidate));
+		search->capacity = search->answer_capacity;
 	}
 	candidates_by_row(search->answers, search->answer_count, search->candidates);
 	search->gather = GATHER_GROWTH * search->answer_count;
@@ -349,32 +349,32 @@ give_gathered(Search *search)
 
 /* Remember the pages of which nothing is left when their hits are answered. */
 static void
-note_whole(Search *search, uint32_t page, const PageColumns *view, int hits)
+note_whole(Search *search, uint32_t page, const PageColumns *columns, int hits)
 {
-	uint16_t	greatest = 0;
+	uint16_t	max = 0;
 
-	if (!search->whole_known || hits < view->count)
+	if (!search->whole_known || hits < columns->count)
 		return;
 	for (int i = 0; i < hits; i++)
-		if (search->distances[i] > greatest)
-			greatest = search->distances[i];
-	search->whole[page] = greatest;
+		if (search->distances[i] > max)
+			max = search->distances[i];
+	search->whole[page] = max;
 }
 
 static int
-take_view(Search *search, const PageColumns *view, uint64_t rank)
+take_columns(Search *search, const PageColumns *columns, uint64_t rank)
 {
-	int			hits = hamming_kernels->within(search->ball.query, view->codes, search->words,
-											   view->count, search->cut - 1,
+	int			hits = hamming_kernels->within(search->ball.query, columns->codes, search->words,
+											   columns->count, search->cut - 1,
 											   search->positions, search->distances);
 
-	search->counters.codes += view->count;
+	search->counters.codes += columns->count;
 	if (hits == 0)
 		return 0;
 	if (search->ordered)
-		take_candidates(search, view, hits, rank);
+		take_candidates(search, columns, hits, rank);
 	else
-		take_answers(search, view, hits);
+		take_answers(search, columns, hits);
 	return hits;
 }
 
@@ -382,17 +382,17 @@ take_view(Search *search, const PageColumns *view, uint64_t rank)
 static bool
 take_pending(Search *search)
 {
-	PageColumns	view;
+	PageColumns	columns;
 
-	if (!search->reader.pending(search->reader.context, search->pending_next, &view))
+	if (!search->reader.pending(search->reader.context, search->pending_next, &columns))
 		return false;
-	if (view.count < 0)
+	if (columns.count < 0)
 	{
 		search->pending_done = true;
 		return true;
 	}
 	search->counters.pending_pages++;
-	take_view(search, &view, search->pending_next++);
+	take_columns(search, &columns, search->pending_next++);
 	search->reader.release(search->reader.context);
 	return true;
 }
@@ -402,7 +402,7 @@ take_page(Search *search, uint32_t page, int bound)
 {
 	const Visit *visit = &search->visit;
 	uint64_t	rank = (uint64_t) (bound + 1) << 32 | page;
-	PageColumns	view;
+	PageColumns	columns;
 	int			hits;
 
 	if (search->whole_known &&
@@ -411,11 +411,11 @@ take_page(Search *search, uint32_t page, int bound)
 		return true;
 	if (!search->reader.read(search->reader.context, page,
 							 visit->chunk + visit->position + 1,
-							 visit->count - visit->position - 1, &view))
+							 visit->count - visit->position - 1, &columns))
 		return false;
 	search->counters.pages++;
-	hits = take_view(search, &view, rank);
-	note_whole(search, page, &view, hits);
+	hits = take_columns(search, &columns, rank);
+	note_whole(search, page, &columns, hits);
 	search->reader.release(search->reader.context);
 	return true;
 }
@@ -429,23 +429,23 @@ answer_until(Search *search, int distance)
 {
 	size_t		left = 0;
 	uint32_t	sum = 0;
-	int			next_least = INT16_MAX;
+	int			next_min = INT16_MAX;
 
 	if (distance > search->cut)
 		distance = search->cut;
 	search->answer_next = search->answer_count = 0;
-	if (search->count > search->answer_room)
+	if (search->count > search->answer_capacity)
 	{
-		search->answers = reallocate(search, search->answers, search->room * sizeof(Candidate));
-		search->answer_room = search->room;
+		search->answers = reallocate(search, search->answers, search->capacity * sizeof(Candidate));
+		search->answer_capacity = search->capacity;
 	}
-	if (search->least <= distance)
-		memset(search->start + search->least, 0,
-			   (distance - search->least + 1) * sizeof(uint32_t));
+	if (search->min <= distance)
+		memset(search->start + search->min, 0,
+			   (distance - search->min + 1) * sizeof(uint32_t));
 	for (size_t i = 0; i < search->count; i++)
 		if (search->candidates[i].distance <= distance)
 			search->start[search->candidates[i].distance]++;
-	for (int d = search->least; d <= distance; d++)
+	for (int d = search->min; d <= distance; d++)
 	{
 		uint32_t	size = search->start[d];
 
@@ -460,14 +460,14 @@ answer_until(Search *search, int distance)
 			search->answers[search->start[candidate.distance]++] = candidate;
 		else
 		{
-			if (candidate.distance < next_least)
-				next_least = candidate.distance;
+			if (candidate.distance < next_min)
+				next_min = candidate.distance;
 			search->candidates[left++] = candidate;
 		}
 	}
 	search->answer_count = sum;
 	search->count = left;
-	search->least = next_least;
+	search->min = next_min;
 }
 
 /* Read pages until there is something to answer. */
@@ -487,7 +487,7 @@ advance(Search *search)
 		}
 		else if (visit_peek(&search->visit, search->cut - 1, &page, &bound))
 		{
-			if (search->least <= bound)
+			if (search->min <= bound)
 				answer_until(search, bound);
 			else
 			{

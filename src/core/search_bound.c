@@ -17,15 +17,15 @@
 #include <string.h>
 
 static void
-bounds_of_centre(const int16_t *restrict least, const int16_t *restrict greatest,
+bounds_of_centre(const int16_t *restrict min, const int16_t *restrict max,
 				 int distance, uint32_t pages, int16_t *restrict bound)
 {
 	int16_t		d = (int16_t) distance;
 
 	for (uint32_t p = 0; p < pages; p++)
 	{
-		int16_t		beyond = (int16_t) (d - greatest[p]);
-		int16_t		before = (int16_t) (least[p] - d);
+		int16_t		beyond = (int16_t) (d - max[p]);
+		int16_t		before = (int16_t) (min[p] - d);
 		int16_t		larger = beyond > before ? beyond : before;
 
 		bound[p] = larger > 0 ? larger : 0;
@@ -35,8 +35,8 @@ bounds_of_centre(const int16_t *restrict least, const int16_t *restrict greatest
 static inline int
 bound_of_span(const Span *span, int distance)
 {
-	int			beyond = distance - span->greatest;
-	int			before = span->least - distance;
+	int			beyond = distance - span->max;
+	int			before = span->min - distance;
 	int			larger = beyond > before ? beyond : before;
 
 	return larger > 0 ? larger : 0;
@@ -57,7 +57,7 @@ directory_bounds(const Directory *directory, const uint64_t *query,
 	{
 		uint32_t	first = directory->first[c];
 
-		bounds_of_centre(directory->least + first, directory->greatest + first,
+		bounds_of_centre(directory->min + first, directory->max + first,
 						 distances[c], directory->first[c + 1] - first, bound + first);
 	}
 	/* A page is as near as the nearest of its spans. */
@@ -102,14 +102,14 @@ directory_exclude_unequal(const Directory *directory, const uint64_t *code,
 	/* Strike out by complement, so that a further span can bring a page back. */
 	for (uint32_t p = 0; p < directory->pages; p++)
 		if (p < first || p >= end ||
-			distance < directory->least[p] || distance > directory->greatest[p])
+			distance < directory->min[p] || distance > directory->max[p])
 			bound[p] = ~bound[p];
 	for (int e = 0; e < directory->extras; e++)
 	{
 		const Span *span = &directory->extra[e];
 
 		if (span->centre == (uint32_t) centre && bound[span->page] < 0 &&
-			distance >= span->least && distance <= span->greatest)
+			distance >= span->min && distance <= span->max)
 			bound[span->page] = ~bound[span->page];
 	}
 	for (uint32_t p = 0; p < directory->pages; p++)

@@ -28,34 +28,34 @@ visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, void *scratch)
 	visit->bound = bound;
 	visit->pages = pages;
 	visit->chunk = scratch;
-	visit->group_least = (int16_t *) (visit->chunk + pages + 1);
+	visit->group_min = (int16_t *) (visit->chunk + pages + 1);
 	visit_rewind(visit);
 }
 
 /* The least of count bounds that is above level; BOUND_NEVER when there is none. */
 static inline int16_t
-least_above(const int16_t *restrict bound, int count, int16_t level)
+min_above(const int16_t *restrict bound, int count, int16_t level)
 {
-	int16_t		least = BOUND_NEVER;
+	int16_t		min = BOUND_NEVER;
 
 	for (int i = 0; i < count; i++)
 	{
 		int16_t		b = bound[i] > level ? bound[i] : BOUND_NEVER;
 
-		least = b < least ? b : least;
+		min = b < min ? b : min;
 	}
-	return least;
+	return min;
 }
 
 /* Of a group: whole ones with a constant count, which compilers unroll. */
 static int16_t
-group_least_above(const Visit *visit, size_t group, int16_t level)
+group_min_above(const Visit *visit, size_t group, int16_t level)
 {
 	const int16_t *bound = visit->bound + group * VISIT_GROUP;
 	size_t		rest = visit->pages - group * VISIT_GROUP;
 
-	return rest >= VISIT_GROUP ? least_above(bound, VISIT_GROUP, level) :
-		least_above(bound, (int) rest, level);
+	return rest >= VISIT_GROUP ? min_above(bound, VISIT_GROUP, level) :
+		min_above(bound, (int) rest, level);
 }
 
 void
@@ -64,7 +64,7 @@ visit_rewind(Visit *visit)
 	visit->count = 0;
 	visit->position = 0;
 	for (size_t g = 0; g < VISIT_GROUPS(visit->pages); g++)
-		visit->group_least[g] = group_least_above(visit, g, -1);
+		visit->group_min[g] = group_min_above(visit, g, -1);
 }
 
 /* Add the group's pages with from <= bound <= last to the chunk. */
@@ -79,7 +79,7 @@ take_group(Visit *visit, size_t group, int from, int last)
 		visit->chunk[visit->count] = page;
 		visit->count += visit->bound[page] >= from && visit->bound[page] <= last;
 	}
-	visit->group_least[group] = group_least_above(visit, group, (int16_t) last);
+	visit->group_min[group] = group_min_above(visit, group, (int16_t) last);
 }
 
 void
@@ -90,7 +90,7 @@ visit_all(Visit *visit, int most)
 	visit->count = 0;
 	visit->position = 0;
 	for (size_t g = 0; g < VISIT_GROUPS(visit->pages); g++)
-		if (visit->group_least[g] <= most)
+		if (visit->group_min[g] <= most)
 			take_group(visit, g, 0, most);
 }
 
@@ -100,14 +100,14 @@ visit_peek(Visit *visit, int most, uint32_t *page, int *bound)
 	if (visit->position >= visit->count)
 	{
 		size_t		groups = VISIT_GROUPS(visit->pages);
-		int16_t		level = least_above(visit->group_least, (int) groups, -1);
+		int16_t		level = min_above(visit->group_min, (int) groups, -1);
 
 		if (level > most || level == BOUND_NEVER)
 			return false;
 		visit->count = 0;
 		visit->position = 0;
 		for (size_t g = 0; g < groups; g++)
-			if (visit->group_least[g] == level)
+			if (visit->group_min[g] == level)
 				take_group(visit, g, level, level);
 	}
 	*page = visit->chunk[visit->position];

@@ -21,7 +21,7 @@
 #include <math.h>
 #include <string.h>
 
-#define LEAST_LENGTH 1e-12f
+#define MIN_LENGTH 1e-12f
 
 /* The fit: most rows that are looked at, and bins of the histogram. */
 #define FIT_ROWS 65536
@@ -63,7 +63,7 @@ unit_rows(const CoreEnv *env, const float *from, int rows, int columns, float *t
 		const float *source = from + (size_t) i * columns;
 		float	   *target = to + (size_t) i * columns;
 		float		length = sqrtf(vector_loops()->dot(source, source, columns));
-		float		factor = length < LEAST_LENGTH ? 0 : 1 / length;
+		float		factor = length < MIN_LENGTH ? 0 : 1 / length;
 
 		for (k = 0; k < columns; k++)
 			target[k] = factor * source[k];
@@ -93,7 +93,7 @@ sparse_cosines_row(const Features *features, int i, float *scatter, float *cosin
 	int			count = features->row_start[i + 1] - start;
 	const float *value = features->value + start;
 	float		length = sqrtf(vector_loops()->dot(value, value, count));
-	float		factor = length < LEAST_LENGTH ? 0 : 1 / length;
+	float		factor = length < MIN_LENGTH ? 0 : 1 / length;
 	int			j;
 
 	for (j = 0; j < count; j++)

@@ -158,10 +158,10 @@ make_y_axis(Axis *axis, const PlotPanel *panel, double top, double height)
 	/* A flat line lies in the middle. */
 	if (axis->high - axis->low <= 1e-9 * Max(fabs(axis->high), 1e-9))
 	{
-		double		room = fabs(axis->high) > 0 ? fabs(axis->high) / 10 : 1;
+		double		capacity = fabs(axis->high) > 0 ? fabs(axis->high) / 10 : 1;
 
-		axis->low -= room;
-		axis->high += room;
+		axis->low -= capacity;
+		axis->high += capacity;
 	}
 	axis->step = round_step(axis->high - axis->low, height < PANEL_HEIGHT ? 3 : 6);
 	/* A hair beyond a step, as rounding leaves it, needs no further one. */

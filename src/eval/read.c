@@ -127,29 +127,29 @@ reserve_row(Reading *reading)
 {
 	EvalItems  *items = reading->items;
 
-	if (items->rows < items->room)
+	if (items->rows < items->capacity)
 		return;
-	if (items->room > PG_INT32_MAX / 2)
+	if (items->capacity > PG_INT32_MAX / 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("relation \"%s\" has more than %d rows to evaluate",
-						reading->relation, items->room)));
-	if (items->room == 0)
+						reading->relation, items->capacity)));
+	if (items->capacity == 0)
 	{
-		items->room = 1024;
+		items->capacity = 1024;
 		items->codes = MemoryContextAllocExtended(items->context,
-												  (Size) items->room * items->words * sizeof(uint64),
+												  (Size) items->capacity * items->words * sizeof(uint64),
 												  MCXT_ALLOC_HUGE);
-		items->set = MemoryContextAlloc(items->context, items->room * sizeof(int32));
+		items->set = MemoryContextAlloc(items->context, items->capacity * sizeof(int32));
 		if (reading->stored)
-			reading->places = MemoryContextAlloc(items->context, items->room * sizeof(Place));
+			reading->places = MemoryContextAlloc(items->context, items->capacity * sizeof(Place));
 		return;
 	}
-	items->room *= 2;
-	items->codes = repalloc_huge(items->codes, (Size) items->room * items->words * sizeof(uint64));
-	items->set = repalloc_huge(items->set, (Size) items->room * sizeof(int32));
+	items->capacity *= 2;
+	items->codes = repalloc_huge(items->codes, (Size) items->capacity * items->words * sizeof(uint64));
+	items->set = repalloc_huge(items->set, (Size) items->capacity * sizeof(int32));
 	if (reading->stored)
-		reading->places = repalloc_huge(reading->places, (Size) items->room * sizeof(Place));
+		reading->places = repalloc_huge(reading->places, (Size) items->capacity * sizeof(Place));
 }
 
 /* Check that a code is as long as those before. */

@@ -130,17 +130,17 @@ xmhash_build_phase_name(int64 phase)
 static void
 take_code(Relation index, Datum value, int *bits, uint64 **words)
 {
-	BitcodeRef view = bitcode_checked_ref(value);
+	BitcodeRef ref = bitcode_checked_ref(value);
 
 	if (*bits == 0)
-		*bits = view.bits;
-	if (view.bits != *bits)
-		xmhash_wrong_length(index, view.bits, *bits);
+		*bits = ref.bits;
+	if (ref.bits != *bits)
+		xmhash_wrong_length(index, ref.bits, *bits);
 	if (*words == NULL)
-		*words = palloc(HAMMING_WORDS(view.bits) * sizeof(uint64));
-	for (int w = 0; w < HAMMING_WORDS(view.bits); w++)
-		(*words)[w] = bitcode_ref_word(&view, w);
-	bitcode_ref_release(&view, value);
+		*words = palloc(HAMMING_WORDS(ref.bits) * sizeof(uint64));
+	for (int w = 0; w < HAMMING_WORDS(ref.bits); w++)
+		(*words)[w] = bitcode_ref_word(&ref, w);
+	bitcode_ref_release(&ref, value);
 }
 
 /* ---------- The sample ---------- */

@@ -35,7 +35,7 @@ typedef struct CacheEntry
 	Oid			index;			/* hash key */
 	bool		suspect;		/* perhaps dropped, and not used since */
 	Layout	   *layout;
-	IndexSnapshot *view;
+	IndexSnapshot *snapshot;
 } CacheEntry;
 
 static HTAB *cache = NULL;
@@ -57,7 +57,7 @@ check_spans(Relation index, const XmhashDirectory *spans, const XmhashSegment *s
 		if (span->page < last_page || span->page > last_page + 1 ||
 			span->page >= segment->data_pages ||
 			span->centre < last_centre || span->centre >= spans->centres ||
-			span->least > span->greatest || span->greatest > bits)
+			span->min > span->max || span->max > bits)
 			xmhash_damaged(index, block, "Entry %u of the directory that begins here makes no sense.", s);
 		last_page = span->page;
 		last_centre = span->centre;
@@ -74,8 +74,8 @@ split_spans(CachedSegment *cached, const XmhashDirectory *spans)
 	Directory  *directory = &cached->directory;
 	uint32		pages = directory->pages;
 	uint32	   *first = MemoryContextAllocZero(cached->context, (spans->centres + 1) * sizeof(uint32));
-	int16	   *least = MemoryContextAlloc(cached->context, pages * sizeof(int16));
-	int16	   *greatest = MemoryContextAlloc(cached->context, pages * sizeof(int16));
+	int16	   *min = MemoryContextAlloc(cached->context, pages * sizeof(int16));
+	int16	   *max = MemoryContextAlloc(cached->context, pages * sizeof(int16));
 	Span	   *extra = MemoryContextAlloc(cached->context, (spans->spans - pages + 1) * sizeof(Span));
 	int64		last_page = -1;
 
@@ -85,8 +85,8 @@ split_spans(CachedSegment *cached, const XmhashDirectory *spans)
 
 		if (span->page != last_page)
 		{
-			least[span->page] = span->least;
-			greatest[span->page] = span->greatest;
+			min[span->page] = span->min;
+			max[span->page] = span->max;
 			first[span->centre + 1]++;
 			last_page = span->page;
 		}
@@ -96,21 +96,21 @@ split_spans(CachedSegment *cached, const XmhashDirectory *spans)
 
 			other->page = span->page;
 			other->centre = span->centre;
-			other->least = span->least;
-			other->greatest = span->greatest;
+			other->min = span->min;
+			other->max = span->max;
 		}
 	}
 	for (uint32 c = 0; c < spans->centres; c++)
 		first[c + 1] += first[c];
 	directory->first = first;
-	directory->least = least;
-	directory->greatest = greatest;
+	directory->min = min;
+	directory->max = max;
 	directory->extra = extra;
 }
 
 /* NULL: the segment has been recycled. */
 static CachedSegment *
-decode_segment(Relation index, const IndexSnapshot *view, const XmhashSegment *segment)
+decode_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "xmhash directory",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -120,11 +120,11 @@ decode_segment(Relation index, const IndexSnapshot *view, const XmhashSegment *s
 
 	if (segment->centres > 0)
 	{
-		spans = xmhash_directory_read(index, view, segment);
+		spans = xmhash_directory_read(index, snapshot, segment);
 		if (spans)
 			check_spans(index, spans, segment,
-						xmhash_segment_block(view, segment, XmhashFirstDirectory(segment)),
-						view->bits);
+						xmhash_segment_block(snapshot, segment, XmhashFirstDirectory(segment)),
+						snapshot->bits);
 	}
 	if (spans || segment->centres == 0)
 	{
@@ -134,12 +134,12 @@ decode_segment(Relation index, const IndexSnapshot *view, const XmhashSegment *s
 		cached = MemoryContextAllocZero(context, sizeof(CachedSegment));
 		cached->context = context;
 		cached->id = segment->id;
-		cached->directory.words = view->words;
+		cached->directory.words = snapshot->words;
 		cached->directory.pages = segment->data_pages;
 		cached->directory.centres = segment->centres;
 		if (spans)
 		{
-			Size		size = (Size) spans->centres * view->words * sizeof(uint64);
+			Size		size = (Size) spans->centres * snapshot->words * sizeof(uint64);
 
 			cached->directory.centre = memcpy(MemoryContextAllocHuge(context, size), spans->centre, size);
 			split_spans(cached, spans);
@@ -168,17 +168,17 @@ layout_release(Layout *layout)
 
 /* The decoded segment, of the old layout if that has it. */
 static CachedSegment *
-find_segment(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, Layout *old)
+find_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, Layout *old)
 {
-	if (old && old->nonce == view->nonce)
+	if (old && old->nonce == snapshot->nonce)
 		for (int s = 0; s < old->segments; s++)
 			if (old->segment[s].id == segment->id)
 				return old->cached[s];
-	return decode_segment(index, view, segment);
+	return decode_segment(index, snapshot, segment);
 }
 
 static void
-place_pages(Layout *layout, const IndexSnapshot *view)
+place_pages(Layout *layout, const IndexSnapshot *snapshot)
 {
 	uint32		page = 0;
 	uint32		null_page = 0;
@@ -191,13 +191,13 @@ place_pages(Layout *layout, const IndexSnapshot *view)
 	layout->null_segment = MemoryContextAllocHuge(layout->context, (layout->null_pages + 1) * sizeof(uint32));
 	for (int s = 0; s < layout->segments; s++)
 	{
-		const XmhashSegment *segment = &view->segment[s];
+		const XmhashSegment *segment = &snapshot->segment[s];
 		uint32		number = 0;
 
 		/* Page n of a segment is the n-th block of its extents. */
 		for (uint32 e = 0; e < segment->extents; e++)
 		{
-			const XmhashExtent *extent = &view->extent[segment->first_extent + e];
+			const XmhashExtent *extent = &snapshot->extent[segment->first_extent + e];
 
 			for (uint32 i = 0; i < extent->count; i++, number++)
 			{
@@ -221,23 +221,23 @@ place_pages(Layout *layout, const IndexSnapshot *view)
 
 /* NULL: a segment was recycled while its directory was read. */
 static Layout *
-layout_make(Relation index, const IndexSnapshot *view, Layout *old)
+layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash layout",
 												  ALLOCSET_DEFAULT_SIZES);
 	Layout	   *layout = MemoryContextAllocZero(context, sizeof(Layout));
 
 	layout->context = context;
-	layout->nonce = view->nonce;
-	layout->version = view->version;
-	layout->bits = view->bits;
-	layout->words = view->words;
-	layout->segments = view->segments;
-	layout->segment = MemoryContextAllocZero(context, (view->segments + 1) * sizeof(LayoutSegment));
-	layout->cached = MemoryContextAllocZero(context, (view->segments + 1) * sizeof(CachedSegment *));
-	for (int s = 0; s < view->segments; s++)
+	layout->nonce = snapshot->nonce;
+	layout->version = snapshot->version;
+	layout->bits = snapshot->bits;
+	layout->words = snapshot->words;
+	layout->segments = snapshot->segments;
+	layout->segment = MemoryContextAllocZero(context, (snapshot->segments + 1) * sizeof(LayoutSegment));
+	layout->cached = MemoryContextAllocZero(context, (snapshot->segments + 1) * sizeof(CachedSegment *));
+	for (int s = 0; s < snapshot->segments; s++)
 	{
-		const XmhashSegment *segment = &view->segment[s];
+		const XmhashSegment *segment = &snapshot->segment[s];
 
 		layout->segment[s].id = segment->id;
 		layout->segment[s].base = layout->pages;
@@ -253,15 +253,15 @@ layout_make(Relation index, const IndexSnapshot *view, Layout *old)
 		layout->rows += segment->rows;
 		layout->nulls += segment->nulls;
 	}
-	place_pages(layout, view);
+	place_pages(layout, snapshot);
 	MemoryContextSetParent(context, cache_context);
 	layout->references = 1;
 
 	PG_TRY();
 	{
-		for (int s = 0; s < view->segments; s++)
+		for (int s = 0; s < snapshot->segments; s++)
 		{
-			CachedSegment *cached = find_segment(index, view, &view->segment[s], old);
+			CachedSegment *cached = find_segment(index, snapshot, &snapshot->segment[s], old);
 
 			if (!cached)
 				break;
@@ -277,7 +277,7 @@ layout_make(Relation index, const IndexSnapshot *view, Layout *old)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	if (view->segments > 0 && layout->cached[view->segments - 1] == NULL)
+	if (snapshot->segments > 0 && layout->cached[snapshot->segments - 1] == NULL)
 	{
 		layout_release(layout);
 		return NULL;
@@ -318,7 +318,7 @@ forget_suspects(void)
 			continue;
 		if (entry->layout)
 			layout_release(entry->layout);
-		MemoryContextDelete(entry->view->context);
+		MemoryContextDelete(entry->snapshot->context);
 		hash_search(cache, &entry->index, HASH_REMOVE, NULL);
 	}
 }
@@ -344,21 +344,21 @@ cache_entry(Oid index)
 	{
 		/* Memory first: an entry without a view must not stay behind. */
 		MemoryContext context;
-		IndexSnapshot *view;
+		IndexSnapshot *snapshot;
 
 		forget_suspects();
 		context = AllocSetContextCreate(cache_context, "xmhash view", ALLOCSET_SMALL_SIZES);
-		view = xmhash_view_create(context);
+		snapshot = xmhash_snapshot_create(context);
 		entry = hash_search(cache, &index, HASH_ENTER, NULL);
 		entry->layout = NULL;
-		entry->view = view;
+		entry->snapshot = snapshot;
 	}
 	entry->suspect = false;
 	return entry;
 }
 
 Layout *
-layout_acquire(Relation index, IndexSnapshot *view)
+layout_acquire(Relation index, IndexSnapshot *snapshot)
 {
 	CacheEntry *entry = cache_entry(RelationGetRelid(index));
 
@@ -366,12 +366,12 @@ layout_acquire(Relation index, IndexSnapshot *view)
 	{
 		Layout	   *layout;
 
-		xmhash_view_read(index, entry->view);
+		xmhash_snapshot_read(index, entry->snapshot);
 		layout = entry->layout;
-		if (layout && layout->nonce == entry->view->nonce &&
-			layout->version == entry->view->version && layout->bits == entry->view->bits)
+		if (layout && layout->nonce == entry->snapshot->nonce &&
+			layout->version == entry->snapshot->version && layout->bits == entry->snapshot->bits)
 			break;
-		layout = layout_make(index, entry->view, entry->layout);
+		layout = layout_make(index, entry->snapshot, entry->layout);
 		if (!layout)
 			continue;
 		if (entry->layout)
@@ -379,13 +379,13 @@ layout_acquire(Relation index, IndexSnapshot *view)
 		entry->layout = layout;
 		break;
 	}
-	*view = *entry->view;
+	*snapshot = *entry->snapshot;
 	/* These belong to the cache, which may read the view again any time. */
-	view->context = NULL;
-	view->segments = view->extents = view->free_extents = 0;
-	view->segment = NULL;
-	view->extent = NULL;
-	view->free_extent = NULL;
+	snapshot->context = NULL;
+	snapshot->segments = snapshot->extents = snapshot->free_extents = 0;
+	snapshot->segment = NULL;
+	snapshot->extent = NULL;
+	snapshot->free_extent = NULL;
 	entry->layout->references++;
 	return entry->layout;
 }

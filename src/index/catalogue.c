@@ -30,40 +30,40 @@ catalogue_size(uint64 segments, uint64 extents, uint64 free_extents)
 }
 
 static void
-check_segment(Relation index, BlockNumber block, const IndexSnapshot *view, const XmhashSegment *segment)
+check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
 	uint64		pages = 0;
 
-	if ((uint64) segment->first_extent + segment->extents > view->extents || segment->id == 0)
+	if ((uint64) segment->first_extent + segment->extents > snapshot->extents || segment->id == 0)
 		xmhash_damaged(index, block, "The catalogue entry of a segment is out of range.");
 	for (int i = 0; i < segment->extents; i++)
 	{
-		const XmhashExtent *extent = &view->extent[segment->first_extent + i];
+		const XmhashExtent *extent = &snapshot->extent[segment->first_extent + i];
 
 		pages += extent->count;
-		if (extent->start == XMHASH_META_BLOCK || (uint64) extent->start + extent->count > view->end)
+		if (extent->start == XMHASH_META_BLOCK || (uint64) extent->start + extent->count > snapshot->end)
 			xmhash_damaged(index, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
-						   segment->id, view->end);
+						   segment->id, snapshot->end);
 	}
 	if (segment->bands > XMHASH_MAX_BANDS ||
 		pages != (uint64) segment->data_pages + (uint64) segment->bands * segment->band_pages +
 		segment->null_pages + segment->directory_pages)
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
 					   segment->id, XmhashSegmentPages(segment), pages);
-	if ((segment->data_pages > 0 && view->words == 0) ||
-		segment->rows > (uint64) segment->data_pages * XMHASH_DATA_CAPACITY(view->words) ||
+	if ((segment->data_pages > 0 && snapshot->words == 0) ||
+		segment->rows > (uint64) segment->data_pages * XMHASH_DATA_CAPACITY(snapshot->words) ||
 		segment->nulls > (uint64) segment->null_pages * XMHASH_NULLS_CAPACITY ||
 		segment->removed > segment->rows + segment->nulls ||
 		segment->removed_nulls > Min(segment->removed, segment->nulls) ||
 		segment->centres > segment->spans || (segment->bands > 0 && segment->centres == 0) ||
-		(segment->bands > 0 && segment->rows > (uint64) segment->band_pages * XMHASH_DATA_CAPACITY(view->words)) ||
-		XmhashDirectoryBytes(segment, view->words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
+		(segment->bands > 0 && segment->rows > (uint64) segment->band_pages * XMHASH_DATA_CAPACITY(snapshot->words)) ||
+		XmhashDirectoryBytes(segment, snapshot->words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.", segment->id);
 }
 
 /* Take a catalogue's stream apart into the view. */
 static void
-decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *view, const char *data, uint32 bytes)
+decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes)
 {
 	XmhashCatalogueHead head = {0};
 
@@ -73,20 +73,20 @@ decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *view, const c
 		(bytes > 0 && bytes != catalogue_size(head.segments, head.extents, head.free_extents)))
 		xmhash_damaged(index, block, "The catalogue has %u bytes for %u segments, %u extents, %u free extents.",
 					   bytes, head.segments, head.extents, head.free_extents);
-	if (view->segment != NULL)
-		pfree(view->segment);
-	view->segment = NULL;
+	if (snapshot->segment != NULL)
+		pfree(snapshot->segment);
+	snapshot->segment = NULL;
 	/* One allocation for the three arrays; their elements need 8 bytes each. */
-	view->segment = MemoryContextAlloc(view->context, bytes + 1);
+	snapshot->segment = MemoryContextAlloc(snapshot->context, bytes + 1);
 	if (bytes > 0)
-		memcpy(view->segment, data + sizeof(head), bytes - sizeof(head));
-	view->segments = head.segments;
-	view->extent = (XmhashExtent *) (view->segment + head.segments);
-	view->extents = head.extents;
-	view->free_extent = (XmhashFreeExtent *) (view->extent + head.extents);
-	view->free_extents = head.free_extents;
-	for (int i = 0; i < view->segments; i++)
-		check_segment(index, block, view, &view->segment[i]);
+		memcpy(snapshot->segment, data + sizeof(head), bytes - sizeof(head));
+	snapshot->segments = head.segments;
+	snapshot->extent = (XmhashExtent *) (snapshot->segment + head.segments);
+	snapshot->extents = head.extents;
+	snapshot->free_extent = (XmhashFreeExtent *) (snapshot->extent + head.extents);
+	snapshot->free_extents = head.free_extents;
+	for (int i = 0; i < snapshot->segments; i++)
+		check_segment(index, block, snapshot, &snapshot->segment[i]);
 }
 
 /* One page of the catalogue into `to`; false: it is of another version. */
@@ -120,7 +120,7 @@ read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to
  * if it has been replaced meanwhile.  Only the view's catalogue part changes.
  */
 bool
-xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *view)
+xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot)
 {
 	uint32		bytes = meta->catalogue_version == 0 ? 0 : meta->catalogue_bytes;
 	/* Doubles and pointers of a stream need alignment: palloc's is enough. */
@@ -136,13 +136,13 @@ xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *vie
 			return false;
 		}
 	}
-	view->bits = meta->bits;
-	view->words = HAMMING_WORDS(meta->bits);
-	view->bands = meta->bands;
-	view->end = meta->end;
-	decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], view, data, bytes);
-	view->nonce = meta->nonce;
-	view->version = meta->catalogue_version;
+	snapshot->bits = meta->bits;
+	snapshot->words = HAMMING_WORDS(meta->bits);
+	snapshot->bands = meta->bands;
+	snapshot->end = meta->end;
+	decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes);
+	snapshot->nonce = meta->nonce;
+	snapshot->version = meta->catalogue_version;
 	pfree(data);
 	return true;
 }
@@ -174,7 +174,7 @@ typedef struct ExtentList
 {
 	XmhashFreeExtent *item;
 	int			count;
-	int			room;
+	int			capacity;
 } ExtentList;
 
 static void
@@ -182,11 +182,11 @@ add_extent(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp)
 {
 	if (count == 0)
 		return;
-	if (list->count == list->room)
+	if (list->count == list->capacity)
 	{
-		list->room = Max(64, list->room * 2);
-		list->item = list->item == NULL ? palloc(list->room * sizeof(XmhashFreeExtent)) :
-			repalloc(list->item, list->room * sizeof(XmhashFreeExtent));
+		list->capacity = Max(64, list->capacity * 2);
+		list->item = list->item == NULL ? palloc(list->capacity * sizeof(XmhashFreeExtent)) :
+			repalloc(list->item, list->capacity * sizeof(XmhashFreeExtent));
 	}
 	list->item[list->count].extent.start = start;
 	list->item[list->count].extent.count = count;
@@ -323,15 +323,15 @@ is_dropped(const XmhashChange *change, uint64 id)
 
 /* Segments of the new catalogue; extents of those dropped go to `known`. */
 static void
-draft_segments(Relation index, Draft *draft, const IndexSnapshot *view, const XmhashChange *change,
+draft_segments(Relation index, Draft *draft, const IndexSnapshot *snapshot, const XmhashChange *change,
 			   ExtentList *known, uint64 stamp)
 {
 	draft->extent = palloc(sizeof(XmhashExtent) *
-						   (view->extents + (change->add ? change->add->extents : 0) + 1));
-	for (int i = 0; i < view->segments; i++)
+						   (snapshot->extents + (change->add ? change->add->extents : 0) + 1));
+	for (int i = 0; i < snapshot->segments; i++)
 	{
-		XmhashSegment segment = view->segment[i];
-		const XmhashExtent *extent = view->extent + segment.first_extent;
+		XmhashSegment segment = snapshot->segment[i];
+		const XmhashExtent *extent = snapshot->extent + segment.first_extent;
 
 		for (int j = 0; j < change->removals; j++)
 			if (change->removal[j].segment == segment.id)
@@ -362,14 +362,14 @@ draft_segments(Relation index, Draft *draft, const IndexSnapshot *view, const Xm
 static void
 shorten_free(Draft *draft)
 {
-	for (uint32 least = 2;
+	for (uint32 min = 2;
 		 catalogue_size(draft->segments, draft->extents, draft->free.count) >
-		 XMHASH_CATALOGUE_PAGES * XMHASH_BLOB_CAPACITY; least *= 2)
+		 XMHASH_CATALOGUE_PAGES * XMHASH_BLOB_CAPACITY; min *= 2)
 	{
 		int			kept = 0;
 
 		for (int i = 0; i < draft->free.count; i++)
-			if (draft->free.item[i].extent.count >= least)
+			if (draft->free.item[i].extent.count >= min)
 				draft->free.item[kept++] = draft->free.item[i];
 		draft->free.count = kept;
 	}
@@ -455,14 +455,14 @@ change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uin
 
 /* Known extents must not overlap: a reserved one may be free in the old list. */
 static void
-add_old_free(ExtentList *known, const IndexSnapshot *view)
+add_old_free(ExtentList *known, const IndexSnapshot *snapshot)
 {
 	int			fresh = known->count;
 
-	for (int i = 0; i < view->free_extents; i++)
+	for (int i = 0; i < snapshot->free_extents; i++)
 	{
-		BlockNumber start = view->free_extent[i].extent.start;
-		BlockNumber end = start + view->free_extent[i].extent.count;
+		BlockNumber start = snapshot->free_extent[i].extent.start;
+		BlockNumber end = start + snapshot->free_extent[i].extent.count;
 
 		/*
 		 * Cut out what is known afresh; those pieces come in ascending order.
@@ -475,10 +475,10 @@ add_old_free(ExtentList *known, const IndexSnapshot *view)
 			if (other.start + other.count <= start || other.start >= end)
 				continue;
 			if (other.start > start)
-				add_extent(known, start, other.start - start, view->free_extent[i].stamp);
+				add_extent(known, start, other.start - start, snapshot->free_extent[i].stamp);
 			start = Min(end, other.start + other.count);
 		}
-		add_extent(known, start, end - start, view->free_extent[i].stamp);
+		add_extent(known, start, end - start, snapshot->free_extent[i].stamp);
 	}
 }
 
@@ -573,7 +573,7 @@ xmhash_commit(Relation index, const XmhashChange *change)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash catalogue", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	IndexSnapshot *view = xmhash_view_create(context);
+	IndexSnapshot *snapshot = xmhash_snapshot_create(context);
 	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
 	Draft	   *draft = palloc0(sizeof(Draft));
 	ExtentList	used = {0};
@@ -586,14 +586,14 @@ xmhash_commit(Relation index, const XmhashChange *change)
 	char	   *data;
 
 	memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
-	if (!xmhash_catalogue_read(index, meta, view))
+	if (!xmhash_catalogue_read(index, meta, snapshot))
 		xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
 					   "It does not hold catalogue version " UINT64_FORMAT ".", meta->catalogue_version);
 
 	change_meta(meta, change, &known, stamp);
-	draft_segments(index, draft, view, change, &known, stamp);
+	draft_segments(index, draft, snapshot, change, &known, stamp);
 	sort_extents(&known);
-	add_old_free(&known, view);
+	add_old_free(&known, snapshot);
 	list_used(meta, draft, &used);
 	find_free(index, meta->end, &used, &known, stamp, &draft->free);
 

@@ -30,7 +30,7 @@
 typedef struct Check
 {
 	Relation	index;
-	IndexSnapshot *view;
+	IndexSnapshot *contents;
 	BufferAccessStrategy strategy;
 	PGAlignedBlock *copy;		/* of the page at hand */
 	BlockNumber block;			/* its block */
@@ -53,7 +53,7 @@ typedef struct UseList
 {
 	Use		   *use;
 	int			count;
-	int			room;
+	int			capacity;
 } UseList;
 
 /*
@@ -76,11 +76,11 @@ note_use(UseList *list, BlockNumber start, uint32 count, const char *what)
 {
 	if (count == 0)
 		return;
-	if (list->count == list->room)
+	if (list->count == list->capacity)
 	{
-		list->room = Max(64, 2 * list->room);
-		list->use = list->use == NULL ? palloc(list->room * sizeof(Use)) :
-			repalloc(list->use, list->room * sizeof(Use));
+		list->capacity = Max(64, 2 * list->capacity);
+		list->use = list->use == NULL ? palloc(list->capacity * sizeof(Use)) :
+			repalloc(list->use, list->capacity * sizeof(Use));
 	}
 	list->use[list->count].extent.start = start;
 	list->use[list->count].extent.count = count;
@@ -118,7 +118,7 @@ check_uses(Relation index, UseList *list, BlockNumber end)
  * the index move while rows are inserted, so they are copied once for all.
  */
 static XmhashMeta *
-read_view(Relation index, IndexSnapshot *view)
+read_snapshot(Relation index, IndexSnapshot *contents)
 {
 	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
 
@@ -127,11 +127,11 @@ read_view(Relation index, IndexSnapshot *view)
 		Buffer		buffer;
 
 		CHECK_FOR_INTERRUPTS();
-		xmhash_view_read(index, view);
+		xmhash_snapshot_read(index, contents);
 		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
 		memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
 		UnlockReleaseBuffer(buffer);
-		if (meta->nonce == view->nonce && meta->catalogue_version == view->version)
+		if (meta->nonce == contents->nonce && meta->catalogue_version == contents->version)
 			return meta;
 	}
 }
@@ -143,15 +143,15 @@ read_view(Relation index, IndexSnapshot *view)
 static void
 check_blocks(Check *check)
 {
-	XmhashMeta *meta = read_view(check->index, check->view);
-	const IndexSnapshot *view = check->view;
+	XmhashMeta *meta = read_snapshot(check->index, check->contents);
+	const IndexSnapshot *contents = check->contents;
 	UseList		list = {0};
 
 	note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
-	for (int i = 0; i < view->extents; i++)
-		note_use(&list, view->extent[i].start, view->extent[i].count, "segment");
-	for (int i = 0; i < view->free_extents; i++)
-		note_use(&list, view->free_extent[i].extent.start, view->free_extent[i].extent.count, "free extent");
+	for (int i = 0; i < contents->extents; i++)
+		note_use(&list, contents->extent[i].start, contents->extent[i].count, "segment");
+	for (int i = 0; i < contents->free_extents; i++)
+		note_use(&list, contents->free_extent[i].extent.start, contents->free_extent[i].extent.count, "free extent");
 	for (int i = 0; i < meta->pending_extents; i++)
 		note_use(&list, meta->pending[i].start, meta->pending[i].count, "pending list");
 	note_use(&list, meta->stock.start, meta->stock.count, "stock for the pending list");
@@ -174,7 +174,7 @@ load_page(Check *check, BlockNumber block, XmhashPageKind kind, uint64 owner, ui
 	buffer = ReadBufferExtended(check->index, MAIN_FORKNUM, block, RBM_NORMAL, check->strategy);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	check->block = block;
-	if (!xmhash_page_usable(check->index, check->view, buffer, kind, owner, number))
+	if (!xmhash_page_usable(check->index, check->contents, buffer, kind, owner, number))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("index \"%s\" was changed while it was checked", RelationGetRelationName(check->index)),
@@ -224,7 +224,7 @@ check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint3
 	{
 		const XmhashSpan *span = &directory->span[i];
 
-		if (span->centre == nearest && distance >= span->least && distance <= span->greatest)
+		if (span->centre == nearest && distance >= span->min && distance <= span->max)
 			return;
 	}
 	xmhash_damaged(check->index, check->block,
@@ -252,8 +252,8 @@ add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
 static void
 check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
-	int			words = check->view->words;
-	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+	int			words = check->contents->words;
+	Page		page = load_page(check, xmhash_segment_block(check->contents, segment, number),
 								 XMHASH_PAGE_DATA, segment->id, number);
 	uint32		first = check->span;
 	uint32		end;
@@ -270,7 +270,7 @@ check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 	{
 		const uint64 *code = XmhashPageCodes(page) + (Size) i * words;
 
-		check_padding(check, code, check->view->bits);
+		check_padding(check, code, check->contents->bits);
 		if (check->directory != NULL)
 			check_spans(check, number, code, first, end);
 		add_entry(check, &XmhashPageTid(page, i), code, words);
@@ -287,17 +287,17 @@ static void
 check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 i,
 				uint64 *rows, uint64 *digest)
 {
-	int			words = check->view->words;
+	int			words = check->contents->words;
 	const uint16 *first = check->directory->band_first + band * segment->band_pages;
 	uint32		number = segment->data_pages + band * segment->band_pages + i;
-	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+	Page		page = load_page(check, xmhash_segment_block(check->contents, segment, number),
 								 XMHASH_PAGE_BAND, segment->id, number);
 	int			count = XmhashPageOpaque(page)->count;
 
 	for (int n = 0; n < count; n++)
 	{
 		const uint64 *code = XmhashPageCodes(page) + (Size) n * words;
-		int			value = band_value(code, check->view->bits, segment->bands, band);
+		int			value = band_value(code, check->contents->bits, segment->bands, band);
 
 		if (value < first[i] || (i + 1 < segment->band_pages && value > first[i + 1]))
 			xmhash_damaged(check->index, check->block,
@@ -334,12 +334,12 @@ bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
 static void
 sum_data_pages(Check *check, const XmhashSegment *segment)
 {
-	int			words = check->view->words;
+	int			words = check->contents->words;
 
 	check->rows = check->digest = 0;
 	for (uint32 n = 0; n < segment->data_pages; n++)
 	{
-		Page		page = load_page(check, xmhash_segment_block(check->view, segment, n),
+		Page		page = load_page(check, xmhash_segment_block(check->contents, segment, n),
 									 XMHASH_PAGE_DATA, segment->id, n);
 		int			count = XmhashPageOpaque(page)->count;
 
@@ -368,7 +368,7 @@ check_bands(Check *check, const XmhashSegment *segment)
 	UnlockPage(check->index, XMHASH_MERGE_LOCK, ExclusiveLock);
 	if (!agree)
 		xmhash_damaged(check->index,
-					   xmhash_segment_block(check->view, segment, segment->data_pages + band * segment->band_pages),
+					   xmhash_segment_block(check->contents, segment, segment->data_pages + band * segment->band_pages),
 					   "The run of band %u that begins here has other rows than the data pages.", band);
 	check->rows = rows;
 }
@@ -376,7 +376,7 @@ check_bands(Check *check, const XmhashSegment *segment)
 static void
 check_null_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
-	Page		page = load_page(check, xmhash_segment_block(check->view, segment, number),
+	Page		page = load_page(check, xmhash_segment_block(check->contents, segment, number),
 								 XMHASH_PAGE_NULLS, segment->id, number);
 
 	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
@@ -397,14 +397,14 @@ check_segment_pages(Check *check, const XmhashSegment *segment)
 	check->span = 0;
 	check->directory = NULL;
 	if (segment->centres > 0)
-		check->directory = xmhash_directory_read(check->index, check->view, segment);
+		check->directory = xmhash_directory_read(check->index, check->contents, segment);
 	for (uint32 n = 0; n < segment->data_pages; n++)
 		check_data_page(check, segment, n);
 	check_bands(check, segment);
 	for (uint32 n = 0; n < segment->null_pages; n++)
 		check_null_page(check, segment, XmhashFirstNull(segment) + n);
 	if (check->rows + check->nulls > live)
-		xmhash_damaged(check->index, xmhash_segment_block(check->view, segment, 0),
+		xmhash_damaged(check->index, xmhash_segment_block(check->contents, segment, 0),
 					   "Segment " UINT64_FORMAT " has " UINT64_FORMAT " rows, the catalogue says " UINT64_FORMAT ".",
 					   segment->id, check->rows + check->nulls, live);
 }
@@ -412,12 +412,12 @@ check_segment_pages(Check *check, const XmhashSegment *segment)
 static void
 check_pending_page(Check *check, uint32 i)
 {
-	Page		page = load_page(check, xmhash_pending_block(check->view, i), XMHASH_PAGE_PENDING,
-								 check->view->pending_first + i, 0);
+	Page		page = load_page(check, xmhash_pending_block(check->contents, i), XMHASH_PAGE_PENDING,
+								 check->contents->pending_first + i, 0);
 	int			bits = XmhashPageOpaque(page)->number;
 	int			words = HAMMING_WORDS(bits);
 
-	if (i + 1 < check->view->pending_pages && XmhashPageOpaque(page)->count < XMHASH_PENDING_CAPACITY(words) &&
+	if (i + 1 < check->contents->pending_pages && XmhashPageOpaque(page)->count < XMHASH_PENDING_CAPACITY(words) &&
 		(XmhashPageOpaque(page)->flags & XMHASH_PENDING_SEALED) == 0)
 		xmhash_damaged(check->index, check->block, "The pending page has successors, but is neither full nor sealed.");
 	for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
@@ -441,11 +441,11 @@ check_structure(Check *check)
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	/* The pending list first: src/README.md says why no row is met twice. */
-	for (uint32 i = 0; i < check->view->pending_pages; i++)
+	for (uint32 i = 0; i < check->contents->pending_pages; i++)
 		check_pending_page(check, i);
-	for (int i = 0; i < check->view->segments; i++)
+	for (int i = 0; i < check->contents->segments; i++)
 	{
-		check_segment_pages(check, &check->view->segment[i]);
+		check_segment_pages(check, &check->contents->segment[i]);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
@@ -568,7 +568,7 @@ check_index(Relation heap, Relation index, bool heapallindexed)
 							RelationGetRelationName(index))));
 		check.entries = begin_keys();
 	}
-	check.view = xmhash_view_create(CurrentMemoryContext);
+	check.contents = xmhash_snapshot_create(CurrentMemoryContext);
 	check_blocks(&check);
 	check_structure(&check);
 	if (heapallindexed)

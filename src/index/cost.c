@@ -44,11 +44,11 @@ index_shape(IndexOptInfo *info, IndexShape *shape)
 	else
 	{
 		Relation	index = index_open(info->indexoid, NoLock);
-		IndexSnapshot	view;
-		Layout	   *layout = layout_acquire(index, &view);
+		IndexSnapshot	snapshot;
+		Layout	   *layout = layout_acquire(index, &snapshot);
 
 		shape->pages = layout->data_pages;
-		shape->pending_pages = view.pending_pages;
+		shape->pending_pages = snapshot.pending_pages;
 		for (int s = 0; s < layout->segments; s++)
 			shape->centres += layout->segment[s].directory->centres;
 		layout_release(layout);

@@ -24,13 +24,13 @@
  * by an earlier flush that did not finish, or by the insertion of the first code.
  */
 static void
-seal(Relation index, const IndexSnapshot *view)
+seal(Relation index, const IndexSnapshot *snapshot)
 {
-	uint32		last = view->pending_pages - 1;
-	Buffer		buffer = ReadBuffer(index, xmhash_pending_block(view, last));
+	uint32		last = snapshot->pending_pages - 1;
+	Buffer		buffer = ReadBuffer(index, xmhash_pending_block(snapshot, last));
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	if (!xmhash_page_usable(index, view, buffer, XMHASH_PAGE_PENDING, view->pending_first + last, 0))
+	if (!xmhash_page_usable(index, snapshot, buffer, XMHASH_PAGE_PENDING, snapshot->pending_first + last, 0))
 		elog(ERROR, "pending page %u vanished under the flush lock", last);
 	if ((XmhashPageOpaque(BufferGetPage(buffer))->flags & XMHASH_PENDING_SEALED) == 0)
 	{
@@ -75,30 +75,30 @@ pass_over_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 
  * handed to it from a copy: no lock is held meanwhile.
  */
 static void
-pass_over_list(Relation index, const IndexSnapshot *view, Pass pass, XmhashWriter *writer,
+pass_over_list(Relation index, const IndexSnapshot *snapshot, Pass pass, XmhashWriter *writer,
 			   uint64 *rows, uint64 *nulls)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 
-	for (uint32 i = 0; i < view->pending_pages; i++)
+	for (uint32 i = 0; i < snapshot->pending_pages; i++)
 	{
-		Buffer		buffer = ReadBuffer(index, xmhash_pending_block(view, i));
+		Buffer		buffer = ReadBuffer(index, xmhash_pending_block(snapshot, i));
 
 		CHECK_FOR_INTERRUPTS();
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		if (!xmhash_page_usable(index, view, buffer, XMHASH_PAGE_PENDING, view->pending_first + i, 0))
+		if (!xmhash_page_usable(index, snapshot, buffer, XMHASH_PAGE_PENDING, snapshot->pending_first + i, 0))
 			elog(ERROR, "pending page %u vanished under the flush lock", i);
 		memcpy(copy->data, BufferGetPage(buffer), BLCKSZ);
 		UnlockReleaseBuffer(buffer);
 		if (pass == COUNT && !xmhash_page_checksum_agrees(copy->data))
-			xmhash_damaged(index, xmhash_pending_block(view, i), "The checksum of the pending page is wrong.");
+			xmhash_damaged(index, xmhash_pending_block(snapshot, i), "The checksum of the pending page is wrong.");
 		pass_over_page(copy->data, pass, writer, rows, nulls);
 	}
 	pfree(copy);
 }
 
 static void
-flush_view(Relation index, const IndexSnapshot *view, uint64 *rows)
+flush_snapshot(Relation index, const IndexSnapshot *snapshot, uint64 *rows)
 {
 	uint64		codes = 0;
 	uint64		nulls = 0;
@@ -107,17 +107,17 @@ flush_view(Relation index, const IndexSnapshot *view, uint64 *rows)
 	XmhashExtent *extent;
 	XmhashChange change = {.role = XMHASH_WRITER_FLUSH};
 
-	seal(index, view);
-	pass_over_list(index, view, COUNT, NULL, &codes, &nulls);
-	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, view->bits, NULL, 0, 0, codes, nulls);
+	seal(index, snapshot);
+	pass_over_list(index, snapshot, COUNT, NULL, &codes, &nulls);
+	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, snapshot->bits, NULL, 0, 0, codes, nulls);
 	if (codes > 0)
-		pass_over_list(index, view, ROWS, writer, NULL, NULL);
+		pass_over_list(index, snapshot, ROWS, writer, NULL, NULL);
 	if (nulls > 0)
-		pass_over_list(index, view, NULLS, writer, NULL, NULL);
+		pass_over_list(index, snapshot, NULLS, writer, NULL, NULL);
 	xmhash_writer_finish(writer, &segment, &extent);
 	change.add = &segment;
 	change.add_extent = extent;
-	change.pending_pages = view->pending_pages;
+	change.pending_pages = snapshot->pending_pages;
 	xmhash_commit(index, &change);
 	*rows = codes + nulls;
 }
@@ -148,7 +148,7 @@ xmhash_lock_page(Relation index, BlockNumber lock)
 bool
 xmhash_flush(Relation index, bool wait, uint64 *rows)
 {
-	IndexSnapshot *view;
+	IndexSnapshot *snapshot;
 	uint64		folded = 0;
 	bool		possible;
 
@@ -157,13 +157,13 @@ xmhash_flush(Relation index, bool wait, uint64 *rows)
 	else if (!ConditionalLockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock))
 		return false;
 
-	view = xmhash_view_create(CurrentMemoryContext);
-	xmhash_view_read(index, view);
-	possible = view->segments < XMHASH_MAX_SEGMENTS;
-	if (view->pending_pages == 0)
+	snapshot = xmhash_snapshot_create(CurrentMemoryContext);
+	xmhash_snapshot_read(index, snapshot);
+	possible = snapshot->segments < XMHASH_MAX_SEGMENTS;
+	if (snapshot->pending_pages == 0)
 		xmhash_forget_reservation(index, XMHASH_WRITER_FLUSH);
 	else if (possible)
-		flush_view(index, view, &folded);
+		flush_snapshot(index, snapshot, &folded);
 	UnlockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
 	if (rows != NULL)
 		*rows = folded;

@@ -84,16 +84,16 @@ xmhash_close_index(XmhashOpenIndex *open)
 
 /* Rows and NULLs of the pending list; a page recycled meanwhile counts nothing. */
 static void
-count_pending(Relation index, const IndexSnapshot *view, uint64 *rows, uint64 *nulls)
+count_pending(Relation index, const IndexSnapshot *snapshot, uint64 *rows, uint64 *nulls)
 {
-	for (uint32 i = 0; i < view->pending_pages; i++)
+	for (uint32 i = 0; i < snapshot->pending_pages; i++)
 	{
-		Buffer		buffer = ReadBuffer(index, xmhash_pending_block(view, i));
+		Buffer		buffer = ReadBuffer(index, xmhash_pending_block(snapshot, i));
 		Page		page = BufferGetPage(buffer);
 
 		CHECK_FOR_INTERRUPTS();
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		if (!xmhash_page_usable(index, view, buffer, XMHASH_PAGE_PENDING, view->pending_first + i, 0))
+		if (!xmhash_page_usable(index, snapshot, buffer, XMHASH_PAGE_PENDING, snapshot->pending_first + i, 0))
 			continue;
 		for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
 			(*((XmhashPendingSlotAt(page, j).flags & XMHASH_SLOT_NULL) ? nulls : rows))++;
@@ -122,11 +122,11 @@ enum StatsColumn
 };
 
 static void
-segment_stats(const IndexSnapshot *view, int64 *value)
+segment_stats(const IndexSnapshot *snapshot, int64 *value)
 {
-	for (int i = 0; i < view->segments; i++)
+	for (int i = 0; i < snapshot->segments; i++)
 	{
-		const XmhashSegment *segment = &view->segment[i];
+		const XmhashSegment *segment = &snapshot->segment[i];
 
 		value[STATS_ROWS] += segment->rows - (segment->removed - segment->removed_nulls);
 		value[STATS_NULL_ROWS] += segment->nulls - segment->removed_nulls;
@@ -136,11 +136,11 @@ segment_stats(const IndexSnapshot *view, int64 *value)
 		value[STATS_NULL_PAGES] += segment->null_pages;
 		value[STATS_DIRECTORY_PAGES] += segment->directory_pages;
 	}
-	for (int i = 0; i < view->free_extents; i++)
-		value[STATS_FREE_PAGES] += view->free_extent[i].extent.count;
-	value[STATS_SEGMENTS] = view->segments;
-	value[STATS_PENDING_PAGES] = view->pending_pages;
-	value[STATS_BITS] = view->bits;
+	for (int i = 0; i < snapshot->free_extents; i++)
+		value[STATS_FREE_PAGES] += snapshot->free_extent[i].extent.count;
+	value[STATS_SEGMENTS] = snapshot->segments;
+	value[STATS_PENDING_PAGES] = snapshot->pending_pages;
+	value[STATS_BITS] = snapshot->bits;
 }
 
 static Datum
@@ -167,7 +167,7 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 {
 	XmhashOpenIndex open;
 	Relation	index;
-	IndexSnapshot *view = xmhash_view_create(CurrentMemoryContext);
+	IndexSnapshot *snapshot = xmhash_snapshot_create(CurrentMemoryContext);
 	int64		value[STATS_COLUMNS] = {0};
 	uint64		rows = 0;
 	uint64		nulls = 0;
@@ -176,9 +176,9 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 
 	xmhash_open_index(&open, PG_GETARG_OID(0), AccessShareLock, false);
 	index = open.index;
-	xmhash_view_read(index, view);
-	segment_stats(view, value);
-	count_pending(index, view, &rows, &nulls);
+	xmhash_snapshot_read(index, snapshot);
+	segment_stats(snapshot, value);
+	count_pending(index, snapshot, &rows, &nulls);
 	value[STATS_ROWS] += rows;
 	value[STATS_NULL_ROWS] += nulls;
 	value[STATS_PENDING_ROWS] = rows + nulls;

@@ -45,20 +45,20 @@ compare_candidates(const void *a, const void *b)
 
 /* The segments in ascending order of their size. */
 static Candidate *
-list_candidates(const IndexSnapshot *view)
+list_candidates(const IndexSnapshot *snapshot)
 {
-	Candidate  *candidate = palloc(sizeof(Candidate) * (view->segments + 1));
+	Candidate  *candidate = palloc(sizeof(Candidate) * (snapshot->segments + 1));
 
-	for (int i = 0; i < view->segments; i++)
+	for (int i = 0; i < snapshot->segments; i++)
 	{
-		const XmhashSegment *segment = &view->segment[i];
+		const XmhashSegment *segment = &snapshot->segment[i];
 		uint64		all = segment->rows + segment->nulls;
 		double		live = all == 0 ? 0 : 1 - (double) segment->removed / all;
 
 		candidate[i].segment = segment;
 		candidate[i].pages = (segment->data_pages + segment->null_pages) * live + 1;
 	}
-	qsort(candidate, view->segments, sizeof(Candidate), compare_candidates);
+	qsort(candidate, snapshot->segments, sizeof(Candidate), compare_candidates);
 	return candidate;
 }
 
@@ -105,32 +105,32 @@ choose_small(const Candidate *candidate, int candidates, uint64 limit)
  * for a while than a file several times as large as its content.
  */
 static bool
-space_is_short(const IndexSnapshot *view)
+space_is_short(const IndexSnapshot *snapshot)
 {
 	uint64		waiting = 0;
 	uint64		live = 0;
 
-	for (int i = 0; i < view->free_extents; i++)
-		if (!xmhash_removable(view->free_extent[i].stamp))
-			waiting += view->free_extent[i].extent.count;
-	for (int i = 0; i < view->segments; i++)
-		live += XmhashSegmentPages(&view->segment[i]);
-	return waiting > live && view->segments < XMHASH_MAX_SEGMENTS / 2;
+	for (int i = 0; i < snapshot->free_extents; i++)
+		if (!xmhash_removable(snapshot->free_extent[i].stamp))
+			waiting += snapshot->free_extent[i].extent.count;
+	for (int i = 0; i < snapshot->segments; i++)
+		live += XmhashSegmentPages(&snapshot->segment[i]);
+	return waiting > live && snapshot->segments < XMHASH_MAX_SEGMENTS / 2;
 }
 
 /* A page of a segment into `copy`; under the merge lock it must be there. */
 static void
-copy_page(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, XmhashPageKind kind,
+copy_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, XmhashPageKind kind,
 		  uint32 number, BufferAccessStrategy strategy, char *copy)
 {
-	BlockNumber block = xmhash_segment_block(view, segment, number);
+	BlockNumber block = xmhash_segment_block(snapshot, segment, number);
 	Buffer		buffer;
 
 	/* It may sleep: nothing is pinned then. */
 	xmhash_delay_point();
 	buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(index, view, buffer, kind, segment->id, number))
+	if (!xmhash_page_usable(index, snapshot, buffer, kind, segment->id, number))
 		elog(ERROR, "segment " UINT64_FORMAT " vanished under the merge lock", segment->id);
 	memcpy(copy, BufferGetPage(buffer), BLCKSZ);
 	UnlockReleaseBuffer(buffer);
@@ -141,12 +141,12 @@ copy_page(Relation index, const IndexSnapshot *view, const XmhashSegment *segmen
 
 /* A sample over all chosen segments: equally distant codes. */
 static uint64 *
-take_sample(Relation index, const IndexSnapshot *view, const Candidate *candidate, int chosen,
+take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen,
 			uint64 rows, uint32 wanted, uint32 *taken)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	uint64	   *sample = MemoryContextAllocHuge(CurrentMemoryContext,
-												Max(1, (Size) wanted * view->words * sizeof(uint64)));
+												Max(1, (Size) wanted * snapshot->words * sizeof(uint64)));
 	double		step = wanted == 0 ? 0 : Max(1.0, (double) rows / wanted);
 	double		next = 0;
 	uint64		seen = 0;
@@ -157,12 +157,12 @@ take_sample(Relation index, const IndexSnapshot *view, const Candidate *candidat
 		{
 			int			count;
 
-			copy_page(index, view, candidate[i].segment, XMHASH_PAGE_DATA, n, NULL, copy->data);
+			copy_page(index, snapshot, candidate[i].segment, XMHASH_PAGE_DATA, n, NULL, copy->data);
 			count = XmhashPageOpaque(copy->data)->count;
 			for (; next < seen + count && *taken < wanted; next += step)
-				memcpy(sample + (Size) (*taken)++ * view->words,
-					   XmhashPageCodes(copy->data) + (Size) (next - seen) * view->words,
-					   view->words * sizeof(uint64));
+				memcpy(sample + (Size) (*taken)++ * snapshot->words,
+					   XmhashPageCodes(copy->data) + (Size) (next - seen) * snapshot->words,
+					   snapshot->words * sizeof(uint64));
 			seen += count;
 		}
 	pfree(copy);
@@ -170,7 +170,7 @@ take_sample(Relation index, const IndexSnapshot *view, const Candidate *candidat
 }
 
 static void
-feed_sorter(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, XmhashSorter *sorter)
+feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, XmhashSorter *sorter)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_NULLS_CAPACITY);
@@ -184,7 +184,7 @@ feed_sorter(Relation index, const IndexSnapshot *view, const XmhashSegment *segm
 			n = XmhashFirstNull(segment);	/* band runs have the same rows again */
 		if (n == XmhashFirstDirectory(segment))
 			break;
-		copy_page(index, view, segment, data ? XMHASH_PAGE_DATA : XMHASH_PAGE_NULLS, n, NULL, copy->data);
+		copy_page(index, snapshot, segment, data ? XMHASH_PAGE_DATA : XMHASH_PAGE_NULLS, n, NULL, copy->data);
 		count = XmhashPageOpaque(copy->data)->count;
 		for (int i = 0; i < count; i++)
 			tid[i] = XmhashPageTid(copy->data, i);
@@ -208,7 +208,7 @@ maintenance_memory(void)
 
 /* Merge the first `chosen` candidates into one segment; the sort takes `memory` kilobytes. */
 static void
-merge(Relation index, const IndexSnapshot *view, const Candidate *candidate, int chosen, int memory)
+merge(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen, int memory)
 {
 	uint64		rows = 0;
 	uint64	   *drop = palloc(sizeof(uint64) * chosen);
@@ -224,11 +224,11 @@ merge(Relation index, const IndexSnapshot *view, const Candidate *candidate, int
 		drop[i] = candidate[i].segment->id;
 		rows += candidate[i].segment->rows;
 	}
-	sample = take_sample(index, view, candidate, chosen, rows, xmhash_sample_rows(view->bits, rows), &sampled);
-	sorter = xmhash_sorter_begin(view->bits, sample, sampled, rows, (Size) memory * 1024);
-	xmhash_sorter_set_bands(sorter, view->bands);
+	sample = take_sample(index, snapshot, candidate, chosen, rows, xmhash_sample_rows(snapshot->bits, rows), &sampled);
+	sorter = xmhash_sorter_begin(snapshot->bits, sample, sampled, rows, (Size) memory * 1024);
+	xmhash_sorter_set_bands(sorter, snapshot->bands);
 	for (int i = 0; i < chosen; i++)
-		feed_sorter(index, view, candidate[i].segment, sorter);
+		feed_sorter(index, snapshot, candidate[i].segment, sorter);
 	xmhash_writer_finish(xmhash_sorter_write(sorter, index, XMHASH_WRITER_MERGE), &segment, &extent);
 	xmhash_sorter_end(sorter);
 	if (segment.rows + segment.nulls == 0)
@@ -244,7 +244,7 @@ merge(Relation index, const IndexSnapshot *view, const Candidate *candidate, int
 void
 xmhash_merge_small(Relation index, bool wait)
 {
-	IndexSnapshot *view = xmhash_view_create(CurrentMemoryContext);
+	IndexSnapshot *snapshot = xmhash_snapshot_create(CurrentMemoryContext);
 	uint64		limit = (uint64) SMALL_MERGE_LISTS * xmhash_pending_limit_pages(index);
 
 	if (wait)
@@ -256,17 +256,17 @@ xmhash_merge_small(Relation index, bool wait)
 		Candidate  *candidate;
 		int			chosen;
 
-		xmhash_view_read(index, view);
-		if (space_is_short(view))
+		xmhash_snapshot_read(index, snapshot);
+		if (space_is_short(snapshot))
 			break;
-		candidate = list_candidates(view);
-		chosen = choose_small(candidate, view->segments, limit);
+		candidate = list_candidates(snapshot);
+		chosen = choose_small(candidate, snapshot->segments, limit);
 		/* Where no further segment would fit, the smallest ones, whatever they are. */
-		if (chosen == 0 && view->segments == XMHASH_MAX_SEGMENTS)
+		if (chosen == 0 && snapshot->segments == XMHASH_MAX_SEGMENTS)
 			chosen = SMALL_MERGE_SEGMENTS;
 		if (chosen == 0)
 			break;
-		merge(index, view, candidate, chosen, work_mem);
+		merge(index, snapshot, candidate, chosen, work_mem);
 	}
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 }
@@ -299,17 +299,17 @@ xmhash_merge_all(Relation index)
 	{
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash merge", ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
-		IndexSnapshot *view = xmhash_view_create(context);
+		IndexSnapshot *snapshot = xmhash_snapshot_create(context);
 		Candidate  *candidate;
 		int			chosen;
 
-		xmhash_view_read(index, view);
-		candidate = list_candidates(view);
-		chosen = choose_by_ratio(candidate, view->segments);
+		xmhash_snapshot_read(index, snapshot);
+		candidate = list_candidates(snapshot);
+		chosen = choose_by_ratio(candidate, snapshot->segments);
 		if (chosen == 0)
-			chosen = choose_hollow(candidate, view->segments);
+			chosen = choose_hollow(candidate, snapshot->segments);
 		if (chosen > 0)
-			merge(index, view, candidate, chosen, maintenance_memory());
+			merge(index, snapshot, candidate, chosen, maintenance_memory());
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 		if (chosen == 0)

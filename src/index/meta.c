@@ -260,13 +260,13 @@ static void
 choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages,
 			   XmhashReservation *reservation)
 {
-	uint32		least = Min(16, pages / 8);
+	uint32		min = Min(16, pages / 8);
 	int			first = 0;
 
 	qsort(usable, usables, sizeof(XmhashExtent), compare_larger);
 	while (first + 1 < usables && usable[first + 1].count >= pages)
 		first++;
-	for (int i = first; i < usables && pages > 0 && usable[i].count >= Min(least, pages) &&
+	for (int i = first; i < usables && pages > 0 && usable[i].count >= Min(min, pages) &&
 		 reservation->extents < XMHASH_RESERVED_EXTENTS - 1; i++)
 	{
 		XmhashExtent *extent = &reservation->extent[reservation->extents++];
@@ -298,7 +298,7 @@ choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages
 uint64
 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReservation *reservation)
 {
-	IndexSnapshot *view = xmhash_view_create(CurrentMemoryContext);
+	IndexSnapshot *snapshot = xmhash_snapshot_create(CurrentMemoryContext);
 	Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
 	XmhashMeta *meta = XmhashPageMeta(BufferGetPage(buffer));
 	GenericXLogState *state;
@@ -306,14 +306,14 @@ xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReserv
 	XmhashExtent *usable;
 	int			usables = 0;
 
-	if (!xmhash_catalogue_read(index, meta, view))
+	if (!xmhash_catalogue_read(index, meta, snapshot))
 		xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
 					   "It does not hold catalogue version " UINT64_FORMAT ".", meta->catalogue_version);
-	usable = palloc(sizeof(XmhashExtent) * (view->free_extents + 1));
-	for (int i = 0; i < view->free_extents; i++)
-		if (xmhash_removable(view->free_extent[i].stamp) &&
-			!reserved_overlap(&meta->reserved[1 - role], &view->free_extent[i].extent))
-			usable[usables++] = view->free_extent[i].extent;
+	usable = palloc(sizeof(XmhashExtent) * (snapshot->free_extents + 1));
+	for (int i = 0; i < snapshot->free_extents; i++)
+		if (xmhash_removable(snapshot->free_extent[i].stamp) &&
+			!reserved_overlap(&meta->reserved[1 - role], &snapshot->free_extent[i].extent))
+			usable[usables++] = snapshot->free_extent[i].extent;
 
 	state = GenericXLogStart(index);
 	page = GenericXLogRegisterBuffer(state, buffer, 0);

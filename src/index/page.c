@@ -216,12 +216,12 @@ xmhash_recycled(Relation index)
 
 /* Does the view, a fresh one, still have a page with that kind and owner? */
 static bool
-view_has_owner(const IndexSnapshot *view, XmhashPageKind kind, uint64 owner)
+snapshot_has_owner(const IndexSnapshot *snapshot, XmhashPageKind kind, uint64 owner)
 {
 	if (kind == XMHASH_PAGE_PENDING)
-		return owner >= view->pending_first && owner - view->pending_first < view->pending_pages;
-	for (int i = 0; i < view->segments; i++)
-		if (view->segment[i].id == owner)
+		return owner >= snapshot->pending_first && owner - snapshot->pending_first < snapshot->pending_pages;
+	for (int i = 0; i < snapshot->segments; i++)
+		if (snapshot->segment[i].id == owner)
 			return true;
 	return false;
 }
@@ -231,7 +231,7 @@ view_has_owner(const IndexSnapshot *view, XmhashPageKind kind, uint64 owner)
  * page, it is damaged; else it has been recycled.
  */
 bool
-xmhash_page_unusable(Relation index, const IndexSnapshot *view, Buffer buffer,
+xmhash_page_unusable(Relation index, const IndexSnapshot *snapshot, Buffer buffer,
 					 XmhashPageKind kind, uint64 owner, uint32 number)
 {
 	BlockNumber block = BufferGetBlockNumber(buffer);
@@ -245,9 +245,9 @@ xmhash_page_unusable(Relation index, const IndexSnapshot *view, Buffer buffer,
 	UnlockReleaseBuffer(buffer);
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "xmhash page check", ALLOCSET_DEFAULT_SIZES);
-	now = xmhash_view_create(context);
-	xmhash_view_read(index, now);
-	damaged = now->nonce == view->nonce && view_has_owner(now, kind, owner);
+	now = xmhash_snapshot_create(context);
+	xmhash_snapshot_read(index, now);
+	damaged = now->nonce == snapshot->nonce && snapshot_has_owner(now, kind, owner);
 	MemoryContextDelete(context);
 	if (damaged)
 		xmhash_damaged(index, block,

@@ -308,7 +308,7 @@ acquire(IndexScanDesc scan, bool anew)
 	}
 	if (!state->layout)
 	{
-		state->layout = layout_acquire(state->index, &state->view);
+		state->layout = layout_acquire(state->index, &state->contents);
 		test_meta_page(state);
 	}
 	if (state->layout->bits == 0 || (state->work && state->work->bits == state->layout->bits))

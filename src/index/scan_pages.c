@@ -61,36 +61,36 @@ announce(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool misse
  * radius, and not already found in an earlier band.
  */
 static void
-only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageColumns *view)
+only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageColumns *columns)
 {
 	ScanWork   *work = state->work;
 	int			bits = state->layout->bits;
 	int			words = state->layout->words;
 	const Ball *ball = &state->driver;
 	int			band = (number - segment->pages) / segment->band_pages;
-	int			hits = hamming_kernels->within(ball->query, view->codes, words, view->count, ball->radius,
+	int			hits = hamming_kernels->within(ball->query, columns->codes, words, columns->count, ball->radius,
 											   work->positions, work->hit_distances);
 	int			kept = 0;
 
 	for (int i = 0; i < hits; i++)
 	{
-		const uint64 *code = view->codes + (Size) work->positions[i] * words;
+		const uint64 *code = columns->codes + (Size) work->positions[i] * words;
 
 		if (!band_owns(ball->query, code, bits, segment->bands, ball->radius, band))
 			continue;
 		memcpy(work->pending_codes + (Size) kept * words, code, words * sizeof(uint64));
 		memcpy(&work->pending_tids[kept++],
-			   view->row_base + (int64) work->positions[i] * view->row_stride, sizeof(ItemPointerData));
+			   columns->row_base + (int64) work->positions[i] * columns->row_stride, sizeof(ItemPointerData));
 	}
-	view->count = kept;
-	view->codes = work->pending_codes;
-	view->row_base = (const char *) work->pending_tids;
-	view->row_stride = sizeof(ItemPointerData);
+	columns->count = kept;
+	columns->codes = work->pending_codes;
+	columns->row_base = (const char *) work->pending_tids;
+	columns->row_stride = sizeof(ItemPointerData);
 }
 
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
-		  PageColumns *view)
+		  PageColumns *columns)
 {
 	XmhashScan *state = ((ScanWork *) context)->scan;
 	Layout	   *layout = state->layout;
@@ -105,17 +105,17 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	buffer = page_buffer(state, layout->block[page], &layout->recent[page]);
 	announce(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(state->index, &state->view, buffer,
+	if (!xmhash_page_usable(state->index, &state->contents, buffer,
 							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))
 		return false;
 	check_snapshot_expired(state->snapshot, state->index, buffer);
 	content = BufferGetPage(buffer);
-	view->count = XmhashPageOpaque(content)->count;
-	view->codes = XmhashPageCodes(content);
-	view->row_base = (const char *) &XmhashPageTid(content, 0);
-	view->row_stride = -(int) sizeof(ItemPointerData);
+	columns->count = XmhashPageOpaque(content)->count;
+	columns->codes = XmhashPageCodes(content);
+	columns->row_base = (const char *) &XmhashPageTid(content, 0);
+	columns->row_stride = -(int) sizeof(ItemPointerData);
 	if (in_band)
-		only_owned(state, segment, number, view);
+		only_owned(state, segment, number, columns);
 	state->buffer = buffer;
 	return true;
 }
@@ -136,10 +136,10 @@ lock_pending(XmhashScan *state, uint32 i)
 	Buffer		buffer;
 
 	CHECK_FOR_INTERRUPTS();
-	buffer = ReadBuffer(state->index, xmhash_pending_block(&state->view, i));
+	buffer = ReadBuffer(state->index, xmhash_pending_block(&state->contents, i));
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(state->index, &state->view, buffer, XMHASH_PAGE_PENDING,
-							state->view.pending_first + i, 0))
+	if (!xmhash_page_usable(state->index, &state->contents, buffer, XMHASH_PAGE_PENDING,
+							state->contents.pending_first + i, 0))
 		return false;
 	check_snapshot_expired(state->snapshot, state->index, buffer);
 	state->buffer = buffer;
@@ -148,51 +148,51 @@ lock_pending(XmhashScan *state, uint32 i)
 
 /* Leave the NULLs out of a pending page's columns, by a copy if it has any. */
 static void
-without_nulls(ScanWork *work, Page page, PageColumns *view)
+without_nulls(ScanWork *work, Page page, PageColumns *columns)
 {
 	int			words = HAMMING_WORDS(work->bits);
 	uint16		flags = 0;
 	int			kept = 0;
 
-	for (int i = 0; i < view->count; i++)
+	for (int i = 0; i < columns->count; i++)
 		flags |= XmhashPendingSlotAt(page, i).flags;
 	if (!(flags & XMHASH_SLOT_NULL))
 		return;
-	for (int i = 0; i < view->count; i++)
+	for (int i = 0; i < columns->count; i++)
 	{
 		if (XmhashPendingSlotAt(page, i).flags & XMHASH_SLOT_NULL)
 			continue;
 		memcpy(work->pending_codes + (Size) kept * words,
-			   view->codes + (Size) i * words, words * sizeof(uint64));
+			   columns->codes + (Size) i * words, words * sizeof(uint64));
 		work->pending_tids[kept++] = XmhashPendingSlotAt(page, i).tid;
 	}
-	view->count = kept;
-	view->codes = work->pending_codes;
-	view->row_base = (const char *) work->pending_tids;
-	view->row_stride = sizeof(ItemPointerData);
+	columns->count = kept;
+	columns->codes = work->pending_codes;
+	columns->row_base = (const char *) work->pending_tids;
+	columns->row_stride = sizeof(ItemPointerData);
 }
 
 static bool
-read_pending(void *context, uint32_t ordinal, PageColumns *view)
+read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 {
 	ScanWork   *work = context;
 	XmhashScan *state = work->scan;
 	Page		page;
 
-	if (ordinal >= state->view.pending_pages)
+	if (ordinal >= state->contents.pending_pages)
 	{
-		view->count = -1;
+		columns->count = -1;
 		return true;
 	}
 	if (!lock_pending(state, ordinal))
 		return false;
 	page = BufferGetPage(state->buffer);
 	/* A page of zero bits has nothing but NULLs, and no room for codes. */
-	view->count = XmhashPageOpaque(page)->number == 0 ? 0 : XmhashPageOpaque(page)->count;
-	view->codes = XmhashPageCodes(page);
-	view->row_base = (const char *) &XmhashPendingSlotAt(page, 0);
-	view->row_stride = -(int) sizeof(XmhashPendingSlot);
-	without_nulls(work, page, view);
+	columns->count = XmhashPageOpaque(page)->number == 0 ? 0 : XmhashPageOpaque(page)->count;
+	columns->codes = XmhashPageCodes(page);
+	columns->row_base = (const char *) &XmhashPendingSlotAt(page, 0);
+	columns->row_stride = -(int) sizeof(XmhashPendingSlot);
+	without_nulls(work, page, columns);
 	return true;
 }
 
@@ -224,7 +224,7 @@ read_nulls(XmhashScan *state)
 			first--;
 		state->buffer = ReadBuffer(state->index, layout->null_block[i]);
 		LockBuffer(state->buffer, BUFFER_LOCK_SHARE);
-		if (!xmhash_page_usable(state->index, &state->view, state->buffer, XMHASH_PAGE_NULLS,
+		if (!xmhash_page_usable(state->index, &state->contents, state->buffer, XMHASH_PAGE_NULLS,
 								segment->id, segment->first_null + (i - first)))
 			return false;
 		check_snapshot_expired(state->snapshot, state->index, state->buffer);
@@ -253,7 +253,7 @@ scan_next_null(XmhashScan *state, Candidate *answer)
 {
 	while (state->null_next >= state->null_count)
 	{
-		if (state->null_page >= state->layout->null_pages + state->view.pending_pages)
+		if (state->null_page >= state->layout->null_pages + state->contents.pending_pages)
 			return SEARCH_END;
 		if (!read_nulls(state))
 			return SEARCH_CHANGED;

@@ -10,12 +10,12 @@
 #include "utils/memutils.h"
 
 IndexSnapshot *
-xmhash_view_create(MemoryContext context)
+xmhash_snapshot_create(MemoryContext context)
 {
-	IndexSnapshot *view = MemoryContextAllocZero(context, sizeof(IndexSnapshot));
+	IndexSnapshot *snapshot = MemoryContextAllocZero(context, sizeof(IndexSnapshot));
 
-	view->context = context;
-	return view;
+	snapshot->context = context;
+	return snapshot;
 }
 
 /* Every block that the meta page names lies inside of what it has handed out. */
@@ -42,7 +42,7 @@ check_meta_blocks(Relation index, const XmhashMeta *meta)
 }
 
 bool
-xmhash_view_read(Relation index, IndexSnapshot *view)
+xmhash_snapshot_read(Relation index, IndexSnapshot *snapshot)
 {
 	uint64		tried = 0;
 
@@ -60,19 +60,19 @@ xmhash_view_read(Relation index, IndexSnapshot *view)
 		UnlockReleaseBuffer(buffer);
 		check_meta_blocks(index, meta);
 
-		view->bits = meta->bits;
-		view->words = HAMMING_WORDS(meta->bits);
-		view->bands = meta->bands;
-		view->end = meta->end;
-		view->pending_first = meta->pending_first;
-		view->pending_pages = meta->pending_pages;
-		view->pending_extents = meta->pending_extents;
-		memcpy(view->pending, meta->pending, meta->pending_extents * sizeof(XmhashExtent));
-		if (view->nonce == meta->nonce && view->version == meta->catalogue_version)
+		snapshot->bits = meta->bits;
+		snapshot->words = HAMMING_WORDS(meta->bits);
+		snapshot->bands = meta->bands;
+		snapshot->end = meta->end;
+		snapshot->pending_first = meta->pending_first;
+		snapshot->pending_pages = meta->pending_pages;
+		snapshot->pending_extents = meta->pending_extents;
+		memcpy(snapshot->pending, meta->pending, meta->pending_extents * sizeof(XmhashExtent));
+		if (snapshot->nonce == meta->nonce && snapshot->version == meta->catalogue_version)
 			return true;
 
-		view->nonce = 0;		/* should what follows fail */
-		if (xmhash_catalogue_read(index, meta, view))
+		snapshot->nonce = 0;		/* should what follows fail */
+		if (xmhash_catalogue_read(index, meta, snapshot))
 			return false;
 		/* Overtaken by a writer: then the meta page says something new. */
 		if (tried == meta->catalogue_version)
@@ -84,12 +84,12 @@ xmhash_view_read(Relation index, IndexSnapshot *view)
 }
 
 double
-xmhash_view_rows(const IndexSnapshot *view)
+xmhash_snapshot_rows(const IndexSnapshot *snapshot)
 {
 	double		rows = 0;
 
-	for (int i = 0; i < view->segments; i++)
-		rows += view->segment[i].rows + view->segment[i].nulls - view->segment[i].removed;
+	for (int i = 0; i < snapshot->segments; i++)
+		rows += snapshot->segment[i].rows + snapshot->segment[i].nulls - snapshot->segment[i].removed;
 	return rows;
 }
 
@@ -107,20 +107,20 @@ extents_block(const XmhashExtent *extent, int extents, uint32 number)
 }
 
 BlockNumber
-xmhash_segment_block(const IndexSnapshot *view, const XmhashSegment *segment, uint32 number)
+xmhash_segment_block(const IndexSnapshot *snapshot, const XmhashSegment *segment, uint32 number)
 {
-	return extents_block(view->extent + segment->first_extent, segment->extents, number);
+	return extents_block(snapshot->extent + segment->first_extent, segment->extents, number);
 }
 
 BlockNumber
-xmhash_pending_block(const IndexSnapshot *view, uint32 i)
+xmhash_pending_block(const IndexSnapshot *snapshot, uint32 i)
 {
-	return extents_block(view->pending, view->pending_extents, i);
+	return extents_block(snapshot->pending, snapshot->pending_extents, i);
 }
 
 /* Refuse a directory that would lead a search out of its arrays or astray. */
 static void
-check_directory(Relation index, BlockNumber block, const IndexSnapshot *view, const XmhashSegment *segment,
+check_directory(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment,
 				const XmhashDirectory *directory)
 {
 	uint32		page = 0;
@@ -132,11 +132,11 @@ check_directory(Relation index, BlockNumber block, const IndexSnapshot *view, co
 
 		if (span->page >= segment->data_pages || span->page < page || span->page > page + 1 ||
 			(i == 0 && span->page != 0) || span->centre >= directory->centres || span->centre < centre ||
-			span->least > span->greatest || span->greatest > view->bits)
+			span->min > span->max || span->max > snapshot->bits)
 			xmhash_damaged(index, block,
 						   "Span %u of the directory is out of order: page %u of %u, centre %u of %u, distances %u to %u.",
 						   i, span->page, segment->data_pages, span->centre, directory->centres,
-						   span->least, span->greatest);
+						   span->min, span->max);
 		page = span->page;
 		centre = span->centre;
 	}
@@ -149,15 +149,15 @@ check_directory(Relation index, BlockNumber block, const IndexSnapshot *view, co
 
 /* One piece of a directory's stream; false: recycled. */
 static bool
-read_directory_page(Relation index, const IndexSnapshot *view, const XmhashSegment *segment, uint32 number,
+read_directory_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, uint32 number,
 					char *to, int bytes)
 {
-	BlockNumber block = xmhash_segment_block(view, segment, number);
+	BlockNumber block = xmhash_segment_block(snapshot, segment, number);
 	Buffer		buffer = ReadBuffer(index, block);
 	Page		page = BufferGetPage(buffer);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(index, view, buffer, XMHASH_PAGE_DIRECTORY, segment->id, number))
+	if (!xmhash_page_usable(index, snapshot, buffer, XMHASH_PAGE_DIRECTORY, segment->id, number))
 		return false;
 	if (XmhashPageOpaque(page)->count != bytes || !xmhash_page_checksum_agrees(page))
 		xmhash_damaged(index, block, "The directory page has a wrong size or checksum.");
@@ -167,10 +167,10 @@ read_directory_page(Relation index, const IndexSnapshot *view, const XmhashSegme
 }
 
 XmhashDirectory *
-xmhash_directory_read(Relation index, const IndexSnapshot *view, const XmhashSegment *segment)
+xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
-	Size		centre_bytes = (Size) segment->centres * view->words * sizeof(uint64);
-	Size		bytes = XmhashDirectoryBytes(segment, view->words);
+	Size		centre_bytes = (Size) segment->centres * snapshot->words * sizeof(uint64);
+	Size		bytes = XmhashDirectoryBytes(segment, snapshot->words);
 	uint32		first = XmhashFirstDirectory(segment);
 	XmhashDirectory *directory = palloc(sizeof(XmhashDirectory));
 	char	   *data = MemoryContextAllocHuge(CurrentMemoryContext, bytes + 1);
@@ -178,11 +178,11 @@ xmhash_directory_read(Relation index, const IndexSnapshot *view, const XmhashSeg
 	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!read_directory_page(index, view, segment, first + done / XMHASH_BLOB_CAPACITY, data + done,
+		if (!read_directory_page(index, snapshot, segment, first + done / XMHASH_BLOB_CAPACITY, data + done,
 								 Min(bytes - done, XMHASH_BLOB_CAPACITY)))
 			return NULL;
 	}
-	directory->words = view->words;
+	directory->words = snapshot->words;
 	directory->centres = segment->centres;
 	directory->spans = segment->spans;
 	directory->centre = (uint64 *) data;
@@ -190,6 +190,6 @@ xmhash_directory_read(Relation index, const IndexSnapshot *view, const XmhashSeg
 	directory->band_firsts = segment->bands * segment->band_pages;
 	directory->band_first = (uint16 *) (directory->span + segment->spans);
 	if (segment->centres > 0)
-		check_directory(index, xmhash_segment_block(view, segment, first), view, segment, directory);
+		check_directory(index, xmhash_segment_block(snapshot, segment, first), snapshot, segment, directory);
 	return directory;
 }

@@ -58,7 +58,7 @@ typedef struct SortFile
 	BufFile    *rows;			/* NULL: no run */
 	BufFile    *nulls;			/* ItemPointerData after ItemPointerData */
 	int			runs;
-	int			run_room;
+	int			run_capacity;
 	SortRun    *run;
 	uint64		null_count;
 } SortFile;
@@ -86,7 +86,7 @@ struct XmhashSorter
 
 	char	   *rows;			/* [count], room for most */
 	uint32		count;
-	uint32		room;
+	uint32		capacity;
 	uint32		most;
 	uint32	   *order;			/* [count]: after sort_rows() */
 
@@ -314,16 +314,16 @@ counting_sort(const XmhashSorter *sorter, RowNumber by, int values,
 /* Put in order the rows order[first … end - 1], equal in centre and place. */
 static void
 sort_group(XmhashSorter *sorter, uint32 *order, uint32 first, uint32 end,
-		   SortKey **keys, uint32 *key_room)
+		   SortKey **keys, uint32 *key_capacity)
 {
 	uint32		count = end - first;
 
-	if (count > *key_room)
+	if (count > *key_capacity)
 	{
 		if (*keys)
 			pfree(*keys);
-		*key_room = Min(sorter->count, Max(count, 2 * *key_room));
-		*keys = MemoryContextAllocHuge(sorter->context, *key_room * sizeof(SortKey));
+		*key_capacity = Min(sorter->count, Max(count, 2 * *key_capacity));
+		*keys = MemoryContextAllocHuge(sorter->context, *key_capacity * sizeof(SortKey));
 	}
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -343,7 +343,7 @@ sort_rows(XmhashSorter *sorter)
 	uint32	   *other = MemoryContextAllocHuge(sorter->context,
 											   Max(sorter->count, 1) * sizeof(uint32));
 	SortKey    *keys = NULL;
-	uint32		key_room = 0;
+	uint32		key_capacity = 0;
 	uint32		first = 0;
 
 	for (uint32 i = 0; i < sorter->count; i++)
@@ -368,7 +368,7 @@ sort_rows(XmhashSorter *sorter)
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		if (i - first > 1)
-			sort_group(sorter, other, first, i, &keys, &key_room);
+			sort_group(sorter, other, first, i, &keys, &key_capacity);
 		first = i;
 	}
 	if (keys)
@@ -403,11 +403,11 @@ spill(XmhashSorter *sorter)
 	sort_rows(sorter);
 	if (!own->rows)
 		own->rows = create_file(sorter, "rows");
-	if (own->runs == own->run_room)
+	if (own->runs == own->run_capacity)
 	{
-		own->run_room = own->run_room ? 2 * own->run_room : 16;
-		own->run = own->run ? repalloc(own->run, own->run_room * sizeof(SortRun)) :
-			palloc(own->run_room * sizeof(SortRun));
+		own->run_capacity = own->run_capacity ? 2 * own->run_capacity : 16;
+		own->run = own->run ? repalloc(own->run, own->run_capacity * sizeof(SortRun)) :
+			palloc(own->run_capacity * sizeof(SortRun));
 	}
 	run = &own->run[own->runs++];
 	BufFileTell(own->rows, &fileno, &offset);
@@ -427,22 +427,22 @@ spill(XmhashSorter *sorter)
 }
 
 static void
-make_room(XmhashSorter *sorter)
+ensure_capacity(XmhashSorter *sorter)
 {
-	if (sorter->count < sorter->room)
+	if (sorter->count < sorter->capacity)
 		return;
-	if (sorter->room == sorter->most)
+	if (sorter->capacity == sorter->most)
 	{
 		spill(sorter);
 		return;
 	}
 	/* Grow by doubling: a flush of a few thousand rows takes no more than that. */
-	sorter->room = sorter->room ? (uint32) Min((uint64) sorter->room * 2, sorter->most) :
+	sorter->capacity = sorter->capacity ? (uint32) Min((uint64) sorter->capacity * 2, sorter->most) :
 		Min(1024, sorter->most);
 	if (sorter->rows)
-		sorter->rows = repalloc_huge(sorter->rows, sorter->room * sorter->row_size);
+		sorter->rows = repalloc_huge(sorter->rows, sorter->capacity * sorter->row_size);
 	else
-		sorter->rows = MemoryContextAllocHuge(sorter->context, sorter->room * sorter->row_size);
+		sorter->rows = MemoryContextAllocHuge(sorter->context, sorter->capacity * sorter->row_size);
 }
 
 void
@@ -458,7 +458,7 @@ add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 place, const uin
 {
 	SortRow    *row;
 
-	make_room(sorter);
+	ensure_capacity(sorter);
 	row = row_at(sorter, sorter->count++);
 	row->centre = centre;
 	row->place = place;

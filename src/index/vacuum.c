@@ -19,7 +19,7 @@
 typedef struct Sweep
 {
 	Relation	index;
-	IndexSnapshot *view;
+	IndexSnapshot *snapshot;
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
 	BufferAccessStrategy strategy;
@@ -60,16 +60,16 @@ sweep_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 {
 	XmhashPageKind kind = number < segment->data_pages ? XMHASH_PAGE_DATA :
 	number < XmhashFirstNull(segment) ? XMHASH_PAGE_BAND : XMHASH_PAGE_NULLS;
-	int			words = kind == XMHASH_PAGE_NULLS ? 0 : sweep->view->words;
+	int			words = kind == XMHASH_PAGE_NULLS ? 0 : sweep->snapshot->words;
 	Buffer		buffer = ReadBufferExtended(sweep->index, MAIN_FORKNUM,
-											xmhash_segment_block(sweep->view, segment, number),
+											xmhash_segment_block(sweep->snapshot, segment, number),
 											RBM_NORMAL, sweep->strategy);
 	bool		dead[XMHASH_NULLS_CAPACITY];
 	int			count,
 				deaths = 0;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(sweep->index, sweep->view, buffer, kind, segment->id, number))
+	if (!xmhash_page_usable(sweep->index, sweep->snapshot, buffer, kind, segment->id, number))
 		elog(ERROR, "segment " UINT64_FORMAT " vanished under the merge lock", segment->id);
 	count = XmhashPageOpaque(BufferGetPage(buffer))->count;
 	for (int i = 0; i < count; i++)
@@ -131,12 +131,12 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 	LockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 	xmhash_flush_all(index, NULL);
-	sweep.view = xmhash_view_create(CurrentMemoryContext);
-	xmhash_view_read(index, sweep.view);
+	sweep.snapshot = xmhash_snapshot_create(CurrentMemoryContext);
+	xmhash_snapshot_read(index, sweep.snapshot);
 	stats->num_index_tuples = 0;
-	for (int i = 0; i < sweep.view->segments; i++)
+	for (int i = 0; i < sweep.snapshot->segments; i++)
 	{
-		sweep_segment(&sweep, &sweep.view->segment[i]);
+		sweep_segment(&sweep, &sweep.snapshot->segment[i]);
 		stats->num_index_tuples += sweep.left;
 	}
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
@@ -152,17 +152,17 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
  * the version of the catalogue.
  */
 static void
-forget_length(Relation index, const IndexSnapshot *view)
+forget_length(Relation index, const IndexSnapshot *snapshot)
 {
 	int			declared = xmhash_declared_bits(index);
 	Buffer		buffer;
 	XmhashMeta *meta;
 
-	if (view->segments > 0 || view->pending_pages > 0 || view->bits == declared)
+	if (snapshot->segments > 0 || snapshot->pending_pages > 0 || snapshot->bits == declared)
 		return;
 	buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
 	meta = XmhashPageMeta(BufferGetPage(buffer));
-	if (meta->catalogue_version == view->version && meta->pending_pages == 0)
+	if (meta->catalogue_version == snapshot->version && meta->pending_pages == 0)
 	{
 		GenericXLogState *state = GenericXLogStart(index);
 		Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
@@ -181,7 +181,7 @@ IndexBulkDeleteResult *
 xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	Relation	index = info->index;
-	IndexSnapshot *view;
+	IndexSnapshot *snapshot;
 	uint64		free = 0;
 
 	if (info->analyze_only)
@@ -192,16 +192,16 @@ xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	xmhash_flush_all(index, NULL);
 	xmhash_merge_all(index);
 	xmhash_forget_reservation(index, XMHASH_WRITER_MERGE);
-	view = xmhash_view_create(CurrentMemoryContext);
-	xmhash_view_read(index, view);
-	forget_length(index, view);
+	snapshot = xmhash_snapshot_create(CurrentMemoryContext);
+	xmhash_snapshot_read(index, snapshot);
+	forget_length(index, snapshot);
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 
-	for (int i = 0; i < view->free_extents; i++)
-		free += view->free_extent[i].extent.count;
+	for (int i = 0; i < snapshot->free_extents; i++)
+		free += snapshot->free_extent[i].extent.count;
 	stats->num_pages = RelationGetNumberOfBlocks(index);
 	stats->pages_free = free;
-	stats->num_index_tuples = xmhash_view_rows(view);
-	stats->estimated_count = view->pending_pages > 0;
+	stats->num_index_tuples = xmhash_snapshot_rows(snapshot);
+	stats->estimated_count = snapshot->pending_pages > 0;
 	return stats;
 }

@@ -39,10 +39,10 @@ struct XmhashWriter
 	PGAlignedBlock image[MAX_GENERIC_XLOG_PAGES];
 
 	XmhashSpan *span;
-	uint32		spans_room;
+	uint32		spans_capacity;
 	uint16	   *band_first;
 	uint32		band_firsts;
-	uint32		band_room;
+	uint32		band_capacity;
 };
 
 /* The most pages that the rows can take, closing pages early included. */
@@ -50,8 +50,8 @@ static uint32
 most_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
 	int			capacity = XMHASH_DATA_CAPACITY(words);
-	int			least = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
-	uint64		data = words == 0 ? 0 : (rows + least - 1) / least;
+	int			min = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
+	uint64		data = words == 0 ? 0 : (rows + min - 1) / min;
 	uint64		null = (nulls + XMHASH_NULLS_CAPACITY - 1) / XMHASH_NULLS_CAPACITY;
 	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
 	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan) +
@@ -91,8 +91,8 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 	writer->kind = XMHASH_PAGE_DATA;
 	writer->nonce = index_nonce(index);
 	writer->exists = RelationGetNumberOfBlocks(index);
-	writer->spans_room = 256;
-	writer->span = palloc(writer->spans_room * sizeof(XmhashSpan));
+	writer->spans_capacity = 256;
+	writer->span = palloc(writer->spans_capacity * sizeof(XmhashSpan));
 	if (role == XMHASH_WRITER_BUILD)
 		writer->segment.id = 1;
 	else
@@ -222,19 +222,19 @@ extend_span(XmhashWriter *writer, uint32 centre, int distance)
 
 	if (span != NULL && span->page == writer->pages - 1 && span->centre == centre)
 	{
-		span->least = Min(span->least, distance);
-		span->greatest = Max(span->greatest, distance);
+		span->min = Min(span->min, distance);
+		span->max = Max(span->max, distance);
 		return;
 	}
-	if (segment->spans == writer->spans_room)
+	if (segment->spans == writer->spans_capacity)
 	{
-		writer->spans_room *= 2;
-		writer->span = repalloc_huge(writer->span, writer->spans_room * sizeof(XmhashSpan));
+		writer->spans_capacity *= 2;
+		writer->span = repalloc_huge(writer->span, writer->spans_capacity * sizeof(XmhashSpan));
 	}
 	span = &writer->span[segment->spans++];
 	span->page = writer->pages - 1;
 	span->centre = centre;
-	span->least = span->greatest = distance;
+	span->min = span->max = distance;
 }
 
 void
@@ -276,11 +276,11 @@ xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint6
 	if (writer->count < 0)
 	{
 		begin_page(writer);
-		if (writer->band_firsts == writer->band_room)
+		if (writer->band_firsts == writer->band_capacity)
 		{
-			writer->band_room = Max(1024, 2 * writer->band_room);
-			writer->band_first = writer->band_first == NULL ? palloc(writer->band_room * sizeof(uint16)) :
-				repalloc_huge(writer->band_first, writer->band_room * sizeof(uint16));
+			writer->band_capacity = Max(1024, 2 * writer->band_capacity);
+			writer->band_first = writer->band_first == NULL ? palloc(writer->band_capacity * sizeof(uint16)) :
+				repalloc_huge(writer->band_first, writer->band_capacity * sizeof(uint16));
 		}
 		writer->band_first[writer->band_firsts++] = value;
 	}

@@ -31,7 +31,7 @@ static CachedModel *models;		/* the list of all of them */
 static Oid	looked_up = InvalidOid;	/* the table last asked, listed or not yet */
 static bool look_at_end = false;	/* something was found that others do not see */
 static uint64 clock_now = 0;
-static int	room_made = -1;		/* xmhash.model_cache when it was last kept to */
+static int	capacity_kept = -1;		/* xmhash.model_cache when it was last kept to */
 
 static void
 relation_changed(Datum argument, Oid relation)
@@ -111,7 +111,7 @@ cached_bytes(int *count)
 
 /* Drop the models unused longest until the rest fits. */
 static void
-make_room(const CachedModel *keep)
+ensure_capacity(const CachedModel *keep)
 {
 	for (;;)
 	{
@@ -209,8 +209,8 @@ look_up(Oid function, Oid oid)
 		model = load(&table, oid, fingerprint);
 	if (generation_now == generation)
 	{
-		make_room(model);
-		room_made = xmhash_model_cache;
+		ensure_capacity(model);
+		capacity_kept = xmhash_model_cache;
 		generation = generation_now;
 	}
 	model->generation = generation;
@@ -244,7 +244,7 @@ model_cache_find(FunctionCallInfo fcinfo, ModelCall *call, Oid oid)
 	call->generation = 0;		/* in case of an error */
 	model = find(oid);
 	if (model == NULL || model->generation != generation_now ||
-		room_made != xmhash_model_cache || !may_use(oid))
+		capacity_kept != xmhash_model_cache || !may_use(oid))
 		model = look_up(fcinfo->flinfo->fn_oid, oid);
 	model->used = ++clock_now;
 	call->model = model;

@@ -99,7 +99,7 @@ typedef struct TableEncoder
 	/* What a range is updated with; grown as needed. */
 	MemoryContext range_context;
 	int			count;
-	int			room;
+	int			capacity;
 	Datum	   *table;
 	Datum	   *place;
 	Datum	   *code[2];
@@ -227,15 +227,15 @@ reserve_row(TableEncoder *encoder)
 {
 	int			side;
 
-	if (encoder->count < encoder->room)
+	if (encoder->count < encoder->capacity)
 		return;
-	encoder->room *= 2;
-	encoder->table = repalloc_huge(encoder->table, encoder->room * sizeof(Datum));
-	encoder->place = repalloc_huge(encoder->place, encoder->room * sizeof(Datum));
+	encoder->capacity *= 2;
+	encoder->table = repalloc_huge(encoder->table, encoder->capacity * sizeof(Datum));
+	encoder->place = repalloc_huge(encoder->place, encoder->capacity * sizeof(Datum));
 	for (side = 0; side < 2; side++)
 	{
-		encoder->code[side] = repalloc_huge(encoder->code[side], encoder->room * sizeof(Datum));
-		encoder->code_is_null[side] = repalloc_huge(encoder->code_is_null[side], encoder->room);
+		encoder->code[side] = repalloc_huge(encoder->code[side], encoder->capacity * sizeof(Datum));
+		encoder->code_is_null[side] = repalloc_huge(encoder->code_is_null[side], encoder->capacity);
 	}
 }
 
@@ -687,13 +687,13 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	encoder->outputs = encoder->env.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
 	encoder->packed = encoder->env.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
 
-	encoder->room = 4096;
-	encoder->table = palloc(encoder->room * sizeof(Datum));
-	encoder->place = palloc(encoder->room * sizeof(Datum));
+	encoder->capacity = 4096;
+	encoder->table = palloc(encoder->capacity * sizeof(Datum));
+	encoder->place = palloc(encoder->capacity * sizeof(Datum));
 	for (side = 0; side < 2; side++)
 	{
-		encoder->code[side] = palloc(encoder->room * sizeof(Datum));
-		encoder->code_is_null[side] = palloc(encoder->room);
+		encoder->code[side] = palloc(encoder->capacity * sizeof(Datum));
+		encoder->code_is_null[side] = palloc(encoder->capacity);
 	}
 	encoder->range_context = AllocSetContextCreate(context, "xmhash encode range", ALLOCSET_DEFAULT_SIZES);
 

@@ -33,7 +33,7 @@ struct Labels
 	bool		numbers;		/* all sources hold class numbers */
 	int			length;			/* of the vectors; -1 before the first one */
 	int32	   *classes;		/* of the row being read */
-	int			classes_room;
+	int			classes_capacity;
 
 	/* The current source. */
 	char	   *relation;
@@ -60,8 +60,8 @@ labels_create(void)
 	labels->sets = label_sets_create();
 	labels->numbers = true;
 	labels->length = -1;
-	labels->classes_room = 64;
-	labels->classes = palloc(labels->classes_room * sizeof(int32));
+	labels->classes_capacity = 64;
+	labels->classes = palloc(labels->classes_capacity * sizeof(int32));
 	MemoryContextSwitchTo(old_context);
 	return labels;
 }
@@ -176,11 +176,11 @@ label_context(const Labels *labels, int64 row)
 static void
 reserve_classes(Labels *labels, int count)
 {
-	if (count <= labels->classes_room)
+	if (count <= labels->classes_capacity)
 		return;
-	labels->classes_room = Max(count, 2 * labels->classes_room);
+	labels->classes_capacity = Max(count, 2 * labels->classes_capacity);
 	labels->classes = repalloc_huge(labels->classes,
-									labels->classes_room * sizeof(int32));
+									labels->classes_capacity * sizeof(int32));
 }
 
 /* Check a vector's length against the ones before. */

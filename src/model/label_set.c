@@ -53,10 +53,10 @@ struct LabelSets
 	struct intern_hash *set_numbers;
 	const char **names;
 	int			classes;
-	int			names_room;
+	int			names_capacity;
 	LabelSet   *sets;
 	int			set_count;
-	int			sets_room;
+	int			sets_capacity;
 	int64	   *class_rows;		/* [classes], made by label_sets_finish() */
 };
 
@@ -104,10 +104,10 @@ label_sets_create(void)
 	sets->context = CurrentMemoryContext;
 	sets->name_numbers = intern_create(CurrentMemoryContext, 64, NULL);
 	sets->set_numbers = intern_create(CurrentMemoryContext, 64, NULL);
-	sets->names_room = 64;
-	sets->names = palloc(sets->names_room * sizeof(char *));
-	sets->sets_room = 64;
-	sets->sets = palloc(sets->sets_room * sizeof(LabelSet));
+	sets->names_capacity = 64;
+	sets->names = palloc(sets->names_capacity * sizeof(char *));
+	sets->sets_capacity = 64;
+	sets->sets = palloc(sets->sets_capacity * sizeof(LabelSet));
 
 	/* The first set is the empty one, LABEL_NO_CLASS, which no row is of yet. */
 	none = label_sets_add(sets, NULL, 0);
@@ -124,10 +124,10 @@ label_sets_class(LabelSets *sets, const char *name, int bytes)
 
 	if (number < sets->classes)
 		return number;
-	if (sets->classes == sets->names_room)
+	if (sets->classes == sets->names_capacity)
 	{
-		sets->names_room *= 2;
-		sets->names = repalloc_huge(sets->names, sets->names_room * sizeof(char *));
+		sets->names_capacity *= 2;
+		sets->names = repalloc_huge(sets->names, sets->names_capacity * sizeof(char *));
 	}
 	sets->names[sets->classes++] = interned(sets->name_numbers, name, bytes);
 	return number;
@@ -174,10 +174,10 @@ label_sets_add(LabelSets *sets, int32 *classes, int count)
 	{
 		LabelSet   *set;
 
-		if (sets->set_count == sets->sets_room)
+		if (sets->set_count == sets->sets_capacity)
 		{
-			sets->sets_room *= 2;
-			sets->sets = repalloc_huge(sets->sets, sets->sets_room * sizeof(LabelSet));
+			sets->sets_capacity *= 2;
+			sets->sets = repalloc_huge(sets->sets, sets->sets_capacity * sizeof(LabelSet));
 		}
 		set = &sets->sets[sets->set_count++];
 		set->count = count;

@@ -50,21 +50,21 @@ get_field(JsonbContainer *object, const char *key)
 }
 
 static bool
-to_number(const JsonbValue *value, double least, double most, double *number)
+to_number(const JsonbValue *value, double min, double most, double *number)
 {
 	if (value == NULL || value->type != jbvNumeric)
 		return false;
 	*number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
 												 NumericGetDatum(value->val.numeric)));
-	return isfinite(*number) && *number >= least && *number <= most;
+	return isfinite(*number) && *number >= min && *number <= most;
 }
 
 static bool
-to_integer(const JsonbValue *value, double least, double most, int *number)
+to_integer(const JsonbValue *value, double min, double most, int *number)
 {
 	double		found;
 
-	if (!to_number(value, least, most, &found) || found != floor(found))
+	if (!to_number(value, min, most, &found) || found != floor(found))
 		return false;
 	*number = (int) found;
 	return true;
@@ -72,9 +72,9 @@ to_integer(const JsonbValue *value, double least, double most, int *number)
 
 /* A finite number of an object, within bounds. */
 bool
-model_get_number(Jsonb *object, const char *key, double least, double most, double *number)
+model_get_number(Jsonb *object, const char *key, double min, double most, double *number)
 {
-	return to_number(get_field(&object->root, key), least, most, number);
+	return to_number(get_field(&object->root, key), min, most, number);
 }
 
 /* A string of an object, or NULL. */
@@ -178,9 +178,9 @@ read_digest(Jsonb *info, ModelRow *row)
 
 /* A number that need not be there; otherwise the default stays. */
 static bool
-read_optional(Jsonb *info, const char *key, double least, double most, double *number)
+read_optional(Jsonb *info, const char *key, double min, double most, double *number)
 {
-	return get_field(&info->root, key) == NULL || model_get_number(info, key, least, most, number);
+	return get_field(&info->root, key) == NULL || model_get_number(info, key, min, most, number);
 }
 
 /* Fill the row; or return what is wrong with it. */
@@ -515,11 +515,11 @@ enum
 };
 
 static void
-show_number(Jsonb *info, const char *key, double least, int column, Datum *values, bool *nulls)
+show_number(Jsonb *info, const char *key, double min, int column, Datum *values, bool *nulls)
 {
 	double		number;
 
-	nulls[column] = !model_get_number(info, key, least, DBL_MAX, &number);
+	nulls[column] = !model_get_number(info, key, min, DBL_MAX, &number);
 	if (!nulls[column])
 		values[column] = Float8GetDatum(number);
 }

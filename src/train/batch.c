@@ -221,9 +221,9 @@ reserve_batch(TrainData *data, int count)
 {
 	int			side;
 
-	if (count <= data->batch_room)
+	if (count <= data->batch_capacity)
 		return;
-	data->batch_room = count;
+	data->batch_capacity = count;
 	for (side = 0; side < 2; side++)
 	{
 		if (data->dense[side] != NULL)
@@ -245,9 +245,9 @@ reserve_batch(TrainData *data, int count)
 static void
 reserve_list(TrainData *data, int side, size_t count)
 {
-	if (count <= data->list_room[side])
+	if (count <= data->list_capacity[side])
 		return;
-	count = Max(count, 2 * data->list_room[side]);
+	count = Max(count, 2 * data->list_capacity[side]);
 	if (data->column[side] == NULL)
 	{
 		data->column[side] = MemoryContextAllocHuge(data->context, count * sizeof(int32_t));
@@ -258,7 +258,7 @@ reserve_list(TrainData *data, int side, size_t count)
 		data->column[side] = repalloc_huge(data->column[side], count * sizeof(int32_t));
 		data->value[side] = repalloc_huge(data->value[side], count * sizeof(float));
 	}
-	data->list_room[side] = count;
+	data->list_capacity[side] = count;
 }
 
 /* Row `to` of the dense batch: x ← (x − shift)·scale. */

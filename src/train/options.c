@@ -34,7 +34,7 @@ typedef struct Option
 	int			methods;
 	OptionType	type;
 	size_t		offset;			/* in TrainSettings */
-	double		least;
+	double		min;
 	double		most;
 } Option;
 
@@ -153,11 +153,11 @@ expected(const Option *option)
 	{
 		case OPTION_INTEGER:
 		case OPTION_SEED:
-			return psprintf("an integer between %.0f and %.0f", option->least, option->most);
+			return psprintf("an integer between %.0f and %.0f", option->min, option->most);
 		case OPTION_NUMBER:
 			if (option->most >= HUGE_NUMBER)
-				return psprintf("a number of at least %g", option->least);
-			return psprintf("a number between %g and %g", option->least, option->most);
+				return psprintf("a number of at least %g", option->min);
+			return psprintf("a number between %g and %g", option->min, option->most);
 		case OPTION_BOOLEAN:
 			return pstrdup("true or false");
 		case OPTION_SCALE:
@@ -226,7 +226,7 @@ set_option(TrainSettings *settings, const Option *option, JsonbValue *value)
 			bad_value(option, value);
 		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
 													NumericGetDatum(value->val.numeric)));
-		if (!(number >= option->least && number <= option->most) ||
+		if (!(number >= option->min && number <= option->most) ||
 			(option->type != OPTION_NUMBER && number != floor(number)))
 			bad_value(option, value);
 	}

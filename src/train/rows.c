@@ -40,10 +40,10 @@ struct TrainRows
 	uint32		longest;
 	double		nonzeros[2];
 	int			count;
-	int			room;
+	int			capacity;
 	TrainRow   *entries;
 	char	   *scratch;		/* the record being made */
-	size_t		scratch_room;
+	size_t		scratch_capacity;
 };
 
 /* Closing deletes the file; nothing is flushed, so nothing can fail. */
@@ -64,8 +64,8 @@ train_rows_create(MemoryContext context, int64 memory_limit)
 
 	rows->context = context;
 	rows->memory_limit = memory_limit;
-	rows->room = 1024;
-	rows->entries = MemoryContextAlloc(context, rows->room * sizeof(TrainRow));
+	rows->capacity = 1024;
+	rows->entries = MemoryContextAlloc(context, rows->capacity * sizeof(TrainRow));
 	rows->callback.func = close_file;
 	rows->callback.arg = rows;
 	MemoryContextRegisterResetCallback(context, &rows->callback);
@@ -227,15 +227,15 @@ train_rows_add(TrainRows *rows, const int dimensions[2], float *const values[2],
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("cannot train on more than %d pairs", PG_INT32_MAX)));
-	if (rows->count == rows->room)
+	if (rows->count == rows->capacity)
 	{
-		rows->room = rows->room > PG_INT32_MAX / 2 ? PG_INT32_MAX : 2 * rows->room;
-		rows->entries = repalloc_huge(rows->entries, rows->room * sizeof(TrainRow));
+		rows->capacity = rows->capacity > PG_INT32_MAX / 2 ? PG_INT32_MAX : 2 * rows->capacity;
+		rows->entries = repalloc_huge(rows->entries, rows->capacity * sizeof(TrainRow));
 	}
-	if (rows->scratch_room < most)
+	if (rows->scratch_capacity < most)
 	{
 		rows->scratch = MemoryContextAllocZero(rows->context, most);
-		rows->scratch_room = most;
+		rows->scratch_capacity = most;
 	}
 
 	header = (int32 *) rows->scratch;

@@ -92,12 +92,12 @@ compare_rows(const void *a, const void *b)
 }
 
 static void
-widen(int16_t *least, int16_t *greatest, int16_t distance)
+widen(int16_t *min, int16_t *max, int16_t distance)
 {
-	if (distance < *least)
-		*least = distance;
-	if (distance > *greatest)
-		*greatest = distance;
+	if (distance < *min)
+		*min = distance;
+	if (distance > *max)
+		*max = distance;
 }
 
 /* Spans as the index's writer makes them. */
@@ -106,8 +106,8 @@ make_directory(Table *table, int bits, const Row *row, int centres, const uint64
 {
 	Directory  *directory = &table->directory;
 	uint32_t   *first = calloc(centres + 2, sizeof(uint32_t));
-	int16_t    *least = calloc(table->pages + 1, sizeof(int16_t));
-	int16_t    *greatest = calloc(table->pages + 1, sizeof(int16_t));
+	int16_t    *min = calloc(table->pages + 1, sizeof(int16_t));
+	int16_t    *max = calloc(table->pages + 1, sizeof(int16_t));
 	Span	   *extra = calloc(table->pages + centres + 1, sizeof(Span));
 
 	directory->words = table->words;
@@ -124,7 +124,7 @@ make_directory(Table *table, int bits, const Row *row, int centres, const uint64
 		if (i % table->page_codes == 0)
 		{
 			first[owner + 1]++;
-			least[page] = greatest[page] = distance;
+			min[page] = max[page] = distance;
 		}
 		else if (owner != row[i - 1].key >> 16)
 		{
@@ -132,18 +132,18 @@ make_directory(Table *table, int bits, const Row *row, int centres, const uint64
 
 			span->page = page;
 			span->centre = owner;
-			span->least = span->greatest = distance;
+			span->min = span->max = distance;
 		}
 		else if (directory->extras > 0 && extra[directory->extras - 1].page == page)
-			widen(&extra[directory->extras - 1].least, &extra[directory->extras - 1].greatest, distance);
+			widen(&extra[directory->extras - 1].min, &extra[directory->extras - 1].max, distance);
 		else
-			widen(&least[page], &greatest[page], distance);
+			widen(&min[page], &max[page], distance);
 	}
 	for (int c = 0; c < centres; c++)
 		first[c + 1] += first[c];
 	directory->first = first;
-	directory->least = least;
-	directory->greatest = greatest;
+	directory->min = min;
+	directory->max = max;
 	directory->extra = extra;
 }
 
@@ -193,23 +193,23 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
-		  PageColumns *view)
+		  PageColumns *columns)
 {
 	Table	   *table = context;
 	size_t		first = (size_t) page * table->page_codes;
 
-	view->count = table->rows - first < (size_t) table->page_codes ?
+	columns->count = table->rows - first < (size_t) table->page_codes ?
 		(int) (table->rows - first) : table->page_codes;
-	view->codes = table->column + first * table->words;
-	view->row_base = (const char *) (table->pointer + first);
-	view->row_stride = sizeof(RowPointer);
+	columns->codes = table->column + first * table->words;
+	columns->row_base = (const char *) (table->pointer + first);
+	columns->row_stride = sizeof(RowPointer);
 	return true;
 }
 
 static bool
-no_pending(void *context, uint32_t ordinal, PageColumns *view)
+no_pending(void *context, uint32_t ordinal, PageColumns *columns)
 {
-	view->count = -1;
+	columns->count = -1;
 	return true;
 }
 

@@ -251,7 +251,7 @@ profile_bandwidth(size_t floats, int writing)
 	const VectorLoops *loops = vector_loops();
 	float	   *x = filled(floats);
 	float	   *y = filled(floats);
-	double		least = 1e9;
+	double		min = 1e9;
 	double		begun = now();
 	int			passes = 1 + (int) (2e6 / floats);	/* some work between two looks at the clock */
 	volatile float sink;
@@ -268,11 +268,11 @@ profile_bandwidth(size_t floats, int writing)
 			else
 				sink = loops->dot(x, x, floats);
 		}
-		if ((now() - start) / passes < least)
-			least = (now() - start) / passes;
+		if ((now() - start) / passes < min)
+			min = (now() - start) / passes;
 	}
 	(void) sink;
 	free(x);
 	free(y);
-	return (writing ? 12.0 : 4.0) * floats / least;
+	return (writing ? 12.0 : 4.0) * floats / min;
 }

@@ -58,18 +58,18 @@ mine(Problem *problem, int term, const double *c, bool within)
 
 	for (i = 0; i < ROWS; i++)
 	{
-		double		least = INFINITY;
+		double		min = INFINITY;
 		double		most = -INFINITY;
 
 		for (j = 0; j < ROWS; j++)
 			if (similar(problem, i, j) && !(within && i == j))
-				least = fmin(least, c[i * ROWS + j]);
+				min = fmin(min, c[i * ROWS + j]);
 			else if (!similar(problem, i, j))
 				most = fmax(most, c[i * ROWS + j]);
 		for (j = 0; j < ROWS; j++)
 		{
 			bool		positive = similar(problem, i, j);
-			double		boundary = positive ? most + margin : least - margin;
+			double		boundary = positive ? most + margin : min - margin;
 
 			problem->kept[term][i * ROWS + j] = !(within && i == j) &&
 				(positive ? c[i * ROWS + j] < boundary : c[i * ROWS + j] > boundary);

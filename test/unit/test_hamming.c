@@ -86,17 +86,17 @@ static Fence
 make_fence(size_t size)
 {
 	size_t		page = sysconf(_SC_PAGESIZE);
-	size_t		room = (size + page - 1) / page * page;
-	char	   *base = mmap(NULL, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t		capacity = (size + page - 1) / page * page;
+	char	   *base = mmap(NULL, capacity + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	Fence		fence;
 
-	if (base == MAP_FAILED || mprotect(base + page, room, PROT_READ | PROT_WRITE) != 0)
+	if (base == MAP_FAILED || mprotect(base + page, capacity, PROT_READ | PROT_WRITE) != 0)
 	{
 		perror("mmap");
 		exit(2);
 	}
 	fence.start = base + page;
-	fence.end = fence.start + room;
+	fence.end = fence.start + capacity;
 	return fence;
 }
 

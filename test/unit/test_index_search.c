@@ -218,12 +218,12 @@ fill_codes(World *world, int distribution)
 }
 
 static void
-widen(int16_t *least, int16_t *greatest, int distance)
+widen(int16_t *min, int16_t *max, int distance)
 {
-	if (distance < *least)
-		*least = (int16_t) distance;
-	if (distance > *greatest)
-		*greatest = (int16_t) distance;
+	if (distance < *min)
+		*min = (int16_t) distance;
+	if (distance > *max)
+		*max = (int16_t) distance;
 }
 
 static void
@@ -231,8 +231,8 @@ build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 {
 	Directory  *directory = &world->directory;
 	uint32_t   *first = calloc(centres + 2, sizeof(uint32_t));
-	int16_t    *least = calloc(world->pages + 1, sizeof(int16_t));
-	int16_t    *greatest = calloc(world->pages + 1, sizeof(int16_t));
+	int16_t    *min = calloc(world->pages + 1, sizeof(int16_t));
+	int16_t    *max = calloc(world->pages + 1, sizeof(int16_t));
 	Span	   *extra = calloc(world->rows + 1, sizeof(Span));
 
 	directory->words = world->words;
@@ -254,7 +254,7 @@ build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 				if (is_first)
 				{
 					first[last + 1]++;
-					least[p] = greatest[p] = (int16_t) row[i].distance;
+					min[p] = max[p] = (int16_t) row[i].distance;
 				}
 				else
 				{
@@ -262,21 +262,21 @@ build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 
 					span->page = p;
 					span->centre = last;
-					span->least = span->greatest = (int16_t) row[i].distance;
+					span->min = span->max = (int16_t) row[i].distance;
 				}
 			}
 			if (is_first)
-				widen(&least[p], &greatest[p], row[i].distance);
+				widen(&min[p], &max[p], row[i].distance);
 			else
-				widen(&extra[directory->extras - 1].least, &extra[directory->extras - 1].greatest,
+				widen(&extra[directory->extras - 1].min, &extra[directory->extras - 1].max,
 					  row[i].distance);
 		}
 	}
 	for (int c = 0; c < centres; c++)
 		first[c + 1] += first[c];
 	directory->first = first;
-	directory->least = least;
-	directory->greatest = greatest;
+	directory->min = min;
+	directory->max = max;
 	directory->extra = extra;
 }
 
@@ -337,8 +337,8 @@ free_world(World *world)
 	free(world->page_start);
 	free((void *) world->directory.centre);
 	free((void *) world->directory.first);
-	free((void *) world->directory.least);
-	free((void *) world->directory.greatest);
+	free((void *) world->directory.min);
+	free((void *) world->directory.max);
 	free((void *) world->directory.extra);
 	free(world);
 	free_arena();
@@ -350,17 +350,17 @@ static RowPointer pending_pointer[7];
 
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
-		  PageColumns *view)
+		  PageColumns *columns)
 {
 	World	   *world = context;
 	int			start = world->page_start[page];
 
 	for (uint32_t i = 0; i < upcoming_count; i++)
 		assert(upcoming[i] < (uint32_t) world->pages);
-	view->count = world->page_start[page + 1] - start;
-	view->codes = world->column + (size_t) start * world->words;
-	view->row_base = (const char *) (world->pointer + start);
-	view->row_stride = sizeof(RowPointer);
+	columns->count = world->page_start[page + 1] - start;
+	columns->codes = world->column + (size_t) start * world->words;
+	columns->row_base = (const char *) (world->pointer + start);
+	columns->row_stride = sizeof(RowPointer);
 	world->reads++;
 	world->held++;
 	return true;
@@ -368,22 +368,22 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 
 /* Pages of seven pending codes, rows from the end as the server stores them. */
 static bool
-read_pending(void *context, uint32_t ordinal, PageColumns *view)
+read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 {
 	World	   *world = context;
 	int			start = ordinal * 7;
 
 	if (start >= world->pending)
 	{
-		view->count = -1;
+		columns->count = -1;
 		return true;
 	}
-	view->count = world->pending - start < 7 ? world->pending - start : 7;
-	view->codes = world->code + (size_t) (world->rows + start) * world->words;
-	for (int i = 0; i < view->count; i++)
+	columns->count = world->pending - start < 7 ? world->pending - start : 7;
+	columns->codes = world->code + (size_t) (world->rows + start) * world->words;
+	for (int i = 0; i < columns->count; i++)
 		pending_pointer[6 - i] = pointer_of(world->rows + start + i + 1);
-	view->row_base = (const char *) (pending_pointer + 6);
-	view->row_stride = -(int) sizeof(RowPointer);
+	columns->row_base = (const char *) (pending_pointer + 6);
+	columns->row_stride = -(int) sizeof(RowPointer);
 	world->held++;
 	return true;
 }

@@ -185,7 +185,7 @@ try_pairs(const VectorLoops *loops, Arrays *a, int n)
 	double		sums[2] = {0, 0};
 	float		found[2];
 	float		extremes[2];
-	double		least = INFINITY;
+	double		min = INFINITY;
 	double		most = -INFINITY;
 	double		error = 0;
 	int			i;
@@ -195,12 +195,12 @@ try_pairs(const VectorLoops *loops, Arrays *a, int n)
 		kind[i] = draw_below(3);
 		a->x[i] = 2 * draw() - 1;
 		if (kind[i] == PAIR_POSITIVE)
-			least = fmin(least, a->x[i]);
+			min = fmin(min, a->x[i]);
 		if (kind[i] == PAIR_NEGATIVE)
 			most = fmax(most, a->x[i]);
 	}
 	loops->extremes(a->x, kind, n, &extremes[0], &extremes[1]);
-	if (extremes[0] != least || extremes[1] != most)
+	if (extremes[0] != min || extremes[1] != most)
 		return INFINITY;
 	loops->pair_weights(a->y, a->x, kind, n, p, found);
 	for (i = 0; i < n; i++)
