@@ -406,7 +406,7 @@ case $target in
   all | test) run_tests unit regress tap ;;
   unit | regress | tap) run_tests "$target" ;;
   fuzz) # each of the two for that many seconds, with a seed of its own
-    export FUZZ_SECONDS=${FUZZ_SECONDS:-300} PROVE_TESTS=${PROVE_TESTS:-test/t/110_index_fuzz.pl test/t/114_index_crowd.pl}
+    export FUZZ_SECONDS=${FUZZ_SECONDS:-300} PROVE_TESTS=${PROVE_TESTS:-test/t/110_index_fuzz.pl test/t/114_index_mixed_load.pl}
     run_tests tap ;;
   bench) run_bench ;;
   demo) run_demo ;;

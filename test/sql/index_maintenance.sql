@@ -28,7 +28,7 @@ SELECT xmhash_index_merge('t_code');
 SELECT rows, segments, pending_rows, data_pages < 30 AS compact, centres > 0 AS centres FROM xmhash_index_stats('t_code');
 SELECT xmhash_index_check('t_code', true);
 
--- VACUUM takes rows out, and writes anew what has become hollow
+-- VACUUM removes rows, and rewrites a segment of which it has removed more than half
 DELETE FROM t WHERE id % 10 = 0;
 VACUUM t;
 SELECT rows, segments, data_pages > 17 AS same FROM xmhash_index_stats('t_code');

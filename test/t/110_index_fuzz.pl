@@ -56,7 +56,7 @@ my %changes = (
 	update_to_null => sub { 'UPDATE t SET code = NULL WHERE n % 20 = ' . int(rand 20) . ';' },
 	update_other => sub { 'UPDATE t SET n = n + 1 WHERE ' . some_rows() . ';' },
 	delete => sub { 'DELETE FROM t WHERE ' . some_rows() . ';' },
-	delete_crowd => sub { 'DELETE FROM t WHERE code = (SELECT code FROM t GROUP BY code ORDER BY count(*) DESC LIMIT 1);' },
+	delete_most_frequent => sub { 'DELETE FROM t WHERE code = (SELECT code FROM t GROUP BY code ORDER BY count(*) DESC LIMIT 1);' },
 	upsert => sub { 'INSERT INTO t (id, n, code) SELECT id, n, ' . draw() . ' FROM t WHERE n % 5 = 1 ON CONFLICT (id) DO UPDATE SET code = EXCLUDED.code;' },
 	merge => sub { $round{partitioned} ? 'SELECT count(xmhash_index_merge(indexrelid)) FROM pg_index WHERE indrelid IN (SELECT relid FROM pg_partition_tree(\'t\') WHERE isleaf) AND NOT indisunique;'
 		  : "SELECT xmhash_index_merge('xm_t');" },

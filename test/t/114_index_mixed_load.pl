@@ -1,4 +1,4 @@
-# A crowd on one server: writers of every kind, VACUUM, merges, rebuilds, and
+# A mixed load on one server: writers of every kind, VACUUM, merges, rebuilds, and
 # readers with snapshots and cursors of all ages.  Every reader's answers are
 # those of its snapshot; on a primary no reader is ever told that its pages were
 # recycled; no statement fails but for reasons of its own.
@@ -15,7 +15,7 @@ use XmhashIndex qw(seeded new_node pgbench_script);
 my $seconds = $ENV{FUZZ_SECONDS} || 25;
 my $seed = seeded();
 
-my $node = new_node('crowd', extra => ['--data-checksums']);
+my $node = new_node('mixed', extra => ['--data-checksums']);
 $node->append_conf('postgresql.conf', <<'CONF');
 xmhash.pending_list_limit = 8
 max_connections = 60
@@ -104,12 +104,12 @@ COMMIT PREPARED 'p:client_id';
 UPDATE t SET n = (n + 1) % 1000 WHERE ctid IN (SELECT ctid FROM t WHERE n % 50 = :k % 50 FOR UPDATE SKIP LOCKED);
 \endif
 SQL
-	rival => [ 2, <<'SQL' ],
+	on_conflict => [ 2, <<'SQL' ],
 \set n random(1, 30)
 INSERT INTO t_distinct (n, code) SELECT i, oracle.bits(16) FROM generate_series(1, :n) AS i ON CONFLICT DO NOTHING;
 DELETE FROM t_distinct WHERE ctid IN (SELECT ctid FROM t_distinct WHERE n = :n FOR UPDATE SKIP LOCKED);
 SQL
-	keeper => [ 1, <<'SQL' ],
+	maintenance => [ 1, <<'SQL' ],
 \set what random(1, 20)
 \if :what <= 6
 VACUUM t;
@@ -130,7 +130,7 @@ ALTER INDEX xm_t SET (pending_list_limit = 64);
 ALTER INDEX xm_t RESET (pending_list_limit);
 \endif
 SQL
-	sloth => [ 1, <<'SQL' ],
+	slow_vacuum => [ 1, <<'SQL' ],
 SET vacuum_cost_delay = '5ms';
 SET vacuum_cost_limit = 20;
 VACUUM t;
