@@ -331,10 +331,10 @@ note_scan(IndexScanDesc scan)
 	xmhash_last.scans++;
 	xmhash_last.pages = state->layout->data_pages;
 	xmhash_last.segments = state->layout->segments;
-	xmhash_last.strategy = state->impossible ? "nothing" :
+	xmhash_last.strategy = state->impossible ? "none" :
 		state->ordered ? "ordered" :
 		state->driver_equal ? "equal" :
-		scan->numberOfKeys > 0 ? "radius" : "everything";
+		scan->numberOfKeys > 0 ? "radius" : "all";
 }
 
 static void

@@ -129,10 +129,12 @@ SELECT compare('SELECT count(*) FROM items a JOIN items b ON hamming_within(a.co
 
 -- NULL queries and keys; more than one order; equality with other lengths
 SELECT compare('SELECT count(*) FROM items', 'Index Scan');
+SELECT strategy FROM xmhash_last_scan();
 SELECT compare('SELECT count(*) FROM (SELECT id, code <~> (SELECT code FROM queries WHERE id = 5) AS d FROM items ORDER BY code <~> (SELECT code FROM queries WHERE id = 5)) t WHERE d IS NULL');
 SELECT compare('SELECT id FROM items WHERE hamming_within(code, (SELECT code FROM queries WHERE id = 5), 3)');
 SELECT compare('SELECT id FROM items WHERE hamming_within(code, (SELECT code FROM queries WHERE id = 6), (SELECT radius FROM queries WHERE id = 6))');
 SELECT compare('SELECT id FROM items WHERE hamming_within(code, random_code(64, 1), -1)');
+SELECT strategy FROM xmhash_last_scan();
 SELECT compare('SELECT count(*) FROM items WHERE hamming_within(code, random_code(64, 1), 2147483647)');
 SELECT compare('SELECT code <~> random_code(64, 8) AS a, code <~> random_code(64, 9) AS b FROM items ORDER BY code <~> random_code(64, 8), code <~> random_code(64, 9) LIMIT 200');
 SELECT compare('SELECT code <~> random_code(64, 8) AS a, code <~> NULL::bitcode AS b FROM items ORDER BY code <~> random_code(64, 8), code <~> (SELECT code FROM queries WHERE id = 5) LIMIT 20');
