@@ -752,7 +752,7 @@ CREATE FUNCTION xmhash_evaluate(
     queries regclass, query_code name, database regclass, database_code name,
     label_column name, k integer DEFAULT NULL,
     OUT queries bigint, OUT queries_without_relevant bigint,
-    OUT map double precision, OUT map_storage_order double precision,
+    OUT map double precision, OUT map_ties_by_position double precision,
     OUT precision_at_k double precision, OUT recall_at_k double precision,
     OUT ndcg_at_k double precision)
   AS 'MODULE_PATHNAME', 'xmhash_evaluate' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;

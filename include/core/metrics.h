@@ -48,7 +48,7 @@ typedef struct EvalSummary
 	int64_t		queries;
 	int64_t		queries_without_relevant;
 	double		map;
-	double		map_storage_order;
+	double		map_ties_by_position;
 	double		precision;
 	double		recall;
 	double		ndcg;

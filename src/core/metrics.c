@@ -480,7 +480,7 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 {
 	EvalScores	scores;
 	Sum			map = {0};
-	Sum			map_storage_order = {0};
+	Sum			map_ties_by_position = {0};
 	Sum			precision = {0};
 	Sum			recall = {0};
 	Sum			ndcg = {0};
@@ -493,7 +493,7 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 		evaluator_scores(evaluator, &scores);
 		summary->queries_without_relevant += scores.relevant == 0;
 		add_to_sum(&map, scores.average_precision);
-		add_to_sum(&map_storage_order, scores.average_precision_storage);
+		add_to_sum(&map_ties_by_position, scores.average_precision_storage);
 		add_to_sum(&precision, scores.precision);
 		add_to_sum(&recall, scores.recall);
 		add_to_sum(&ndcg, scores.ndcg);
@@ -502,7 +502,7 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 	if (queries == 0)
 		return;
 	summary->map = sum_value(&map) / queries;
-	summary->map_storage_order = sum_value(&map_storage_order) / queries;
+	summary->map_ties_by_position = sum_value(&map_ties_by_position) / queries;
 	summary->precision = sum_value(&precision) / queries;
 	summary->recall = sum_value(&recall) / queries;
 	summary->ndcg = sum_value(&ndcg) / queries;

@@ -139,7 +139,7 @@ xmhash_evaluate(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum(summary.queries);
 	values[1] = Int64GetDatum(summary.queries_without_relevant);
 	values[2] = Float8GetDatum(summary.map);
-	values[3] = Float8GetDatum(summary.map_storage_order);
+	values[3] = Float8GetDatum(summary.map_ties_by_position);
 	values[4] = Float8GetDatum(summary.precision);
 	values[5] = Float8GetDatum(summary.recall);
 	values[6] = Float8GetDatum(summary.ndcg);

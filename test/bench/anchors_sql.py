@@ -51,7 +51,7 @@ SELECT labels, xmhash_encode_image('xmhash_anchors.model', image) AS image, xmha
 FROM (SELECT * FROM xmhash_anchors.{table} ORDER BY id) AS t;\n"""
     for table in tables.values():
         for side, other in (('image', 'words'), ('words', 'image')):
-            script += (f"SELECT map_storage_order FROM xmhash_evaluate('xmhash_anchors.c_query', '{side}', "
+            script += (f"SELECT map_ties_by_position FROM xmhash_evaluate('xmhash_anchors.c_query', '{side}', "
                        f"'xmhash_anchors.c_{table}', '{other}', 'labels');\n")
     script += ''.join(f'DROP TABLE xmhash_anchors.c_{table};\n' for table in sorted({'query', *tables.values()}))
     script += "DROP TABLE xmhash_anchors.model;\nSELECT 'done';\n"

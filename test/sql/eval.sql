@@ -36,19 +36,19 @@ UNION ALL
 SELECT 'last', * FROM xmhash_evaluate('one_query', 'code', 'relevant_last', 'code', 'label');
 -- An update moves rows to the end of the table.
 UPDATE relevant_first SET label = label WHERE label = 'cat';
-SELECT map, map_storage_order FROM xmhash_evaluate('one_query', 'code', 'relevant_first', 'code', 'label');
+SELECT map, map_ties_by_position FROM xmhash_evaluate('one_query', 'code', 'relevant_first', 'code', 'label');
 -- A view has the order in which it gives its rows.
 CREATE VIEW best_first AS SELECT * FROM relevant_last ORDER BY label;
-SELECT map, map_storage_order FROM xmhash_evaluate('one_query', 'code', 'best_first', 'code', 'label');
+SELECT map, map_ties_by_position FROM xmhash_evaluate('one_query', 'code', 'best_first', 'code', 'label');
 -- A materialized view has its own storage order.
 CREATE MATERIALIZED VIEW best_first_stored AS SELECT * FROM best_first;
-SELECT map, map_storage_order FROM xmhash_evaluate('one_query', 'code', 'best_first_stored', 'code', 'label');
+SELECT map, map_ties_by_position FROM xmhash_evaluate('one_query', 'code', 'best_first_stored', 'code', 'label');
 -- Partitions follow each other.
 CREATE TABLE parts (code bitcode(8), label text) PARTITION BY LIST (label);
 CREATE TABLE parts_dog PARTITION OF parts FOR VALUES IN ('dog');
 CREATE TABLE parts_cat PARTITION OF parts FOR VALUES IN ('cat');
 INSERT INTO parts SELECT * FROM relevant_first;
-SELECT map, map_storage_order FROM xmhash_evaluate('one_query', 'code', 'parts', 'code', 'label');
+SELECT map, map_ties_by_position FROM xmhash_evaluate('one_query', 'code', 'parts', 'code', 'label');
 
 -- ------------------------------------------------------- small cases
 CREATE TABLE small (id serial, code bitcode(8), label text);
@@ -114,14 +114,14 @@ LANGUAGE sql AS $$
          avg(found / k), avg(found / greatest(relevant, 1)), avg(coalesce(dcg / nullif(ideal, 0), 0))
   FROM query $$;
 SELECT k, e.queries = b.queries AS queries, queries_without_relevant = without AS without,
-       abs(e.map - b.map) < 1e-12 AS map, abs(map_storage_order - map_storage) < 1e-12 AS storage_order,
+       abs(e.map - b.map) < 1e-12 AS map, abs(map_ties_by_position - map_storage) < 1e-12 AS storage_order,
        abs(precision_at_k - precision_k) < 1e-12 AS precision, abs(recall_at_k - recall_k) < 1e-12 AS recall,
-       abs(ndcg_at_k - ndcg) < 1e-12 AS ndcg, e.map <> map_storage_order AS ties_matter
+       abs(ndcg_at_k - ndcg) < 1e-12 AS ndcg, e.map <> map_ties_by_position AS ties_matter
 FROM (VALUES (1), (2), (10), (299), (300), (1000)) AS v (k), brute_force(k) AS b,
      xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes', k) AS e;
 SELECT (xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes')
         = xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes', 300)) AS null_is_whole;
-SELECT queries, queries_without_relevant, round(map::numeric, 6) AS map, round(map_storage_order::numeric, 6) AS storage,
+SELECT queries, queries_without_relevant, round(map::numeric, 6) AS map, round(map_ties_by_position::numeric, 6) AS storage,
        round(precision_at_k::numeric, 6) AS precision, round(ndcg_at_k::numeric, 6) AS ndcg
 FROM xmhash_evaluate('caption', 'code', 'picture', 'code', 'classes', 10);
 -- Precision and recall, by radius and by rank.

@@ -21,7 +21,7 @@ CREATE TABLE form AS
 CREATE TABLE result AS
   SELECT label, e.* FROM unnest('{booleans,smallints,integers,bigints,reals,doubles,bits,bits_varying,texts,varchars,names,enums,domain}'::name[]) AS label,
     xmhash_evaluate('form', 'code', 'form', 'code', label) AS e;
-SELECT count(*) AS forms, count(DISTINCT (queries, queries_without_relevant, map, map_storage_order, precision_at_k, recall_at_k, ndcg_at_k)) AS results,
+SELECT count(*) AS forms, count(DISTINCT (queries, queries_without_relevant, map, map_ties_by_position, precision_at_k, recall_at_k, ndcg_at_k)) AS results,
        min(queries_without_relevant) AS without, min(round(map::numeric, 6)) AS map, min(round(ndcg_at_k::numeric, 6)) AS ndcg FROM result;
 -- NULL is no class, like all zeros and an empty array.
 UPDATE form SET booleans = NULL, texts = NULL, integers = NULL WHERE NOT true = ANY (booleans);

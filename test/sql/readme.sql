@@ -94,9 +94,9 @@ CREATE TABLE relevant_first (code bitcode(8), label text);
 INSERT INTO relevant_first VALUES ('00000001', 'cat'), ('00000001', 'cat'), ('00000001', 'dog'), ('00000001', 'dog');
 CREATE TABLE relevant_last (code bitcode(8), label text);
 INSERT INTO relevant_last  VALUES ('00000001', 'dog'), ('00000001', 'dog'), ('00000001', 'cat'), ('00000001', 'cat');
-SELECT 'first' AS relevant, map, map_storage_order FROM xmhash_evaluate('one_query', 'code', 'relevant_first', 'code', 'label')
+SELECT 'first' AS relevant, map, map_ties_by_position FROM xmhash_evaluate('one_query', 'code', 'relevant_first', 'code', 'label')
 UNION ALL
-SELECT 'last', map, map_storage_order FROM xmhash_evaluate('one_query', 'code', 'relevant_last', 'code', 'label');
+SELECT 'last', map, map_ties_by_position FROM xmhash_evaluate('one_query', 'code', 'relevant_last', 'code', 'label');
 
 -- A model belongs to a role as every table does.
 CREATE ROLE regress_readme_owner;

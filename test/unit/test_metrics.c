@@ -580,14 +580,14 @@ compare_problem(FILE *file, Problem *problem)
 		check_scores(problem->name, &scores, &reference);
 		expected.queries_without_relevant += relevant == 0;
 		expected.map += reference.average_precision / problem->queries;
-		expected.map_storage_order += reference.average_precision_storage / problem->queries;
+		expected.map_ties_by_position += reference.average_precision_storage / problem->queries;
 		expected.ndcg += reference.ndcg / problem->queries;
 	}
 	evaluator_summarize(evaluator, problem->queries, problem->codes, problem->set, &summary);
 	check("summary: queries without relevant rows", summary.queries_without_relevant,
 		  expected.queries_without_relevant);
 	check("summary: mAP", summary.map, expected.map);
-	check("summary: mAP in storage order", summary.map_storage_order, expected.map_storage_order);
+	check("summary: mAP in storage order", summary.map_ties_by_position, expected.map_ties_by_position);
 	check("summary: NDCG", summary.ndcg, expected.ndcg);
 	compare_curve(file, problem, evaluator, summary.map);
 }
