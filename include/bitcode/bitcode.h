@@ -1,8 +1,8 @@
 /*
  * bitcode/bitcode.h: the type bitcode.
  */
-#ifndef CODE_H
-#define CODE_H
+#ifndef BITCODE_H
+#define BITCODE_H
 
 #include "xmhash.h"
 
@@ -120,4 +120,4 @@ extern int	bitcode_declared_bits(Node *node, Oid bitcode);
 extern void bitcode_check_declared(PlannerInfo *root, Node *column, int bits, Oid bitcode);
 extern void bitcode_check_within(PlannerInfo *root, Node *a, Node *b);
 
-#endif							/* CODE_H */
+#endif							/* BITCODE_H */

@@ -4,8 +4,8 @@
  * Numeric core: no PostgreSQL headers.  What the metrics mean is written at
  * the head of core/metrics.c.
  */
-#ifndef EVAL_H
-#define EVAL_H
+#ifndef METRICS_H
+#define METRICS_H
 
 #include "core/hamming.h"
 #include "core/numeric.h"
@@ -109,4 +109,4 @@ typedef struct RunningPrecision
 extern void running_precision_add(RunningPrecision *running, bool relevant);
 extern double running_precision_average(const RunningPrecision *running);
 
-#endif							/* EVAL_H */
+#endif							/* METRICS_H */

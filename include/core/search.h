@@ -5,8 +5,8 @@
  * A code is HAMMING_WORDS(bits) uint64 words.  Pages are numbered from 0 over
  * all segments that a search looks at, one segment after the other.
  */
-#ifndef INDEX_CORE_H
-#define INDEX_CORE_H
+#ifndef SEARCH_H
+#define SEARCH_H
 
 #include "core/numeric.h"
 #include "core/hamming.h"
@@ -262,4 +262,4 @@ extern size_t search_size(const Search *search);
 /* How many candidates the first batch and any batch keeps; for tests. */
 extern void search_set_batches(Search *search, int first, int most);
 
-#endif							/* INDEX_CORE_H */
+#endif							/* SEARCH_H */

@@ -1,8 +1,8 @@
 /*
  * eval/chart.h: line charts as SVG.
  */
-#ifndef EVAL_PLOT_H
-#define EVAL_PLOT_H
+#ifndef EVAL_CHART_H
+#define EVAL_CHART_H
 
 #include "xmhash.h"
 
@@ -41,4 +41,4 @@ typedef struct Plot
 /* The picture, palloc'd. */
 extern char *plot_svg(const Plot *plot);
 
-#endif							/* EVAL_PLOT_H */
+#endif							/* EVAL_CHART_H */

@@ -97,23 +97,4 @@ typedef struct Layout
 extern Layout *layout_acquire(Relation index, IndexSnapshot *snapshot);
 extern void layout_release(Layout *layout);
 
-/* ---------- The radius condition (bitcode/ball.c, index/support.c) ---------- */
-
-/*
- * The type hamming_ball: a code and a radius in one value, for the operator
- * that stands for hamming_within in an index condition.
- */
-typedef struct Ballcode
-{
-	int32		vl_len_;		/* varlena header */
-	int32		radius;
-	int32		bits;
-	uint8		data[FLEXIBLE_ARRAY_MEMBER];
-} Ballcode;
-
-#define DatumGetBallcodeP(X) ((Ballcode *) PG_DETOAST_DATUM(X))
-#define BALLCODE_BYTES(b) (((b)->bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE)
-
-extern Ballcode *ballcode_make(Datum code, int32 radius);
-
 #endif							/* INDEX_SEARCH_H */

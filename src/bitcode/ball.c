@@ -6,9 +6,7 @@
  * becomes code <@ hamming_ball(query, radius).  Text form: (0101,3); binary form:
  * int32 radius, then the code's own.
  */
-#include "postgres.h"
-
-#include "index/search.h"
+#include "bitcode/ball.h"
 
 #include "common/hashfn.h"
 #include "libpq/pqformat.h"

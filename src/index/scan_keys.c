@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "bitcode/ball.h"
 #include "index/scan.h"
 
 /* Copy a key's code to the words that search kernels take. */

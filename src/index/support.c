@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "bitcode/ball.h"
 #include "index/search.h"
 
 #include <math.h>
