@@ -1,6 +1,6 @@
 /*
  * eval/read.h: the server's side of evaluation: rows out of relations, and a
- * metric's surroundings.
+ * core's environment.
  */
 #ifndef EVAL_READ_H
 #define EVAL_READ_H

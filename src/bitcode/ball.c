@@ -133,7 +133,7 @@ hamming_ball_send(PG_FUNCTION_ARGS)
 
 /* The centers in the order of codes, bytes first, then the radii. */
 static int
-compare_balls(FunctionCallInfo fcinfo)
+ball_compare(FunctionCallInfo fcinfo)
 {
 	Ballcode   *a = DatumGetBallcodeP(PG_GETARG_DATUM(0));
 	Ballcode   *b = DatumGetBallcodeP(PG_GETARG_DATUM(1));
@@ -151,43 +151,43 @@ compare_balls(FunctionCallInfo fcinfo)
 Datum
 hamming_ball_eq(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(compare_balls(fcinfo) == 0);
+	PG_RETURN_BOOL(ball_compare(fcinfo) == 0);
 }
 
 Datum
 hamming_ball_ne(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(compare_balls(fcinfo) != 0);
+	PG_RETURN_BOOL(ball_compare(fcinfo) != 0);
 }
 
 Datum
 hamming_ball_lt(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(compare_balls(fcinfo) < 0);
+	PG_RETURN_BOOL(ball_compare(fcinfo) < 0);
 }
 
 Datum
 hamming_ball_le(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(compare_balls(fcinfo) <= 0);
+	PG_RETURN_BOOL(ball_compare(fcinfo) <= 0);
 }
 
 Datum
 hamming_ball_gt(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(compare_balls(fcinfo) > 0);
+	PG_RETURN_BOOL(ball_compare(fcinfo) > 0);
 }
 
 Datum
 hamming_ball_ge(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(compare_balls(fcinfo) >= 0);
+	PG_RETURN_BOOL(ball_compare(fcinfo) >= 0);
 }
 
 Datum
 hamming_ball_cmp(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(compare_balls(fcinfo));
+	PG_RETURN_INT32(ball_compare(fcinfo));
 }
 
 /* Equal balls have equal bytes: those behind the varlena header are hashed. */
@@ -216,7 +216,7 @@ hamming_ball_hash_extended(PG_FUNCTION_ARGS)
 
 /* What hamming_within() says: leakproof, so different lengths are no error. */
 static bool
-ball_has(Datum ball_datum, Datum code_datum)
+ball_holds(Datum ball_datum, Datum code_datum)
 {
 	BitcodeRef code = DatumGetBitcodeRef(code_datum);
 	Ballcode   *ball = DatumGetBallcodeP(ball_datum);
@@ -232,11 +232,11 @@ ball_has(Datum ball_datum, Datum code_datum)
 Datum
 bitcode_in_ball(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(ball_has(PG_GETARG_DATUM(1), PG_GETARG_DATUM(0)));
+	PG_RETURN_BOOL(ball_holds(PG_GETARG_DATUM(1), PG_GETARG_DATUM(0)));
 }
 
 Datum
 ball_contains_bitcode(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(ball_has(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)));
+	PG_RETURN_BOOL(ball_holds(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)));
 }

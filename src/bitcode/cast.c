@@ -117,7 +117,7 @@ bitcode_to_bytea(PG_FUNCTION_ARGS)
 
 /* Most significant bit first, as core casts bigint to bit(64). */
 static Datum
-code_of_number(uint64 value)
+cast_from_number(uint64 value)
 {
 	Bitcode    *code = bitcode_make(64);
 
@@ -127,7 +127,7 @@ code_of_number(uint64 value)
 }
 
 static uint64
-number_of_code(Datum datum, const char *type)
+cast_to_number(Datum datum, const char *type)
 {
 	BitcodeRef code = DatumGetBitcodeRef(datum);
 	uint64		value = 0;
@@ -145,13 +145,13 @@ number_of_code(Datum datum, const char *type)
 Datum
 bitcode_from_bigint(PG_FUNCTION_ARGS)
 {
-	return code_of_number((uint64) PG_GETARG_INT64(0));
+	return cast_from_number((uint64) PG_GETARG_INT64(0));
 }
 
 Datum
 bitcode_to_bigint(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64((int64) number_of_code(PG_GETARG_DATUM(0), "bigint"));
+	PG_RETURN_INT64((int64) cast_to_number(PG_GETARG_DATUM(0), "bigint"));
 }
 
 /*
@@ -188,13 +188,13 @@ bitcode_from_numeric(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cannot cast number %.40s%s with a fraction to bitcode",
 						digits, strlen(digits) > 40 ? "..." : "")));
-	return code_of_number(value);
+	return cast_from_number(value);
 }
 
 Datum
 bitcode_to_numeric(PG_FUNCTION_ARGS)
 {
-	uint64		value = number_of_code(PG_GETARG_DATUM(0), "numeric");
+	uint64		value = cast_to_number(PG_GETARG_DATUM(0), "numeric");
 
 	return DirectFunctionCall3(numeric_in, CStringGetDatum(psprintf("%llu", (unsigned long long) value)),
 							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
@@ -202,7 +202,7 @@ bitcode_to_numeric(PG_FUNCTION_ARGS)
 
 /* Check an array that becomes a code of one bit an element; gives its size. */
 static int
-check_array(ArrayType *array)
+cast_check_array(ArrayType *array)
 {
 	int			dimensions = ARR_NDIM(array);
 
@@ -229,7 +229,7 @@ check_array(ArrayType *array)
 }
 
 static void
-refuse_nan(int position)
+cast_refuse_nan(int position)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
@@ -239,7 +239,7 @@ refuse_nan(int position)
 }
 
 static inline void
-set_bit(Bitcode *code, int i)
+cast_set_bit(Bitcode *code, int i)
 {
 	BITCODE_DATA(code)[i / BITS_PER_BYTE] |= 0x80 >> i % BITS_PER_BYTE;
 }
@@ -248,13 +248,13 @@ Datum
 bitcode_from_boolean_array(PG_FUNCTION_ARGS)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
-	int			bits = check_array(array);
+	int			bits = cast_check_array(array);
 	const bool *elements = (const bool *) ARR_DATA_PTR(array);
 	Bitcode    *code = bitcode_make(bits);
 
 	for (int i = 0; i < bits; i++)
 		if (elements[i])
-			set_bit(code, i);
+			cast_set_bit(code, i);
 	PG_RETURN_BITCODE_P(code);
 }
 
@@ -263,16 +263,16 @@ Datum
 bitcode_from_real_array(PG_FUNCTION_ARGS)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
-	int			bits = check_array(array);
+	int			bits = cast_check_array(array);
 	const float4 *elements = (const float4 *) ARR_DATA_PTR(array);
 	Bitcode    *code = bitcode_make(bits);
 
 	for (int i = 0; i < bits; i++)
 	{
 		if (unlikely(isnan(elements[i])))
-			refuse_nan(i + 1);
+			cast_refuse_nan(i + 1);
 		if (elements[i] > 0)
-			set_bit(code, i);
+			cast_set_bit(code, i);
 	}
 	PG_RETURN_BITCODE_P(code);
 }
@@ -281,23 +281,23 @@ Datum
 bitcode_from_double_array(PG_FUNCTION_ARGS)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
-	int			bits = check_array(array);
+	int			bits = cast_check_array(array);
 	const float8 *elements = (const float8 *) ARR_DATA_PTR(array);
 	Bitcode    *code = bitcode_make(bits);
 
 	for (int i = 0; i < bits; i++)
 	{
 		if (unlikely(isnan(elements[i])))
-			refuse_nan(i + 1);
+			cast_refuse_nan(i + 1);
 		if (elements[i] > 0)
-			set_bit(code, i);
+			cast_set_bit(code, i);
 	}
 	PG_RETURN_BITCODE_P(code);
 }
 
 /* A new one-dimensional array without nulls, elements yet to be filled in. */
 static ArrayType *
-make_array(int count, Oid element, Size element_size)
+cast_make_array(int count, Oid element, Size element_size)
 {
 	Size		size = ARR_OVERHEAD_NONULLS(1) + count * element_size;
 	ArrayType  *array = palloc0(size);
@@ -311,7 +311,7 @@ make_array(int count, Oid element, Size element_size)
 }
 
 static inline bool
-bit_is_set(const BitcodeRef *code, int i)
+cast_bit_is_set(const BitcodeRef *code, int i)
 {
 	return code->data[i / BITS_PER_BYTE] & (0x80 >> i % BITS_PER_BYTE);
 }
@@ -320,11 +320,11 @@ Datum
 bitcode_to_boolean_array(PG_FUNCTION_ARGS)
 {
 	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
-	ArrayType  *array = make_array(code.bits, BOOLOID, sizeof(bool));
+	ArrayType  *array = cast_make_array(code.bits, BOOLOID, sizeof(bool));
 	bool	   *elements = (bool *) ARR_DATA_PTR(array);
 
 	for (int i = 0; i < code.bits; i++)
-		elements[i] = bit_is_set(&code, i);
+		elements[i] = cast_bit_is_set(&code, i);
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 
@@ -333,10 +333,10 @@ Datum
 bitcode_to_real_array(PG_FUNCTION_ARGS)
 {
 	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
-	ArrayType  *array = make_array(code.bits, FLOAT4OID, sizeof(float4));
+	ArrayType  *array = cast_make_array(code.bits, FLOAT4OID, sizeof(float4));
 	float4	   *elements = (float4 *) ARR_DATA_PTR(array);
 
 	for (int i = 0; i < code.bits; i++)
-		elements[i] = bit_is_set(&code, i) ? 1 : -1;
+		elements[i] = cast_bit_is_set(&code, i) ? 1 : -1;
 	PG_RETURN_ARRAYTYPE_P(array);
 }

@@ -24,7 +24,7 @@ XMHASH_FUNCTION(bitcode_hash);
 XMHASH_FUNCTION(bitcode_hash_extended);
 
 static int
-compare_views(const BitcodeRef *a, const BitcodeRef *b)
+compare_refs(const BitcodeRef *a, const BitcodeRef *b)
 {
 	int			order = memcmp(a->data, b->data, Min(a->bytes, b->bytes));
 
@@ -38,7 +38,7 @@ compare_datums(Datum x, Datum y)
 {
 	BitcodeRef a = DatumGetBitcodeRef(x);
 	BitcodeRef b = DatumGetBitcodeRef(y);
-	int			order = compare_views(&a, &b);
+	int			order = compare_refs(&a, &b);
 
 	bitcode_ref_release(&a, x);
 	bitcode_ref_release(&b, y);
@@ -47,7 +47,7 @@ compare_datums(Datum x, Datum y)
 
 /* Unlike the order, equality is settled by a different length alone. */
 static bool
-equal_datums(Datum x, Datum y)
+compare_equal(Datum x, Datum y)
 {
 	BitcodeRef a = DatumGetBitcodeRef(x);
 	BitcodeRef b = DatumGetBitcodeRef(y);
@@ -61,13 +61,13 @@ equal_datums(Datum x, Datum y)
 Datum
 bitcode_eq(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(equal_datums(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)));
+	PG_RETURN_BOOL(compare_equal(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)));
 }
 
 Datum
 bitcode_ne(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(!equal_datums(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)));
+	PG_RETURN_BOOL(!compare_equal(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)));
 }
 
 Datum
@@ -112,13 +112,13 @@ typedef struct BitcodeSort
 } BitcodeSort;
 
 static int
-sort_compare_full(Datum x, Datum y, SortSupport ssup)
+compare_full(Datum x, Datum y, SortSupport ssup)
 {
 	return compare_datums(x, y);
 }
 
 static Datum
-sort_abbreviate(Datum original, SortSupport ssup)
+compare_abbreviate(Datum original, SortSupport ssup)
 {
 	BitcodeSort *sort = ssup->ssup_extra;
 	BitcodeRef code = DatumGetBitcodeRef(original);
@@ -139,7 +139,7 @@ sort_abbreviate(Datum original, SortSupport ssup)
  * a hundred codes still pays: each comparison of keys saves two detoastings.
  */
 static bool
-sort_abort(int memtupcount, SortSupport ssup)
+compare_abort_abbreviation(int memtupcount, SortSupport ssup)
 {
 	BitcodeSort *sort = ssup->ssup_extra;
 
@@ -154,7 +154,7 @@ bitcode_sortsupport(PG_FUNCTION_ARGS)
 	SortSupport ssup = (SortSupport) PG_GETARG_POINTER(0);
 	MemoryContext old = MemoryContextSwitchTo(ssup->ssup_cxt);
 
-	ssup->comparator = sort_compare_full;
+	ssup->comparator = compare_full;
 	if (ssup->abbreviate)
 	{
 		BitcodeSort *sort = palloc(sizeof(BitcodeSort));
@@ -163,9 +163,9 @@ bitcode_sortsupport(PG_FUNCTION_ARGS)
 		initHyperLogLog(&sort->keys, 10);
 		ssup->ssup_extra = sort;
 		ssup->comparator = ssup_datum_unsigned_cmp;
-		ssup->abbrev_converter = sort_abbreviate;
-		ssup->abbrev_abort = sort_abort;
-		ssup->abbrev_full_comparator = sort_compare_full;
+		ssup->abbrev_converter = compare_abbreviate;
+		ssup->abbrev_abort = compare_abort_abbreviation;
+		ssup->abbrev_full_comparator = compare_full;
 	}
 	MemoryContextSwitchTo(old);
 	PG_RETURN_VOID();

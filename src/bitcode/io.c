@@ -49,7 +49,7 @@ code_init(void)
 
 /* Report the character at offset; its position counts characters, not bytes. */
 static void
-report_bad_digit(const char *string, size_t offset, bool hex, Node *escontext)
+io_report_digit(const char *string, size_t offset, bool hex, Node *escontext)
 {
 	const char *bad = string + offset;
 	int			position = pg_mbstrlen_with_len(string, offset) + 1;
@@ -64,7 +64,7 @@ report_bad_digit(const char *string, size_t offset, bool hex, Node *escontext)
 }
 
 static int
-digit_value(char digit)
+io_digit_value(char digit)
 {
 	if (digit <= '9')
 		return digit - '0';
@@ -73,7 +73,7 @@ digit_value(char digit)
 
 /* Hexadecimal digits follow x, 0x or \x, as core and other programs write them. */
 static const char *
-skip_hex_prefix(const char *string)
+io_skip_hex_prefix(const char *string)
 {
 	const char *x = string;
 
@@ -88,7 +88,7 @@ bitcode_in(PG_FUNCTION_ARGS)
 	const char *string = PG_GETARG_CSTRING(0);
 	int32		typmod = PG_GETARG_INT32(2);
 	const char *start = string + strspn(string, BLANKS);
-	const char *digits = skip_hex_prefix(start);
+	const char *digits = io_skip_hex_prefix(start);
 	bool		hex = digits != start;
 	size_t		count = strspn(digits, hex ? "0123456789abcdefABCDEF" : "01");
 	size_t		blanks = strspn(digits + count, BLANKS);
@@ -97,7 +97,7 @@ bitcode_in(PG_FUNCTION_ARGS)
 
 	if (digits[count + blanks] != '\0')
 	{
-		report_bad_digit(string, digits + count - string, hex, fcinfo->context);
+		io_report_digit(string, digits + count - string, hex, fcinfo->context);
 		PG_RETURN_NULL();
 	}
 	if (!bitcode_check_length((int64) count * digit_bits, fcinfo->context) ||
@@ -110,13 +110,13 @@ bitcode_in(PG_FUNCTION_ARGS)
 		int			bit = (int) i * digit_bits;
 		int			shift = BITS_PER_BYTE - digit_bits - bit % BITS_PER_BYTE;
 
-		BITCODE_DATA(code)[bit / BITS_PER_BYTE] |= digit_value(digits[i]) << shift;
+		BITCODE_DATA(code)[bit / BITS_PER_BYTE] |= io_digit_value(digits[i]) << shift;
 	}
 	PG_RETURN_BITCODE_P(code);
 }
 
 static char *
-put_hex(char *out, const BitcodeRef *code, const char *digits)
+io_put_hex(char *out, const BitcodeRef *code, const char *digits)
 {
 	for (int i = 0; i < code->bits / BITS_PER_DIGIT; i++)
 		*out++ = digits[(code->data[i / 2] >> (i % 2 ? 0 : 4)) & 0xF];
@@ -124,7 +124,7 @@ put_hex(char *out, const BitcodeRef *code, const char *digits)
 }
 
 static char *
-put_binary(char *out, const BitcodeRef *code)
+io_put_binary(char *out, const BitcodeRef *code)
 {
 	for (int i = 0; i < code->bits; i++)
 		*out++ = (code->data[i / 8] >> (7 - i % 8)) & 1 ? '1' : '0';
@@ -142,10 +142,10 @@ bitcode_out(PG_FUNCTION_ARGS)
 	if (bitcode_output == BITCODE_OUTPUT_HEX && code.bits % BITS_PER_DIGIT == 0)
 	{
 		*end++ = 'x';
-		end = put_hex(end, &code, "0123456789ABCDEF");
+		end = io_put_hex(end, &code, "0123456789ABCDEF");
 	}
 	else
-		end = put_binary(end, &code);
+		end = io_put_binary(end, &code);
 	*end = '\0';
 	PG_RETURN_CSTRING(result);
 }
@@ -165,7 +165,7 @@ bitcode_to_hex(PG_FUNCTION_ARGS)
 				 errdetail("The length must be a multiple of %d bits.", BITS_PER_DIGIT),
 				 errhint("Use to_bin.")));
 	result = palloc(VARHDRSZ + code.bits / BITS_PER_DIGIT);
-	end = put_hex(VARDATA(result), &code, "0123456789abcdef");
+	end = io_put_hex(VARDATA(result), &code, "0123456789abcdef");
 	SET_VARSIZE(result, end - (char *) result);
 	PG_RETURN_TEXT_P(result);
 }
@@ -175,7 +175,7 @@ bitcode_to_bin(PG_FUNCTION_ARGS)
 {
 	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	text	   *result = palloc(VARHDRSZ + code.bits);
-	char	   *end = put_binary(VARDATA(result), &code);
+	char	   *end = io_put_binary(VARDATA(result), &code);
 
 	SET_VARSIZE(result, end - (char *) result);
 	PG_RETURN_TEXT_P(result);

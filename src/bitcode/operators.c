@@ -24,14 +24,14 @@ XMHASH_FUNCTION(bitcode_position);
 
 /* The bits of the last byte that belong to a code. */
 static inline uint8
-last_byte_mask(int bits)
+operators_last_byte_mask(int bits)
 {
 	return (uint8) (0xFF << ((BITS_PER_BYTE - bits % BITS_PER_BYTE) % BITS_PER_BYTE));
 }
 
 /* A new code with the bits of a, to be combined in place with those of b. */
 static Bitcode *
-copy_for_pair(const BitcodeRef *a, const BitcodeRef *b)
+operators_copy_for_pair(const BitcodeRef *a, const BitcodeRef *b)
 {
 	Bitcode    *result;
 
@@ -47,7 +47,7 @@ bitcode_and(PG_FUNCTION_ARGS)
 {
 	BitcodeRef a = PG_GETARG_BITCODE_REF(0);
 	BitcodeRef b = PG_GETARG_BITCODE_REF(1);
-	Bitcode    *result = copy_for_pair(&a, &b);
+	Bitcode    *result = operators_copy_for_pair(&a, &b);
 
 	for (int i = 0; i < b.bytes; i++)
 		BITCODE_DATA(result)[i] &= b.data[i];
@@ -59,7 +59,7 @@ bitcode_or(PG_FUNCTION_ARGS)
 {
 	BitcodeRef a = PG_GETARG_BITCODE_REF(0);
 	BitcodeRef b = PG_GETARG_BITCODE_REF(1);
-	Bitcode    *result = copy_for_pair(&a, &b);
+	Bitcode    *result = operators_copy_for_pair(&a, &b);
 
 	for (int i = 0; i < b.bytes; i++)
 		BITCODE_DATA(result)[i] |= b.data[i];
@@ -71,7 +71,7 @@ bitcode_xor(PG_FUNCTION_ARGS)
 {
 	BitcodeRef a = PG_GETARG_BITCODE_REF(0);
 	BitcodeRef b = PG_GETARG_BITCODE_REF(1);
-	Bitcode    *result = copy_for_pair(&a, &b);
+	Bitcode    *result = operators_copy_for_pair(&a, &b);
 
 	for (int i = 0; i < b.bytes; i++)
 		BITCODE_DATA(result)[i] ^= b.data[i];
@@ -86,13 +86,13 @@ bitcode_not(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < code.bytes; i++)
 		BITCODE_DATA(result)[i] = ~code.data[i];
-	BITCODE_DATA(result)[code.bytes - 1] &= last_byte_mask(code.bits);
+	BITCODE_DATA(result)[code.bytes - 1] &= operators_last_byte_mask(code.bits);
 	PG_RETURN_BITCODE_P(result);
 }
 
 /* Put bits into zeros of a code, from its bit `at` on. */
 static void
-put_bits(Bitcode *code, int at, const BitcodeRef *bits)
+operators_put_bits(Bitcode *code, int at, const BitcodeRef *bits)
 {
 	int			shift = at % BITS_PER_BYTE;
 	uint8	   *to = BITCODE_DATA(code) + at / BITS_PER_BYTE;
@@ -115,8 +115,8 @@ bitcode_concat(PG_FUNCTION_ARGS)
 
 	bitcode_check_length((int64) a.bits + b.bits, NULL);
 	result = bitcode_make(a.bits + b.bits);
-	put_bits(result, 0, &a);
-	put_bits(result, a.bits, &b);
+	operators_put_bits(result, 0, &a);
+	operators_put_bits(result, a.bits, &b);
 	PG_RETURN_BITCODE_P(result);
 }
 
@@ -142,7 +142,7 @@ bitcode_bit_count(PG_FUNCTION_ARGS)
 
 /* Bits count from 0 at the left, as in core. */
 static void
-check_bit_index(const BitcodeRef *code, int64 n)
+operators_check_bit(const BitcodeRef *code, int64 n)
 {
 	if (n < 0 || n >= code->bits)
 		ereport(ERROR,
@@ -157,7 +157,7 @@ bitcode_get_bit(PG_FUNCTION_ARGS)
 	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	int64		n = PG_GETARG_INT64(1);
 
-	check_bit_index(&code, n);
+	operators_check_bit(&code, n);
 	PG_RETURN_INT32((code.data[n / BITS_PER_BYTE] >> (7 - n % BITS_PER_BYTE)) & 1);
 }
 
@@ -169,7 +169,7 @@ bitcode_set_bit(PG_FUNCTION_ARGS)
 	int64		bit = PG_GETARG_INT64(2);
 	Bitcode    *result;
 
-	check_bit_index(&code, n);
+	operators_check_bit(&code, n);
 	if (bit != 0 && bit != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -185,7 +185,7 @@ bitcode_set_bit(PG_FUNCTION_ARGS)
 
 /* The bits first … end - 1 of a code, counted from 0 and within it. */
 static Bitcode *
-cut(const BitcodeRef *code, int first, int end)
+operators_cut(const BitcodeRef *code, int first, int end)
 {
 	Bitcode    *result = bitcode_make(end - first);
 	const uint8 *source = code->data + first / BITS_PER_BYTE;
@@ -200,7 +200,7 @@ cut(const BitcodeRef *code, int first, int end)
 			byte |= source[i + 1] >> (BITS_PER_BYTE - shift);
 		BITCODE_DATA(result)[i] = byte;
 	}
-	BITCODE_DATA(result)[BITCODE_BYTES(result) - 1] &= last_byte_mask(end - first);
+	BITCODE_DATA(result)[BITCODE_BYTES(result) - 1] &= operators_last_byte_mask(end - first);
 	return result;
 }
 
@@ -209,7 +209,7 @@ cut(const BitcodeRef *code, int first, int end)
  * out.  There is no code without bits, so an empty part is an error.
  */
 static Datum
-substring(const BitcodeRef *code, int64 from, int64 end)
+operators_substring(const BitcodeRef *code, int64 from, int64 end)
 {
 	int64		first = Max(from, 1) - 1;
 
@@ -220,7 +220,7 @@ substring(const BitcodeRef *code, int64 from, int64 end)
 				 errmsg("substring from position %lld of a bitcode of %d bits is empty",
 						(long long) from, code->bits),
 				 errdetail("A bitcode has 1 to %d bits.", BITCODE_MAX_BITS)));
-	PG_RETURN_BITCODE_P(cut(code, (int) first, (int) end));
+	PG_RETURN_BITCODE_P(operators_cut(code, (int) first, (int) end));
 }
 
 Datum
@@ -238,7 +238,7 @@ bitcode_substring(PG_FUNCTION_ARGS)
 						(long long) length)));
 	if (pg_add_s64_overflow(from, length, &end))
 		end = PG_INT64_MAX;
-	return substring(&code, from, end);
+	return operators_substring(&code, from, end);
 }
 
 Datum
@@ -246,7 +246,7 @@ bitcode_substring_from(PG_FUNCTION_ARGS)
 {
 	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 
-	return substring(&code, PG_GETARG_INT64(1), PG_INT64_MAX);
+	return operators_substring(&code, PG_GETARG_INT64(1), PG_INT64_MAX);
 }
 
 /*
@@ -254,7 +254,7 @@ bitcode_substring_from(PG_FUNCTION_ARGS)
  * from `from + length` on.  A length of 0 inserts.
  */
 static Datum
-overlay(const BitcodeRef *code, const BitcodeRef *part, int64 from, int64 length)
+operators_overlay(const BitcodeRef *code, const BitcodeRef *part, int64 from, int64 length)
 {
 	int64		head = Min(from - 1, code->bits);
 	int64		rest;
@@ -273,18 +273,18 @@ overlay(const BitcodeRef *code, const BitcodeRef *part, int64 from, int64 length
 	result = bitcode_make((int) (head + part->bits + (code->bits - rest)));
 	if (head > 0)
 	{
-		Bitcode    *before = cut(code, 0, (int) head);
+		Bitcode    *before = operators_cut(code, 0, (int) head);
 		BitcodeRef ref = DatumGetBitcodeRef(PointerGetDatum(before));
 
-		put_bits(result, 0, &ref);
+		operators_put_bits(result, 0, &ref);
 	}
-	put_bits(result, (int) head, part);
+	operators_put_bits(result, (int) head, part);
 	if (rest < code->bits)
 	{
-		Bitcode    *after = cut(code, (int) rest, code->bits);
+		Bitcode    *after = operators_cut(code, (int) rest, code->bits);
 		BitcodeRef ref = DatumGetBitcodeRef(PointerGetDatum(after));
 
-		put_bits(result, (int) head + part->bits, &ref);
+		operators_put_bits(result, (int) head + part->bits, &ref);
 	}
 	PG_RETURN_BITCODE_P(result);
 }
@@ -295,7 +295,7 @@ bitcode_overlay(PG_FUNCTION_ARGS)
 	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	BitcodeRef part = PG_GETARG_BITCODE_REF(1);
 
-	return overlay(&code, &part, PG_GETARG_INT64(2), PG_GETARG_INT64(3));
+	return operators_overlay(&code, &part, PG_GETARG_INT64(2), PG_GETARG_INT64(3));
 }
 
 Datum
@@ -304,12 +304,12 @@ bitcode_overlay_whole(PG_FUNCTION_ARGS)
 	BitcodeRef code = PG_GETARG_BITCODE_REF(0);
 	BitcodeRef part = PG_GETARG_BITCODE_REF(1);
 
-	return overlay(&code, &part, PG_GETARG_INT64(2), part.bits);
+	return operators_overlay(&code, &part, PG_GETARG_INT64(2), part.bits);
 }
 
 /* Are the bits of the part those of the code from bit `at` on? */
 static bool
-has_part_at(const BitcodeRef *code, const BitcodeRef *part, int at)
+operators_has_part_at(const BitcodeRef *code, const BitcodeRef *part, int at)
 {
 	const uint8 *data = code->data + at / BITS_PER_BYTE;
 	int			rest = code->bytes - at / BITS_PER_BYTE;
@@ -322,7 +322,7 @@ has_part_at(const BitcodeRef *code, const BitcodeRef *part, int at)
 		if (i + 1 < rest)
 			byte |= data[i + 1] >> (BITS_PER_BYTE - shift);
 		if (i + 1 == part->bytes)
-			byte &= last_byte_mask(part->bits);
+			byte &= operators_last_byte_mask(part->bits);
 		if (byte != part->data[i])
 			return false;
 	}
@@ -337,7 +337,7 @@ bitcode_position(PG_FUNCTION_ARGS)
 	BitcodeRef code = PG_GETARG_BITCODE_REF(1);
 
 	for (int at = 0; at + part.bits <= code.bits; at++)
-		if (has_part_at(&code, &part, at))
+		if (operators_has_part_at(&code, &part, at))
 			PG_RETURN_INT32(at + 1);
 	PG_RETURN_INT32(0);
 }

@@ -58,7 +58,7 @@ bitcode_declared_bits(Node *node, Oid bitcode)
  * exclude: no mistake of whoever asks.
  */
 static bool
-is_asked_for(PlannerInfo *root)
+support_is_asked_for(PlannerInfo *root)
 {
 	if (root->simple_rel_array != NULL)
 		return false;
@@ -69,7 +69,7 @@ is_asked_for(PlannerInfo *root)
 }
 
 static const char *
-column_name(PlannerInfo *root, Node *column)
+support_column_name(PlannerInfo *root, Node *column)
 {
 	while (IsA(column, RelabelType))
 		column = (Node *) ((RelabelType *) column)->arg;
@@ -87,9 +87,9 @@ bitcode_check_declared(PlannerInfo *root, Node *column, int bits, Oid bitcode)
 
 	/* Without a query it is an index's or a constraint's own expression. */
 	if (declared < 0 || declared == bits || IsA(column, Const) ||
-		root == NULL || !is_asked_for(root))
+		root == NULL || !support_is_asked_for(root))
 		return;
-	name = column_name(root, column);
+	name = support_column_name(root, column);
 	ereport(ERROR,
 			(errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
 			 errmsg("different bitcode lengths %d and %d", declared, bits),
@@ -127,7 +127,7 @@ static const struct
 
 /* hamming_within() on two codes, which lies in the same schema. */
 static Oid
-within_function(Oid schema, Oid bitcode)
+support_within_function(Oid schema, Oid bitcode)
 {
 	Oid			types[3] = {bitcode, bitcode, INT4OID};
 
@@ -136,7 +136,7 @@ within_function(Oid schema, Oid bitcode)
 }
 
 static Oid
-code_operator(const char *function, Oid schema, Oid bitcode)
+support_code_operator(const char *function, Oid schema, Oid bitcode)
 {
 	for (int i = 0; i < lengthof(bit_operators); i++)
 		if (strcmp(function, bit_operators[i].function) == 0)
@@ -149,7 +149,7 @@ code_operator(const char *function, Oid schema, Oid bitcode)
 
 /* The call with its bit string taken for a code; NULL: stay with what it is. */
 static Node *
-call_on_codes(PlannerInfo *root, FuncExpr *call)
+support_call_on_codes(PlannerInfo *root, FuncExpr *call)
 {
 	Oid		   *declared;
 	int			count;
@@ -170,14 +170,14 @@ call_on_codes(PlannerInfo *root, FuncExpr *call)
 		b = applyRelabelType(b, bitcode, -1, InvalidOid, COERCE_IMPLICIT_CAST, -1, false);
 	if (count == 3)
 	{
-		target = within_function(schema, bitcode);
+		target = support_within_function(schema, bitcode);
 		if (!OidIsValid(target))
 			return NULL;
 		bitcode_check_within(root, a, b);
 		return (Node *) makeFuncExpr(target, BOOLOID, list_make3(a, b, lthird(call->args)),
 									 InvalidOid, InvalidOid, call->funcformat);
 	}
-	target = code_operator(name, schema, bitcode);
+	target = support_code_operator(name, schema, bitcode);
 	if (!OidIsValid(target))
 		return NULL;
 	return (Node *) make_opclause(target, call->funcresulttype, false, (Expr *) a, (Expr *) b,
@@ -191,7 +191,7 @@ bitcode_bit_support(PG_FUNCTION_ARGS)
 	Node	   *result = NULL;
 
 	if (IsA(request, SupportRequestSimplify))
-		result = call_on_codes(((SupportRequestSimplify *) request)->root,
+		result = support_call_on_codes(((SupportRequestSimplify *) request)->root,
 							   ((SupportRequestSimplify *) request)->fcall);
 	PG_RETURN_POINTER(result);
 }

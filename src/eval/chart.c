@@ -2,7 +2,7 @@
  * eval/chart.c: line charts as SVG.
  *
  * One self-contained picture: no fonts, scripts or style sheets from outside.
- * Its colours are classes with a second set for dark surroundings, which
+ * Its colours are classes with a second set for a dark page, which
  * browsers choose by prefers-color-scheme, and it brings its own background, so
  * that it is legible wherever it is put.  Class names carry a prefix because a
  * picture pasted into a page shares that page's style sheet.  Lines differ in
@@ -59,14 +59,14 @@ typedef struct Axis
 } Axis;
 
 static double
-place(const Axis *axis, double value)
+chart_place(const Axis *axis, double value)
 {
 	return axis->start + (value - axis->low) / (axis->high - axis->low) * (axis->end - axis->start);
 }
 
 /* A step of 1, 2 or 5 times a power of ten that cuts a range into about `parts`. */
 static double
-round_step(double range, int parts)
+chart_round_step(double range, int parts)
 {
 	double		rough = range / parts;
 	double		power = pow(10, floor(log10(rough)));
@@ -77,7 +77,7 @@ round_step(double range, int parts)
 
 /* Text as XML: markup escaped, characters that XML forbids replaced. */
 static void
-append_text(StringInfo svg, const char *text)
+chart_append_text(StringInfo svg, const char *text)
 {
 	for (; *text; text++)
 	{
@@ -97,17 +97,17 @@ append_text(StringInfo svg, const char *text)
 }
 
 static void
-append_label(StringInfo svg, double x, double y, const char *anchor, const char *attributes,
+chart_append_label(StringInfo svg, double x, double y, const char *anchor, const char *attributes,
 			 const char *text)
 {
 	appendStringInfo(svg, "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"%s\"%s>", x, y, anchor, attributes);
-	append_text(svg, text);
+	chart_append_text(svg, text);
 	appendStringInfoString(svg, "</text>\n");
 }
 
 /* A tick's value with as many decimals as the step needs. */
 static char *
-tick_text(const Axis *axis, double value)
+chart_tick_text(const Axis *axis, double value)
 {
 	int			decimals = (int) -floor(log10(axis->step) + 1e-9);
 	double		largest = Max(fabs(axis->low), fabs(axis->high));
@@ -122,7 +122,7 @@ tick_text(const Axis *axis, double value)
 
 /* Least and greatest value of a panel; false if it has no finite value. */
 static bool
-find_range(const PlotPanel *panel, bool of_x, double *low, double *high)
+chart_find_range(const PlotPanel *panel, bool of_x, double *low, double *high)
 {
 	bool		any = false;
 	int			s;
@@ -146,31 +146,31 @@ find_range(const PlotPanel *panel, bool of_x, double *low, double *high)
 
 /* The axis of y, widened to whole steps. */
 static void
-make_y_axis(Axis *axis, const PlotPanel *panel, double top, double height)
+chart_make_y_axis(Axis *axis, const PlotPanel *panel, double top, double height)
 {
 	axis->start = top + height;
 	axis->end = top;
 	axis->low = 0;
 	axis->high = 1;
 	axis->step = height < PANEL_HEIGHT ? 0.25 : 0.2;
-	if (panel->share || !find_range(panel, false, &axis->low, &axis->high))
+	if (panel->share || !chart_find_range(panel, false, &axis->low, &axis->high))
 		return;
 	/* A flat line lies in the middle. */
 	if (axis->high - axis->low <= 1e-9 * Max(fabs(axis->high), 1e-9))
 	{
-		double		capacity = fabs(axis->high) > 0 ? fabs(axis->high) / 10 : 1;
+		double		margin = fabs(axis->high) > 0 ? fabs(axis->high) / 10 : 1;
 
-		axis->low -= capacity;
-		axis->high += capacity;
+		axis->low -= margin;
+		axis->high += margin;
 	}
-	axis->step = round_step(axis->high - axis->low, height < PANEL_HEIGHT ? 3 : 6);
+	axis->step = chart_round_step(axis->high - axis->low, height < PANEL_HEIGHT ? 3 : 6);
 	/* A hair beyond a step, as rounding leaves it, needs no further one. */
 	axis->low = floor(axis->low / axis->step + 1e-3) * axis->step;
 	axis->high = ceil(axis->high / axis->step - 1e-3) * axis->step;
 }
 
 static void
-make_x_axis(Axis *axis, const Plot *plot, double right)
+chart_make_x_axis(Axis *axis, const Plot *plot, double right)
 {
 	bool		any = false;
 	int			p;
@@ -187,7 +187,7 @@ make_x_axis(Axis *axis, const Plot *plot, double right)
 		double		low;
 		double		high;
 
-		if (!find_range(&plot->panels[p], true, &low, &high))
+		if (!chart_find_range(&plot->panels[p], true, &low, &high))
 			continue;
 		axis->low = any ? Min(axis->low, low) : low;
 		axis->high = any ? Max(axis->high, high) : high;
@@ -195,14 +195,14 @@ make_x_axis(Axis *axis, const Plot *plot, double right)
 	}
 	if (axis->high <= axis->low)
 		axis->high = axis->low + 1;
-	axis->step = round_step(axis->high - axis->low, 8);
+	axis->step = chart_round_step(axis->high - axis->low, 8);
 	if (plot->x_whole)
 		axis->step = Max(axis->step, 1);
 }
 
 /* Grid line and value of one tick of y. */
 static void
-append_y_ticks(StringInfo svg, const Axis *x, const Axis *y)
+chart_append_y_ticks(StringInfo svg, const Axis *x, const Axis *y)
 {
 	int			count = (int) floor((y->high - y->low) / y->step + 1e-6);
 	int			i;
@@ -210,16 +210,16 @@ append_y_ticks(StringInfo svg, const Axis *x, const Axis *y)
 	for (i = 0; i <= count; i++)
 	{
 		double		value = y->low + i * y->step;
-		double		at = place(y, value);
+		double		at = chart_place(y, value);
 
 		appendStringInfo(svg, "<line class=\"xmhash-grid\" x1=\"%.2f\" y1=\"%.2f\" x2=\"%.2f\" y2=\"%.2f\"/>\n",
 						 x->start, at, x->end, at);
-		append_label(svg, x->start - 8, at + 4, "end", "", tick_text(y, value));
+		chart_append_label(svg, x->start - 8, at + 4, "end", "", chart_tick_text(y, value));
 	}
 }
 
 static void
-append_x_ticks(StringInfo svg, const Axis *x, const Axis *y, bool with_values)
+chart_append_x_ticks(StringInfo svg, const Axis *x, const Axis *y, bool with_values)
 {
 	double		first = ceil(x->low / x->step - 1e-6) * x->step;
 	int			count = (int) floor((x->high - first) / x->step + 1e-6);
@@ -228,17 +228,17 @@ append_x_ticks(StringInfo svg, const Axis *x, const Axis *y, bool with_values)
 	for (i = 0; i <= count; i++)
 	{
 		double		value = first + i * x->step;
-		double		at = place(x, value);
+		double		at = chart_place(x, value);
 
 		appendStringInfo(svg, "<line class=\"xmhash-grid\" x1=\"%.2f\" y1=\"%.2f\" x2=\"%.2f\" y2=\"%.2f\"/>\n",
 						 at, y->end, at, y->start);
 		if (with_values)
-			append_label(svg, at, y->start + 18, "middle", "", tick_text(x, value));
+			chart_append_label(svg, at, y->start + 18, "middle", "", chart_tick_text(x, value));
 	}
 }
 
 static void
-append_stroke(StringInfo svg, const PlotSeries *series)
+chart_append_stroke(StringInfo svg, const PlotSeries *series)
 {
 	const char *dash = dashes[series->style % lengthof(dashes)];
 
@@ -250,7 +250,7 @@ append_stroke(StringInfo svg, const PlotSeries *series)
 
 /* A lone point between gaps has no line: it is drawn as a dot. */
 static bool
-is_lone(const PlotSeries *series, int i)
+chart_is_lone(const PlotSeries *series, int i)
 {
 	return (i == 0 || !isfinite(series->y[i - 1])) &&
 		(i == series->points - 1 || !isfinite(series->y[i + 1]));
@@ -261,7 +261,7 @@ is_lone(const PlotSeries *series, int i)
  * last: a ranking of a million rows becomes a few hundred points.
  */
 static void
-append_series(StringInfo svg, const PlotSeries *series, const Axis *x_axis, const Axis *y_axis)
+chart_append_series(StringInfo svg, const PlotSeries *series, const Axis *x_axis, const Axis *y_axis)
 {
 	bool		drawing = false;
 	double		last_x = 0;
@@ -269,12 +269,12 @@ append_series(StringInfo svg, const PlotSeries *series, const Axis *x_axis, cons
 	int			i;
 
 	appendStringInfoString(svg, "<path");
-	append_stroke(svg, series);
+	chart_append_stroke(svg, series);
 	appendStringInfoString(svg, " d=\"");
 	for (i = 0; i < series->points; i++)
 	{
-		double		x = place(x_axis, series->x[i]);
-		double		y = place(y_axis, series->y[i]);
+		double		x = chart_place(x_axis, series->x[i]);
+		double		y = chart_place(y_axis, series->y[i]);
 		bool		ends = i == series->points - 1 || !isfinite(series->y[i + 1]);
 
 		if (!isfinite(series->y[i]))
@@ -292,38 +292,38 @@ append_series(StringInfo svg, const PlotSeries *series, const Axis *x_axis, cons
 	appendStringInfoString(svg, "\"/>\n");
 	for (i = 0; i < series->points; i++)
 	{
-		if (isfinite(series->y[i]) && is_lone(series, i))
+		if (isfinite(series->y[i]) && chart_is_lone(series, i))
 			appendStringInfo(svg, "<circle class=\"xmhash-line xmhash-c%d\" cx=\"%.2f\" cy=\"%.2f\" r=\"3\"/>\n",
-							 series->style % COLOURS, place(x_axis, series->x[i]),
-							 place(y_axis, series->y[i]));
+							 series->style % COLOURS, chart_place(x_axis, series->x[i]),
+							 chart_place(y_axis, series->y[i]));
 	}
 }
 
 static void
-append_panel(StringInfo svg, const Plot *plot, int p, const Axis *x, double top, double height)
+chart_append_panel(StringInfo svg, const Plot *plot, int p, const Axis *x, double top, double height)
 {
 	const PlotPanel *panel = &plot->panels[p];
 	bool		lowest = p == plot->panel_count - 1;
 	Axis		y;
 	int			s;
 
-	make_y_axis(&y, panel, top, height);
-	append_x_ticks(svg, x, &y, lowest);
-	append_y_ticks(svg, x, &y);
+	chart_make_y_axis(&y, panel, top, height);
+	chart_append_x_ticks(svg, x, &y, lowest);
+	chart_append_y_ticks(svg, x, &y);
 	appendStringInfo(svg, "<path class=\"xmhash-axis\" d=\"M%.2f %.2fV%.2fH%.2f\"/>\n",
 					 x->start, y.end, y.start, x->end);
-	append_label(svg, 16, top + height / 2, "middle",
+	chart_append_label(svg, 16, top + height / 2, "middle",
 				 psprintf(" transform=\"rotate(-90 16 %.2f)\"", top + height / 2), panel->y_title);
 	if (lowest)
-		append_label(svg, (x->start + x->end) / 2, y.start + 40, "middle", "", plot->x_title);
+		chart_append_label(svg, (x->start + x->end) / 2, y.start + 40, "middle", "", plot->x_title);
 	/* The first series is the most important one: it lies on top. */
 	for (s = panel->series_count - 1; s >= 0; s--)
-		append_series(svg, &panel->series[s], x, &y);
+		chart_append_series(svg, &panel->series[s], x, &y);
 }
 
 /* Lines with names, at the right of the first panel, which has all series. */
 static void
-append_legend(StringInfo svg, const PlotPanel *panel, double left)
+chart_append_legend(StringInfo svg, const PlotPanel *panel, double left)
 {
 	int			s;
 
@@ -333,15 +333,15 @@ append_legend(StringInfo svg, const PlotPanel *panel, double left)
 		double		y = TOP + 10 + s * LEGEND_LINE;
 
 		appendStringInfoString(svg, "<path");
-		append_stroke(svg, series);
+		chart_append_stroke(svg, series);
 		appendStringInfo(svg, " d=\"M%.2f %.2fh%.0f\"/>\n", left, y, LEGEND_SAMPLE - 6);
-		append_label(svg, left + LEGEND_SAMPLE, y + 4, "start", "", series->name);
+		chart_append_label(svg, left + LEGEND_SAMPLE, y + 4, "start", "", series->name);
 	}
 }
 
 /* Width that the legend takes; 0 when one line needs no name. */
 static double
-legend_width(const PlotPanel *panel)
+chart_legend_width(const PlotPanel *panel)
 {
 	int			letters = 0;
 	int			s;
@@ -357,7 +357,7 @@ char *
 plot_svg(const Plot *plot)
 {
 	StringInfoData svg;
-	double		legend = legend_width(&plot->panels[0]);
+	double		legend = chart_legend_width(&plot->panels[0]);
 	/* The picture grows by its legend; the panels keep their width. */
 	double		width = WIDTH + legend;
 	double		right = WIDTH - RIGHT;
@@ -369,18 +369,18 @@ plot_svg(const Plot *plot)
 	appendStringInfo(&svg, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"xmhash-plot\" role=\"img\" "
 					 "width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\">\n<title>",
 					 width, height, width, height);
-	append_text(&svg, plot->title);
+	chart_append_text(&svg, plot->title);
 	appendStringInfoString(&svg, "</title>\n<desc>");
-	append_text(&svg, plot->description);
+	chart_append_text(&svg, plot->description);
 	appendStringInfo(&svg, "</desc>\n%s<rect class=\"xmhash-back\" width=\"%.0f\" height=\"%.0f\"/>\n",
 					 style_sheet, width, height);
-	append_label(&svg, LEFT, 24, "start", " class=\"xmhash-title\"", plot->title);
-	make_x_axis(&x, plot, right);
-	append_panel(&svg, plot, 0, &x, TOP, PANEL_HEIGHT);
+	chart_append_label(&svg, LEFT, 24, "start", " class=\"xmhash-title\"", plot->title);
+	chart_make_x_axis(&x, plot, right);
+	chart_append_panel(&svg, plot, 0, &x, TOP, PANEL_HEIGHT);
 	if (plot->panel_count > 1)
-		append_panel(&svg, plot, 1, &x, TOP + PANEL_HEIGHT + PANEL_GAP, SECOND_HEIGHT);
+		chart_append_panel(&svg, plot, 1, &x, TOP + PANEL_HEIGHT + PANEL_GAP, SECOND_HEIGHT);
 	if (legend > 0)
-		append_legend(&svg, &plot->panels[0], WIDTH);
+		chart_append_legend(&svg, &plot->panels[0], WIDTH);
 	appendStringInfoString(&svg, "</svg>\n");
 	return svg.data;
 }

@@ -25,7 +25,7 @@ XMHASH_FUNCTION(xmhash_plot_training);
 
 /* A name short enough for a legend, cut between characters. */
 static char *
-short_name(const char *name)
+chart_short_name(const char *name)
 {
 	if (pg_mbstrlen(name) <= MAX_LETTERS)
 		return pstrdup(name);
@@ -35,7 +35,7 @@ short_name(const char *name)
 /* -------------------------------------------------- precision and recall */
 
 static double *
-copy_numbers(const double *numbers, int count)
+chart_copy_numbers(const double *numbers, int count)
 {
 	double	   *copy = palloc_extended((Size) Max(count, 1) * sizeof(double), MCXT_ALLOC_HUGE);
 
@@ -45,7 +45,7 @@ copy_numbers(const double *numbers, int count)
 
 /* The curve of one pair of code columns, by rank; its name tells the mAP. */
 static void
-make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
+chart_make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
 		   const char *name, int style)
 {
 	EvalInput	input;
@@ -56,16 +56,16 @@ make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
 					input.queries.set, &curve);
 	if (name == NULL)
 		name = psprintf("%s to %s", source->query_code, source->database_code);
-	series->name = psprintf("%s (mAP %.3f)", short_name(name), curve.map);
+	series->name = psprintf("%s (mAP %.3f)", chart_short_name(name), curve.map);
 	series->style = style;
 	series->points = curve.queries > 0 ? curve.ranks : 0;
-	series->x = copy_numbers(curve.rank_recall, series->points);
-	series->y = copy_numbers(curve.rank_precision, series->points);
+	series->x = chart_copy_numbers(curve.rank_recall, series->points);
+	series->y = chart_copy_numbers(curve.rank_precision, series->points);
 	eval_release(&input);
 }
 
 static char *
-precision_recall_picture(const EvalSource *source, PlotSeries *series, int count, int64 k)
+chart_of_curves(const EvalSource *source, PlotSeries *series, int count, int64 k)
 {
 	Plot		plot;
 	StringInfoData description;
@@ -103,13 +103,13 @@ xmhash_plot_precision_recall(PG_FUNCTION_ARGS)
 	eval_get_source(fcinfo, &source);
 	k = eval_get_cutoff(fcinfo, 5);
 	memset(&series, 0, sizeof(series));
-	make_curve(&series, &source, k, fcinfo->flinfo->fn_oid, NULL, 0);
-	PG_RETURN_TEXT_P(cstring_to_text(precision_recall_picture(&source, &series, 1, k)));
+	chart_make_curve(&series, &source, k, fcinfo->flinfo->fn_oid, NULL, 0);
+	PG_RETURN_TEXT_P(cstring_to_text(chart_of_curves(&source, &series, 1, k)));
 }
 
 /* How many elements an array argument has: a list, of no more lines than can be drawn. */
 static int
-check_array(ArrayType *array, const char *name)
+chart_check_array(ArrayType *array, const char *name)
 {
 	int			count;
 
@@ -127,11 +127,11 @@ check_array(ArrayType *array, const char *name)
 
 /* The elements of an array argument as strings; returns how many. */
 static int
-get_strings(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, char ***strings)
+chart_get_strings(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, char ***strings)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(argument);
 	Datum	   *elements;
-	int			count = check_array(array, name);
+	int			count = chart_check_array(array, name);
 	int			i;
 
 	deconstruct_array(array, type, type == NAMEOID ? NAMEDATALEN : -1, false,
@@ -144,7 +144,7 @@ get_strings(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, c
 }
 
 static void
-check_count(const char *name, int count, int expected)
+chart_check_count(const char *name, int count, int expected)
 {
 	if (count != expected)
 		ereport(ERROR,
@@ -168,10 +168,10 @@ xmhash_plot_precision_recall_several(PG_FUNCTION_ARGS)
 
 	for (s = 0; s < lengthof(arguments); s++)
 		eval_require_argument(fcinfo, s, arguments[s]);
-	count = get_strings(fcinfo, 1, "query_codes", NAMEOID, &query_codes);
-	check_count("database_codes", get_strings(fcinfo, 3, "database_codes", NAMEOID, &database_codes), count);
+	count = chart_get_strings(fcinfo, 1, "query_codes", NAMEOID, &query_codes);
+	chart_check_count("database_codes", chart_get_strings(fcinfo, 3, "database_codes", NAMEOID, &database_codes), count);
 	if (!PG_ARGISNULL(5))
-		check_count("names", get_strings(fcinfo, 5, "names", TEXTOID, &names), count);
+		chart_check_count("names", chart_get_strings(fcinfo, 5, "names", TEXTOID, &names), count);
 	k = eval_get_cutoff(fcinfo, 6);
 	source.queries = PG_GETARG_OID(0);
 	source.database = PG_GETARG_OID(2);
@@ -181,9 +181,9 @@ xmhash_plot_precision_recall_several(PG_FUNCTION_ARGS)
 	{
 		source.query_code = query_codes[s];
 		source.database_code = database_codes[s];
-		make_curve(&series[s], &source, k, fcinfo->flinfo->fn_oid, names ? names[s] : NULL, s);
+		chart_make_curve(&series[s], &source, k, fcinfo->flinfo->fn_oid, names ? names[s] : NULL, s);
 	}
-	PG_RETURN_TEXT_P(cstring_to_text(precision_recall_picture(&source, series, count, k)));
+	PG_RETURN_TEXT_P(cstring_to_text(chart_of_curves(&source, series, count, k)));
 }
 
 /* ------------------------------------------------------------- training */
@@ -197,9 +197,9 @@ typedef struct Training
 } Training;
 
 static void
-series_allocate(PlotSeries *series, const char *name, int style, int points)
+chart_series_allocate(PlotSeries *series, const char *name, int style, int points)
 {
-	series->name = short_name(name);
+	series->name = chart_short_name(name);
 	series->style = style;
 	series->points = points;
 	series->x = palloc(Max(points, 1) * sizeof(double));
@@ -208,7 +208,7 @@ series_allocate(PlotSeries *series, const char *name, int style, int points)
 
 /* Run a query about one model, with the extension's schema in place of %s. */
 static void
-run_query(const char *query, const char *schema, Oid model)
+chart_run_query(const char *query, const char *schema, Oid model)
 {
 	Oid			type = REGCLASSOID;
 	Datum		value = ObjectIdGetDatum(model);
@@ -221,7 +221,7 @@ run_query(const char *query, const char *schema, Oid model)
 
 /* A number of SPI's result; NaN for NULL. */
 static double
-get_number(uint64 row, int column)
+chart_get_number(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
@@ -231,7 +231,7 @@ get_number(uint64 row, int column)
 
 /* Loss and validation mAP by epoch. */
 static void
-read_training(Training *training, Oid function, const char *schema, Oid model, int style,
+chart_read_training(Training *training, Oid function, const char *schema, Oid model, int style,
 			  MemoryContext context)
 {
 	MemoryContext old_context;
@@ -241,20 +241,20 @@ read_training(Training *training, Oid function, const char *schema, Oid model, i
 	/* Whoever may not use it is told; the view would show nothing. */
 	model_open(function, model, &table);
 	model_close(&table);
-	run_query("SELECT epoch::pg_catalog.float8, loss::pg_catalog.float8, validation_map::pg_catalog.float8 "
+	chart_run_query("SELECT epoch::pg_catalog.float8, loss::pg_catalog.float8, validation_map::pg_catalog.float8 "
 			  "FROM %s.xmhash_model_epochs($1) ORDER BY epoch", schema, model);
 	if (SPI_processed == 0)
 		ereport(NOTICE,
 				(errmsg("model \"%s\" has no finished epoch to draw", model_name(model))));
 	old_context = MemoryContextSwitchTo(context);
-	series_allocate(&training->loss, model_name(model), style, SPI_processed);
-	series_allocate(&training->validation, model_name(model), style, SPI_processed);
+	chart_series_allocate(&training->loss, model_name(model), style, SPI_processed);
+	chart_series_allocate(&training->validation, model_name(model), style, SPI_processed);
 	MemoryContextSwitchTo(old_context);
 	for (i = 0; i < SPI_processed; i++)
 	{
-		training->loss.x[i] = training->validation.x[i] = get_number(i, 1);
-		training->loss.y[i] = get_number(i, 2);
-		training->validation.y[i] = get_number(i, 3);
+		training->loss.x[i] = training->validation.x[i] = chart_get_number(i, 1);
+		training->loss.y[i] = chart_get_number(i, 2);
+		training->validation.y[i] = chart_get_number(i, 3);
 		training->validated |= isfinite(training->validation.y[i]);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -265,30 +265,30 @@ read_training(Training *training, Oid function, const char *schema, Oid model, i
  * many.  series has room for MAX_SERIES.
  */
 static int
-read_terms(PlotSeries *series, const char *schema, Oid model, MemoryContext context)
+chart_read_terms(PlotSeries *series, const char *schema, Oid model, MemoryContext context)
 {
 	int			count = 0;
 	uint64		i;
 
-	run_query("SELECT term.key, epoch::pg_catalog.float8, term.value::pg_catalog.float8, "
+	chart_run_query("SELECT term.key, epoch::pg_catalog.float8, term.value::pg_catalog.float8, "
 			  "pg_catalog.count(*) OVER (PARTITION BY term.key)::pg_catalog.float8 "
 			  "FROM %s.xmhash_model_epochs($1), pg_catalog.jsonb_each_text(loss_terms) AS term "
 			  "ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
 	for (i = 0; i < SPI_processed && count < MAX_SERIES - 1;)
 	{
 		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		int			points = (int) get_number(i, 4);
+		int			points = (int) chart_get_number(i, 4);
 		MemoryContext old_context = MemoryContextSwitchTo(context);
 		PlotSeries *term = &series[count++];
 		int			p;
 
-		series_allocate(term, name, count, points);
+		chart_series_allocate(term, name, count, points);
 		MemoryContextSwitchTo(old_context);
 		term->thin = true;
 		for (p = 0; p < points; p++, i++)
 		{
-			term->x[p] = get_number(i, 2);
-			term->y[p] = get_number(i, 3);
+			term->x[p] = chart_get_number(i, 2);
+			term->y[p] = chart_get_number(i, 3);
 		}
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -297,7 +297,7 @@ read_terms(PlotSeries *series, const char *schema, Oid model, MemoryContext cont
 
 /* Put what was read into panels: losses above, validation below if there is any. */
 static char *
-training_picture(Training *trainings, const Oid *models, int count, PlotSeries *terms, int term_count)
+chart_of_training(Training *trainings, const Oid *models, int count, PlotSeries *terms, int term_count)
 {
 	Plot		plot;
 	PlotSeries *losses = palloc((count + term_count) * sizeof(PlotSeries));
@@ -320,7 +320,7 @@ training_picture(Training *trainings, const Oid *models, int count, PlotSeries *
 		memcpy(losses + 1, terms, term_count * sizeof(PlotSeries));
 	}
 	memset(&plot, 0, sizeof(plot));
-	plot.title = count == 1 ? psprintf("Training of %s", short_name(model_name(models[0]))) :
+	plot.title = count == 1 ? psprintf("Training of %s", chart_short_name(model_name(models[0]))) :
 		psprintf("Training of %d models", count);
 	plot.description = psprintf("Loss by epoch%s: %s", validated ? ", and validation mAP" : "", names.data);
 	plot.x_title = "epoch";
@@ -350,16 +350,16 @@ xmhash_plot_training(PG_FUNCTION_ARGS)
 
 	eval_require_argument(fcinfo, 0, "models");
 	models = PG_GETARG_ARRAYTYPE_P(0);
-	count = check_array(models, "models");
+	count = chart_check_array(models, "models");
 	oids = (const Oid *) ARR_DATA_PTR(models);
 	trainings = palloc0(count * sizeof(Training));
 	memset(terms, 0, sizeof(terms));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (i = 0; i < count; i++)
-		read_training(&trainings[i], fcinfo->flinfo->fn_oid, schema, oids[i], i, context);
+		chart_read_training(&trainings[i], fcinfo->flinfo->fn_oid, schema, oids[i], i, context);
 	if (count == 1)
-		term_count = read_terms(terms, schema, oids[0], context);
+		term_count = chart_read_terms(terms, schema, oids[0], context);
 	SPI_finish();
-	PG_RETURN_TEXT_P(cstring_to_text(training_picture(trainings, oids, count, terms, term_count)));
+	PG_RETURN_TEXT_P(cstring_to_text(chart_of_training(trainings, oids, count, terms, term_count)));
 }

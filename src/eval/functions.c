@@ -22,7 +22,7 @@ XMHASH_FUNCTION(xmhash_precision_recall);
 
 /* The state to work on: the one given, or a new one that lasts as long. */
 static RunningPrecision *
-running_state(FunctionCallInfo fcinfo)
+eval_running_state(FunctionCallInfo fcinfo)
 {
 	MemoryContext context;
 
@@ -35,7 +35,7 @@ running_state(FunctionCallInfo fcinfo)
 
 /* A row whose relevance is unknown has its rank like any other, and is no hit. */
 static bool
-is_relevant(FunctionCallInfo fcinfo)
+eval_is_relevant(FunctionCallInfo fcinfo)
 {
 	return !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 }
@@ -43,9 +43,9 @@ is_relevant(FunctionCallInfo fcinfo)
 Datum
 average_precision_add(PG_FUNCTION_ARGS)
 {
-	RunningPrecision *state = running_state(fcinfo);
+	RunningPrecision *state = eval_running_state(fcinfo);
 
-	running_precision_add(state, is_relevant(fcinfo));
+	running_precision_add(state, eval_is_relevant(fcinfo));
 	PG_RETURN_POINTER(state);
 }
 
@@ -65,7 +65,7 @@ eval_get_cutoff(FunctionCallInfo fcinfo, int argument)
 Datum
 average_precision_add_k(PG_FUNCTION_ARGS)
 {
-	RunningPrecision *state = running_state(fcinfo);
+	RunningPrecision *state = eval_running_state(fcinfo);
 	int64		k = eval_get_cutoff(fcinfo, 2);
 
 	if (state->rank == 0)
@@ -76,7 +76,7 @@ average_precision_add_k(PG_FUNCTION_ARGS)
 				 errmsg("k of average_precision differs between rows: it is %lld, and was %lld before",
 						(long long) k, (long long) state->k),
 				 errhint("k must be the same for all rows of a group.")));
-	running_precision_add(state, is_relevant(fcinfo));
+	running_precision_add(state, eval_is_relevant(fcinfo));
 	PG_RETURN_POINTER(state);
 }
 
@@ -153,7 +153,7 @@ xmhash_evaluate(PG_FUNCTION_ARGS)
 
 /* A tuplestore for all rows at once, spilling to disk beyond work_mem. */
 static Tuplestorestate *
-begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor)
+eval_begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext old_context;
@@ -176,7 +176,7 @@ begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor)
 
 /* One row of a curve; precision is NULL where no query found anything. */
 static void
-put_point(Tuplestorestate *rows, TupleDesc descriptor, const char *kind, int position,
+eval_put_point(Tuplestorestate *rows, TupleDesc descriptor, const char *kind, int position,
 		  double precision, double recall, int64 queries)
 {
 	Datum		values[5];
@@ -205,18 +205,18 @@ xmhash_precision_recall(PG_FUNCTION_ARGS)
 
 	eval_get_source(fcinfo, &source);
 	k = eval_get_cutoff(fcinfo, 5);
-	rows = begin_rows(fcinfo, &descriptor);
+	rows = eval_begin_rows(fcinfo, &descriptor);
 	eval_read(&input, &source, fcinfo->flinfo->fn_oid);
 	evaluator_curve(eval_evaluator(&input, k), input.queries.rows, input.queries.codes,
 					input.queries.set, &curve);
 	/* No query, no curve. */
 	for (i = 0; i < curve.radii && curve.queries > 0; i++)
-		put_point(rows, descriptor, "radius", i, curve.radius_precision[i],
+		eval_put_point(rows, descriptor, "radius", i, curve.radius_precision[i],
 				  curve.radius_recall[i], curve.radius_queries[i]);
 	for (i = 0; i < curve.ranks && curve.queries > 0; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		put_point(rows, descriptor, "rank", i + 1, curve.rank_precision[i],
+		eval_put_point(rows, descriptor, "rank", i + 1, curve.rank_precision[i],
 				  curve.rank_recall[i], curve.queries);
 	}
 	eval_release(&input);

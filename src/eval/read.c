@@ -48,7 +48,7 @@ typedef struct Reading
 } Reading;
 
 static void *
-eval_allocate(void *arena, size_t bytes)
+read_allocate(void *arena, size_t bytes)
 {
 	/* Aligned to cache lines, as the numeric core wants it. */
 	char	   *memory = MemoryContextAllocExtended((MemoryContext) arena, bytes + 64,
@@ -58,14 +58,14 @@ eval_allocate(void *arena, size_t bytes)
 }
 
 static void
-eval_interrupt(void)
+read_interrupt(void)
 {
 	CHECK_FOR_INTERRUPTS();
 }
 
 /* The type bitcode of the extension that the function belongs to. */
 static Oid
-find_bitcode(Oid function)
+read_find_bitcode(Oid function)
 {
 	Oid			schema = get_func_namespace(function);
 
@@ -75,7 +75,7 @@ find_bitcode(Oid function)
 
 /* Type of a column that must be there. */
 static Oid
-column_type(Oid relation, const char *column)
+read_column_type(Oid relation, const char *column)
 {
 	AttrNumber	number = get_attnum(relation, column);
 
@@ -90,9 +90,9 @@ column_type(Oid relation, const char *column)
 
 /* The code column's type: core's bit strings have the bytes of a bitcode. */
 static Oid
-code_column_type(Oid relation, const char *column, Oid bitcode)
+read_code_column_type(Oid relation, const char *column, Oid bitcode)
 {
-	Oid			type = column_type(relation, column);
+	Oid			type = read_column_type(relation, column);
 	Oid			base = getBaseType(type);
 
 	if (base != bitcode && base != BITOID && base != VARBITOID)
@@ -105,7 +105,7 @@ code_column_type(Oid relation, const char *column, Oid bitcode)
 
 /* Check what kind of relation it is; true if its rows have a place. */
 static bool
-check_relation(Oid relation)
+read_check_relation(Oid relation)
 {
 	char		kind = get_rel_relkind(relation);
 
@@ -123,7 +123,7 @@ check_relation(Oid relation)
 
 /* Room for one more row. */
 static void
-reserve_row(Reading *reading)
+read_reserve_row(Reading *reading)
 {
 	EvalItems  *items = reading->items;
 
@@ -154,7 +154,7 @@ reserve_row(Reading *reading)
 
 /* Check that a code is as long as those before. */
 static void
-check_bits(Reading *reading, int bits)
+read_check_bits(Reading *reading, int bits)
 {
 	EvalItems  *items = reading->items;
 
@@ -178,7 +178,7 @@ check_bits(Reading *reading, int bits)
 
 /* Keep the row at hand in SPI's tuple table, the ordinal'th of its relation. */
 static void
-read_row(Reading *reading, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
+read_take_row(Reading *reading, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
 {
 	EvalItems  *items = reading->items;
 	Datum		value;
@@ -192,8 +192,8 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
 		return;
 	}
 	code = DatumGetBitcodeP(value);
-	check_bits(reading, BITCODE_BITS(code));
-	reserve_row(reading);
+	read_check_bits(reading, BITCODE_BITS(code));
+	read_reserve_row(reading);
 	bitcode_to_words(code, items->codes + (Size) items->rows * items->words);
 	value = SPI_getbinval(tuple, descriptor, 2, &isnull);
 	items->set[items->rows] = labels_add(reading->labels, value, isnull, ordinal);
@@ -208,7 +208,7 @@ read_row(Reading *reading, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
 }
 
 static int
-compare_places(const void *a, const void *b)
+read_compare_places(const void *a, const void *b)
 {
 	const Place *x = a;
 	const Place *y = b;
@@ -222,17 +222,17 @@ compare_places(const void *a, const void *b)
 
 /* Put rows into the order of their places. */
 static void
-order_by_place(EvalItems *items, Place *places)
+read_order_by_place(EvalItems *items, Place *places)
 {
 	uint64	   *codes;
 	int32	   *set;
 	int			i;
 
-	for (i = 1; i < items->rows && compare_places(&places[i - 1], &places[i]) < 0; i++)
+	for (i = 1; i < items->rows && read_compare_places(&places[i - 1], &places[i]) < 0; i++)
 		;
 	if (i >= items->rows)
 		return;
-	qsort(places, items->rows, sizeof(Place), compare_places);
+	qsort(places, items->rows, sizeof(Place), read_compare_places);
 	codes = MemoryContextAllocExtended(items->context,
 									   (Size) items->rows * items->words * sizeof(uint64),
 									   MCXT_ALLOC_HUGE);
@@ -252,7 +252,7 @@ order_by_place(EvalItems *items, Place *places)
 
 /* The types were looked up before the query had a lock on the relation. */
 static void
-check_types(const Reading *reading, TupleDesc descriptor)
+read_check_types(const Reading *reading, TupleDesc descriptor)
 {
 	for (int i = 0; i < 2; i++)
 		if (SPI_gettypeid(descriptor, i + 1) != reading->type[i])
@@ -264,7 +264,7 @@ check_types(const Reading *reading, TupleDesc descriptor)
 
 /* Fetch the rows of a query whose columns are code, label[, tableoid, ctid]. */
 static void
-fetch_rows(Reading *reading, const char *query)
+read_fetch_rows(Reading *reading, const char *query)
 {
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "xmhash rows to evaluate",
 												ALLOCSET_DEFAULT_SIZES);
@@ -279,11 +279,11 @@ fetch_rows(Reading *reading, const char *query)
 		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
 		if (SPI_processed == 0)
 			break;
-		check_types(reading, SPI_tuptable->tupdesc);
+		read_check_types(reading, SPI_tuptable->tupdesc);
 		CHECK_FOR_INTERRUPTS();
 		old_context = MemoryContextSwitchTo(batch);
 		for (i = 0; i < SPI_processed; i++)
-			read_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, ++ordinal);
+			read_take_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, ++ordinal);
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(batch);
 		SPI_freetuptable(SPI_tuptable);
@@ -294,7 +294,7 @@ fetch_rows(Reading *reading, const char *query)
 
 /* Read a relation's rows; in storage order where that matters. */
 static void
-read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_column, Oid code_type,
+read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_column, Oid code_type,
 		   const char *label_column, bool in_storage_order)
 {
 	Reading		reading;
@@ -305,9 +305,9 @@ read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_colu
 	reading.labels = labels;
 	reading.relation = get_rel_name(relation);
 	reading.code_column = code_column;
-	reading.stored = check_relation(relation) && in_storage_order;
+	reading.stored = read_check_relation(relation) && in_storage_order;
 	reading.type[0] = code_type;
-	reading.type[1] = column_type(relation, label_column);
+	reading.type[1] = read_column_type(relation, label_column);
 	labels_source(labels, reading.relation, label_column, reading.type[1]);
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT %s, %s", quote_identifier(code_column),
@@ -317,17 +317,17 @@ read_items(EvalItems *items, Labels *labels, Oid relation, const char *code_colu
 	appendStringInfo(&query, " FROM %s",
 					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
 												reading.relation));
-	fetch_rows(&reading, query.data);
+	read_fetch_rows(&reading, query.data);
 	if (reading.stored && items->rows > 0)
 	{
-		order_by_place(items, reading.places);
+		read_order_by_place(items, reading.places);
 		pfree(reading.places);
 	}
 }
 
 /* The label sets as the core wants them. */
 static void
-copy_sets(EvalSets *sets, const Labels *labels, MemoryContext context)
+read_copy_sets(EvalSets *sets, const Labels *labels, MemoryContext context)
 {
 	int64	   *start;
 	int32	   *class_number;
@@ -354,7 +354,7 @@ copy_sets(EvalSets *sets, const Labels *labels, MemoryContext context)
 }
 
 static void
-notice_without_code(const EvalItems *items, Oid relation, const char *code_column,
+read_notice_without_code(const EvalItems *items, Oid relation, const char *code_column,
 					const char *role)
 {
 	if (items->without_code > 0)
@@ -368,7 +368,7 @@ notice_without_code(const EvalItems *items, Oid relation, const char *code_colum
 void
 eval_read(EvalInput *input, const EvalSource *source, Oid function)
 {
-	Oid			bitcode = find_bitcode(function);
+	Oid			bitcode = read_find_bitcode(function);
 	Oid			query_type;
 	Oid			database_type;
 	Labels	   *labels = labels_create();
@@ -378,30 +378,30 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 										   ALLOCSET_DEFAULT_SIZES);
 	input->queries.context = input->context;
 	input->database.context = input->context;
-	input->env.allocate = eval_allocate;
+	input->env.allocate = read_allocate;
 	input->env.arena = input->context;
-	input->env.interrupt = eval_interrupt;
-	(void) check_relation(source->queries);
-	(void) check_relation(source->database);
-	query_type = code_column_type(source->queries, source->query_code, bitcode);
-	database_type = code_column_type(source->database, source->database_code, bitcode);
+	input->env.interrupt = read_interrupt;
+	(void) read_check_relation(source->queries);
+	(void) read_check_relation(source->database);
+	query_type = read_code_column_type(source->queries, source->query_code, bitcode);
+	database_type = read_code_column_type(source->database, source->database_code, bitcode);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	read_items(&input->queries, labels, source->queries, source->query_code, query_type,
+	read_relation(&input->queries, labels, source->queries, source->query_code, query_type,
 			   source->label_column, false);
 	/* The database's codes must be as long as the queries'. */
 	input->database.bits = input->queries.bits;
 	input->database.words = input->queries.words;
-	read_items(&input->database, labels, source->database, source->database_code, database_type,
+	read_relation(&input->database, labels, source->database, source->database_code, database_type,
 			   source->label_column, true);
 	SPI_finish();
 
 	labels_finish(labels);
-	copy_sets(&input->sets, labels, input->context);
+	read_copy_sets(&input->sets, labels, input->context);
 	labels_free(labels);
-	notice_without_code(&input->queries, source->queries, source->query_code, "queries");
-	notice_without_code(&input->database, source->database, source->database_code, "ranking");
+	read_notice_without_code(&input->queries, source->queries, source->query_code, "queries");
+	read_notice_without_code(&input->database, source->database, source->database_code, "ranking");
 }
 
 void
