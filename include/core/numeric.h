@@ -38,6 +38,7 @@ typedef enum BlasStatus
 /* `path` NULL or "": wherever the platform has it.  Not loaded: why, in message. */
 extern BlasStatus blas_load(const char *path, char *message, size_t size);
 extern bool blas_loaded(void);
+extern void *blas_function(const char *name);	/* of the loaded library, or NULL */
 extern int	blas_set_threads(int threads);	/* how many there are; errno: why not more */
 extern int	blas_threads(void);
 extern int	blas_most_threads(void);
@@ -80,6 +81,12 @@ extern void blas_product(const CoreEnv *env, bool transpose_a, bool transpose_b,
 						 int m, int n, int k, float alpha,
 						 const float *a, int a_stride, const float *b, int b_stride,
 						 float beta, float *c, int c_stride);
+
+/* The same of doubles. */
+extern void blas_product_double(const CoreEnv *env, bool transpose_a, bool transpose_b,
+								int m, int n, int k, double alpha,
+								const double *a, int a_stride, const double *b, int b_stride,
+								double beta, double *c, int c_stride);
 
 /*
  * Counter-based random numbers: a function of (seed, epoch, step, purpose,

@@ -66,9 +66,15 @@ typedef void (*SgemmFunction) (int order, int transpose_a, int transpose_b,
 							   const float *a, int a_stride,
 							   const float *b, int b_stride,
 							   float beta, float *c, int c_stride);
+typedef void (*DgemmFunction) (int order, int transpose_a, int transpose_b,
+							   int m, int n, int k, double alpha,
+							   const double *a, int a_stride,
+							   const double *b, int b_stride,
+							   double beta, double *c, int c_stride);
 
 static void *library;
 static SgemmFunction sgemm;
+static DgemmFunction dgemm;
 static void (*set_num_threads) (int threads);
 static char *(*get_config) (void);
 static char *(*get_corename) (void);
@@ -230,6 +236,7 @@ blas_load(const char *path, char *message, size_t size)
 {
 	void	   *handle;
 	SgemmFunction found;
+	DgemmFunction found_double;
 
 	if (library != NULL)
 		return BLAS_LOADED;
@@ -245,11 +252,12 @@ blas_load(const char *path, char *message, size_t size)
 		return BLAS_NOT_FOUND;
 
 	found = (SgemmFunction) resolve(handle, "cblas_sgemm", message, size);
+	found_double = (DgemmFunction) resolve(handle, "cblas_dgemm", message, size);
 	set_num_threads = (void (*) (int)) resolve(handle, "openblas_set_num_threads", message, size);
 	get_config = (char *(*) (void)) resolve(handle, "openblas_get_config", message, size);
 	get_corename = (char *(*) (void)) resolve(handle, "openblas_get_corename", message, size);
 	get_parallel = (int (*) (void)) resolve(handle, "openblas_get_parallel", message, size);
-	if (found == NULL || set_num_threads == NULL || get_config == NULL || get_corename == NULL ||
+	if (found == NULL || found_double == NULL || set_num_threads == NULL || get_config == NULL || get_corename == NULL ||
 		get_parallel == NULL || !check_build(message, size))
 		return BLAS_UNSUITABLE;
 	buffer_take = (void *(*) (int)) dlsym(handle, "blas_memory_alloc");
@@ -265,6 +273,7 @@ blas_load(const char *path, char *message, size_t size)
 	reserve();
 	release_held();
 	sgemm = found;
+	dgemm = found_double;
 	library = handle;
 	current_threads = 1;
 	return BLAS_LOADED;
@@ -274,6 +283,13 @@ bool
 blas_loaded(void)
 {
 	return library != NULL;
+}
+
+/* Another function of the loaded library, by its name; NULL: it has none. */
+void *
+blas_function(const char *name)
+{
+	return library != NULL ? dlsym(library, name) : NULL;
 }
 
 static bool
@@ -343,30 +359,7 @@ blas_version(void)
 	return version;
 }
 
-/* The same product by plain loops, for a process that has no BLAS loaded. */
-static void
-plain_product(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha,
-			  const float *a, int a_stride, const float *b, int b_stride,
-			  float beta, float *c, int c_stride)
-{
-	int			i;
-	int			j;
-	int			l;
-
-	for (i = 0; i < m; i++)
-		for (j = 0; j < n; j++)
-		{
-			float	   *to = c + (size_t) i * c_stride + j;
-			float		sum = 0;
-
-			for (l = 0; l < k; l++)
-				sum += (transpose_a ? a[(size_t) l * a_stride + i] : a[(size_t) i * a_stride + l]) *
-					(transpose_b ? b[(size_t) j * b_stride + l] : b[(size_t) l * b_stride + j]);
-			*to = alpha * sum + (beta == 0 ? 0 : beta * *to);	/* beta 0 must not read NaN */
-		}
-}
-
-/* C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C */
+/* C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C, of floats, or all of doubles */
 typedef struct Product
 {
 	bool		transpose_a;
@@ -374,43 +367,82 @@ typedef struct Product
 	int			m;
 	int			n;
 	int			k;
-	float		alpha;
-	const float *a;
+	double		alpha;
+	const void *a;
 	int			a_stride;
-	const float *b;
+	const void *b;
 	int			b_stride;
-	float		beta;
-	float	   *c;
+	double		beta;
+	void	   *c;
 	int			c_stride;
+	size_t		element;		/* sizeof(float) or sizeof(double) */
 	int			row_parts;		/* the threads' parts of C are a grid */
 	int			column_parts;
 } Product;
+
+static double
+get_element(const Product *p, const void *matrix, size_t at)
+{
+	return p->element == sizeof(float) ? ((const float *) matrix)[at] : ((const double *) matrix)[at];
+}
+
+/* The same product by plain loops, for a process that has no BLAS loaded. */
+static void
+plain_product(const Product *p)
+{
+	int			i;
+	int			j;
+	int			l;
+
+	for (i = 0; i < p->m; i++)
+		for (j = 0; j < p->n; j++)
+		{
+			size_t		to = (size_t) i * p->c_stride + j;
+			double		sum = 0;
+
+			for (l = 0; l < p->k; l++)
+				sum += get_element(p, p->a, p->transpose_a ? (size_t) l * p->a_stride + i : (size_t) i * p->a_stride + l) *
+					get_element(p, p->b, p->transpose_b ? (size_t) j * p->b_stride + l : (size_t) l * p->b_stride + j);
+			sum *= p->alpha;
+			if (p->beta != 0)	/* beta 0 must not read NaN */
+				sum += p->beta * get_element(p, p->c, to);
+			if (p->element == sizeof(float))
+				((float *) p->c)[to] = (float) sum;
+			else
+				((double *) p->c)[to] = sum;
+		}
+}
 
 /* The block of C at (row, column); the strides stay those of the whole matrices. */
 static Product
 product_block(const Product *whole, int row, int rows, int column, int columns)
 {
 	Product		block = *whole;
+	size_t		size = whole->element;
 
 	block.m = rows;
 	block.n = columns;
-	block.a += whole->transpose_a ? (size_t) row : (size_t) row * whole->a_stride;
-	block.b += whole->transpose_b ? (size_t) column * whole->b_stride : (size_t) column;
-	block.c += (size_t) row * whole->c_stride + column;
+	block.a = (const char *) whole->a + size * (whole->transpose_a ? (size_t) row : (size_t) row * whole->a_stride);
+	block.b = (const char *) whole->b + size * (whole->transpose_b ? (size_t) column * whole->b_stride : (size_t) column);
+	block.c = (char *) whole->c + size * ((size_t) row * whole->c_stride + column);
 	return block;
 }
 
 static void
 product_compute(const Product *p)
 {
+	int			transpose_a = p->transpose_a ? TRANSPOSE : NO_TRANSPOSE;
+	int			transpose_b = p->transpose_b ? TRANSPOSE : NO_TRANSPOSE;
+
 	if (p->m <= 0 || p->n <= 0)
 		return;
 	if (library == NULL)
-		plain_product(p->transpose_a, p->transpose_b, p->m, p->n, p->k, p->alpha, p->a, p->a_stride,
-					  p->b, p->b_stride, p->beta, p->c, p->c_stride);
+		plain_product(p);
+	else if (p->element == sizeof(float))
+		sgemm(ORDER_ROW_MAJOR, transpose_a, transpose_b, p->m, p->n, p->k, (float) p->alpha, p->a, p->a_stride,
+			  p->b, p->b_stride, (float) p->beta, p->c, p->c_stride);
 	else
-		sgemm(ORDER_ROW_MAJOR, p->transpose_a ? TRANSPOSE : NO_TRANSPOSE,
-			  p->transpose_b ? TRANSPOSE : NO_TRANSPOSE, p->m, p->n, p->k, p->alpha, p->a, p->a_stride,
+		dgemm(ORDER_ROW_MAJOR, transpose_a, transpose_b, p->m, p->n, p->k, p->alpha, p->a, p->a_stride,
 			  p->b, p->b_stride, p->beta, p->c, p->c_stride);
 }
 
@@ -503,32 +535,54 @@ choose_block(int m, int n, int k, double operations, int *rows, int *columns)
 	}
 }
 
-/*
- * C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C.  The slices depend on the
- * shape alone, never on time, so the result is the same in every run.
- */
+/* The slices depend on the shape alone, never on time, so the result is the same in every run. */
+static void
+product_run(const CoreEnv *env, const Product *whole, double operations)
+{
+	int			m = whole->m;
+	int			n = whole->n;
+	int			threads = library == NULL || 2.0 * m * n * whole->k < THREADED_OPERATIONS ? 1 : current_threads;
+	int			columns;
+	int			rows;
+	int			i;
+	int			j;
+
+	if (library == NULL)
+		operations /= 50;
+	choose_block(m, n, whole->k, operations, &rows, &columns);
+	for (i = 0; i < m; i += rows)
+		for (j = 0; j < n; j += columns)
+		{
+			Product		slice = product_block(whole, i, m - i < rows ? m - i : rows,
+											  j, n - j < columns ? n - j : columns);
+
+			product_slice(&slice, threads);
+			env->interrupt();
+		}
+}
+
+/* C[m×n] = alpha·op(A)[m×k]·op(B)[k×n] + beta·C. */
 void
 blas_product(const CoreEnv *env, bool transpose_a, bool transpose_b,
 			 int m, int n, int k, float alpha,
 			 const float *a, int a_stride, const float *b, int b_stride,
 			 float beta, float *c, int c_stride)
 {
-	const Product whole = {transpose_a, transpose_b, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride, 1, 1};
-	double		operations = library != NULL ? SLICE_OPERATIONS : SLICE_OPERATIONS / 50;
-	int			threads = library == NULL || 2.0 * m * n * k < THREADED_OPERATIONS ? 1 : current_threads;
-	int			columns;
-	int			rows;
-	int			i;
-	int			j;
+	const Product whole = {transpose_a, transpose_b, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride,
+	sizeof(float), 1, 1};
 
-	choose_block(m, n, k, operations, &rows, &columns);
-	for (i = 0; i < m; i += rows)
-		for (j = 0; j < n; j += columns)
-		{
-			Product		slice = product_block(&whole, i, m - i < rows ? m - i : rows,
-											  j, n - j < columns ? n - j : columns);
+	product_run(env, &whole, SLICE_OPERATIONS);
+}
 
-			product_slice(&slice, threads);
-			env->interrupt();
-		}
+/* The same of doubles, of which a core does half as many in a second. */
+void
+blas_product_double(const CoreEnv *env, bool transpose_a, bool transpose_b,
+					int m, int n, int k, double alpha,
+					const double *a, int a_stride, const double *b, int b_stride,
+					double beta, double *c, int c_stride)
+{
+	const Product whole = {transpose_a, transpose_b, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride,
+	sizeof(double), 1, 1};
+
+	product_run(env, &whole, SLICE_OPERATIONS / 2);
 }
