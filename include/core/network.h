@@ -1,6 +1,7 @@
 /*
  * core/network.h: the small networks that turn features into codes: one linear
- * layer, or hidden ReLU layers before it.  Numeric core.
+ * layer, or hidden ReLU layers before it, or a hidden layer of radial basis
+ * functions.  Numeric core.
  *
  * Weights are input-major ("word-major"): weight[i] is the row of input i, so
  * that a sparse input row adds a few rows, and touches only those when it is
@@ -14,19 +15,37 @@
 /* Linear layers of a network, the last one included. */
 #define NETWORK_MAX_LAYERS 8
 
-/* The hidden layers between features and outputs, and the units of each; none: a linear network. */
+/*
+ * What a network makes of its features.  With a kernel it first brings each row
+ * to unit length: u = x/‖x‖, or 0 where ‖x‖ < NETWORK_MIN_LENGTH.
+ */
+typedef enum Kernel
+{
+	KERNEL_NONE,				/* the layers take the features themselves */
+	KERNEL_LINEAR,				/* one linear layer takes u */
+	KERNEL_RBF					/* one hidden layer, g = exp((u·a − 1) / s) of each anchor a, width s */
+} Kernel;
+
+#define NETWORK_MIN_LENGTH 1e-12
+
+/*
+ * The hidden layers between features and outputs, and the units of each; none:
+ * a linear network.  The kernel decides their number: 0 of KERNEL_LINEAR, 1 of
+ * KERNEL_RBF.
+ */
 typedef struct HiddenLayers
 {
 	int			count;
 	int			units[NETWORK_MAX_LAYERS - 1];
+	Kernel		kernel;
 } HiddenLayers;
 
 typedef struct Layer
 {
 	int			inputs;
 	int			outputs;
-	float	   *weight;			/* [inputs × outputs] */
-	float	   *bias;			/* [outputs] */
+	float	   *weight;			/* [inputs × outputs]; of KERNEL_RBF's hidden layer the anchors, in columns */
+	float	   *bias;			/* [outputs]; there the widths */
 } Layer;
 
 typedef struct Network
@@ -35,6 +54,7 @@ typedef struct Network
 	int			units;			/* of all hidden layers together */
 	int			outputs;		/* bits */
 	int			layers;			/* 0: there is no network */
+	Kernel		kernel;
 	Layer		layer[NETWORK_MAX_LAYERS];
 	float	   *doubt;			/* [layers × outputs] by network_prepare(), or NULL */
 } Network;
@@ -56,6 +76,9 @@ typedef struct Features
 /* At most one hidden layer, as training makes them: of 0 units, none. */
 extern HiddenLayers network_hidden(int units);
 
+/* A kernel of that many anchors: of 0, the linear one. */
+extern HiddenLayers network_kernel(int anchors);
+
 /* Units of all hidden layers together. */
 extern int	network_units(const HiddenLayers *hidden);
 
@@ -75,8 +98,16 @@ extern void network_layout(Network *network, int inputs, const HiddenLayers *hid
  */
 extern void network_prepare(const CoreEnv *env, Network *network);
 
+/* 1/‖x‖ of a row, 0 of one shorter than NETWORK_MIN_LENGTH: the same number of a dense row and a sparse one. */
+extern double features_inverse_length(const Features *features, int row);
+extern void features_inverse_lengths(const CoreEnv *env, const Features *features, float *inverse);
+
+/* G [rows × anchors] of KERNEL_RBF's hidden layer; inverse [rows] as above. */
+extern void rbf_forward(const CoreEnv *env, const Layer *layer, const Features *features,
+						const float *inverse, float *outputs);
+
 /*
- * Outputs before tanh, H [rows × outputs].  scratch holds [rows × units]: the
+ * Outputs before tanh, H [rows × outputs].  scratch holds [rows × (units + 1)]: the
  * first hidden layer's activations of all rows, then the second's, and so on.
  * A few rows are multiplied by loops of our own, which need no BLAS loaded.
  */

@@ -57,6 +57,9 @@ typedef struct VectorLoops
 	/* y = max(0, y + bias) */
 	void		(*bias_relu) (float *y, const float *bias, size_t n);
 
+	/* y = exp((y·factor − 1) / width) */
+	void		(*rbf) (float *y, float factor, const float *width, size_t n);
+
 	/* gradient = 0 where the activation is not positive */
 	void		(*mask_relu) (float *gradient, const float *activation, size_t n);
 

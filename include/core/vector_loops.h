@@ -236,6 +236,17 @@ loop_bias_relu(float *restrict y, const float *restrict bias, size_t n)
 }
 
 LOOPS_STATIC void
+loop_rbf(float *restrict y, float factor, const float *restrict width, size_t n)
+{
+	size_t		i;
+
+	for (i = 0; i + LOOPS_WIDTH <= n; i += LOOPS_WIDTH)
+		store(y + i, vector_exp((load(y + i) * factor - 1.0f) / load(width + i)));
+	if (i < n)
+		store_rest(y + i, n - i, vector_exp((load_rest(y + i, n - i, 0) * factor - 1.0f) / load_rest(width + i, n - i, 1)));
+}
+
+LOOPS_STATIC void
 loop_mask_relu(float *restrict gradient, const float *restrict activation, size_t n)
 {
 	size_t		i;
@@ -443,6 +454,7 @@ const VectorLoops LOOPS_STRUCT = {
 	.add_rows = loop_add_rows,
 	.tanh_scaled = loop_tanh_scaled,
 	.bias_relu = loop_bias_relu,
+	.rbf = loop_rbf,
 	.mask_relu = loop_mask_relu,
 	.sgd = loop_sgd,
 	.combine = loop_combine,

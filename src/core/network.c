@@ -5,7 +5,11 @@
 
 #include "core/vector.h"
 
+#include <math.h>
 #include <string.h>
+
+/* Sums that a row's terms are dealt out to, so that one need not wait for another. */
+#define LANES 8
 
 /* Fewer dense rows than this go through loops of our own: no BLAS, no packing. */
 #define FEW_ROWS 4
@@ -29,6 +33,15 @@ network_hidden(int units)
 		hidden.count = 1;
 		hidden.units[0] = units;
 	}
+	return hidden;
+}
+
+HiddenLayers
+network_kernel(int anchors)
+{
+	HiddenLayers hidden = network_hidden(anchors);
+
+	hidden.kernel = anchors > 0 ? KERNEL_RBF : KERNEL_LINEAR;
 	return hidden;
 }
 
@@ -82,6 +95,7 @@ network_layout(Network *network, int inputs, const HiddenLayers *hidden, int out
 	network->units = network_units(hidden);
 	network->outputs = outputs;
 	network->layers = hidden->count + 1;
+	network->kernel = hidden->kernel;
 	for (i = 0; i < hidden->count; i++)
 	{
 		parameters = layer_layout(&network->layer[i], inputs, hidden->units[i], parameters);
@@ -142,25 +156,111 @@ layer_product(const CoreEnv *env, const Layer *layer, const Features *features,
 	}
 }
 
+/*
+ * In double, and each value's square added to the lane of its column, so that
+ * neither how a row is stored nor its scale makes a difference.
+ */
+double
+features_inverse_length(const Features *features, int i)
+{
+	double		lane[LANES] = {0};
+	double		square = 0;
+	int			j = 0;
+
+	if (features->dense != NULL)
+	{
+		const float *x = features->dense + (size_t) i * features->columns;
+		int			l;
+
+		for (; j + LANES <= features->columns; j += LANES)
+			for (l = 0; l < LANES; l++)
+				lane[l] += (double) x[j + l] * x[j + l];
+		for (; j < features->columns; j++)
+			lane[j % LANES] += (double) x[j] * x[j];
+	}
+	else
+		for (j = features->row_start[i]; j < features->row_start[i + 1]; j++)
+			lane[features->column[j] % LANES] += (double) features->value[j] * features->value[j];
+	for (j = 0; j < LANES; j++)
+		square += lane[j];
+	return square < NETWORK_MIN_LENGTH * NETWORK_MIN_LENGTH ? 0 : 1 / sqrt(square);
+}
+
+void
+features_inverse_lengths(const CoreEnv *env, const Features *features, float *inverse)
+{
+	size_t		work = 0;
+	int			i;
+
+	for (i = 0; i < features->rows; i++)
+	{
+		inverse[i] = (float) features_inverse_length(features, i);
+		work += features->columns;
+		if (work >= PATIENCE)
+		{
+			env->interrupt();
+			work = 0;
+		}
+	}
+}
+
+void
+rbf_forward(const CoreEnv *env, const Layer *layer, const Features *features,
+			const float *inverse, float *outputs)
+{
+	size_t		work = 0;
+	int			i;
+
+	layer_product(env, layer, features, outputs);
+	for (i = 0; i < features->rows; i++)
+	{
+		vector_loops()->rbf(outputs + (size_t) i * layer->outputs, inverse[i], layer->bias, layer->outputs);
+		work += 8 * layer->outputs;
+		if (work >= PATIENCE)
+		{
+			env->interrupt();
+			work = 0;
+		}
+	}
+}
+
+/* y = factor·y */
+static void
+scale_row(float *y, float factor, int n)
+{
+	int			k;
+
+	for (k = 0; k < n; k++)
+		y[k] *= factor;
+}
+
 void
 network_forward(const CoreEnv *env, const Network *network,
 				const Features *features, float *scratch, float *outputs)
 {
 	const VectorLoops *loops = vector_loops();
 	const Layer *last = &network->layer[network->layers - 1];
+	float	   *inverse = scratch + (size_t) features->rows * network->units;	/* [rows] */
 	Features	hidden = {0};
 	const Features *input = features;
 	int			l;
 	int			i;
 
+	if (network->kernel != KERNEL_NONE)
+		features_inverse_lengths(env, features, inverse);
 	hidden.rows = features->rows;
 	for (l = 0; l < network->layers - 1; l++)
 	{
 		const Layer *layer = &network->layer[l];
 
-		layer_product(env, layer, input, scratch);
-		for (i = 0; i < features->rows; i++)
-			loops->bias_relu(scratch + (size_t) i * layer->outputs, layer->bias, layer->outputs);
+		if (network->kernel == KERNEL_RBF)
+			rbf_forward(env, layer, input, inverse, scratch);
+		else
+		{
+			layer_product(env, layer, input, scratch);
+			for (i = 0; i < features->rows; i++)
+				loops->bias_relu(scratch + (size_t) i * layer->outputs, layer->bias, layer->outputs);
+		}
 		hidden.columns = layer->outputs;
 		hidden.dense = scratch;
 		input = &hidden;
@@ -168,5 +268,9 @@ network_forward(const CoreEnv *env, const Network *network,
 	}
 	layer_product(env, last, input, outputs);
 	for (i = 0; i < features->rows; i++)
+	{
+		if (network->kernel == KERNEL_LINEAR)
+			scale_row(outputs + (size_t) i * last->outputs, inverse[i], last->outputs);
 		loops->add_scaled(outputs + (size_t) i * last->outputs, 1, last->bias, last->outputs);
+	}
 }

@@ -39,6 +39,19 @@
  * from the third on: of three layers some rows in a hundred are recomputed, of
  * four most, of six all, which takes 2 to 3 times the time of the products.
  *
+ * With a kernel, rows come at unit length, which is exact but for a rounding:
+ * lengths are computed in double, alike of dense and sparse rows.  For a linear
+ * one that adds two roundings to the bound above.  A radial basis function g =
+ * exp(z), z = (u·a − 1)/s, has the error g·|dz|, where dz has
+ *   - the roundings of u·a, random and another unit's independent: at most
+ *     (4 + √d/4)·u·‖a‖/s, and of exp: together ρ = ((4 + √d/4)·‖a‖)/s + 4
+ *     roundings, which reach an output as no more than ρ·u·max g·‖w‖;
+ *   - those of the row's length, of z and of s, which all units may have in
+ *     common: at most 3·(1 + ‖a‖)/s, so they count with the roundings of the
+ *     last layer, whose bound is (4 + √n/4 + 3·(1 + ‖a‖)/s)·u·‖w‖·‖(g, 1)‖.
+ * A width that is not above 0, an exponent that can leave the
+ * range of exp, and lengths that let a sum overflow make everything doubtful.
+ *
  * Whatever is not a finite number, or so small that squares of it vanish, is
  * in doubt too.
  */
@@ -46,6 +59,7 @@
 
 #include "core/vector.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -57,6 +71,13 @@
  */
 #define MIN_SQUARES 1e-30f
 
+/* Exponents of radial basis functions up to here are computed alike in float and in double. */
+#define MOST_EXPONENT 80
+
+/* Neither do rows and anchors of these lengths make a sum of theirs overflow, which exp would turn into a 0. */
+#define MIN_FACTOR 1e-30
+#define MOST_ANCHOR 1e6
+
 /* Recomputations between two looks for interrupts. */
 #define PATIENCE ((size_t) 1 << 24)
 
@@ -65,7 +86,7 @@ static double
 roundings(const Network *network, int n)
 {
 	if (network->layers == 1)
-		return n + 2;
+		return n + (network->kernel == KERNEL_LINEAR ? 4 : 2);
 	return 4 + sqrt(n) / 4;
 }
 
@@ -166,6 +187,57 @@ doubt_bytes(const Network *network)
 }
 
 /*
+ * Roundings of radial basis functions: those that are each unit's own, and what
+ * they have in common (see above).
+ */
+static void
+rbf_roundings(const CoreEnv *env, const Layer *layer, float *squares, double *own, double *common)
+{
+	double		most = 0;		/* of the exponents */
+	int			j;
+
+	*own = *common = 0;
+	memset(squares, 0, layer->outputs * sizeof(float));
+	add_column_squares(env, layer, NULL, squares);
+	for (j = 0; j < layer->outputs; j++)
+	{
+		double		width = layer->bias[j];
+		double		length = sqrt(squares[j]);	/* its bias counts as a weight there: an upper bound */
+
+		*own = fmax(*own, (4 + sqrt(layer->inputs) / 4) * length / width);
+		*common = fmax(*common, 3 * (1 + length) / width);
+		most = fmax(most, (length - 1) / width);
+		if (!(width > 0 && length < MOST_ANCHOR))
+			most = INFINITY;
+	}
+	*own += 4;
+	if (!(most < MOST_EXPONENT))
+		*common = INFINITY;
+}
+
+/* doubt[0..outputs) times the greatest g, plus the next outputs times the length of (g, 1), is E + e. */
+static void
+fill_doubt_rbf(const CoreEnv *env, const Network *network, float *doubt)
+{
+	const Layer *last = &network->layer[1];
+	float	   *squares = env->allocate(env->arena, network->units * sizeof(float));
+	double		own;
+	double		common;
+	int			k;
+
+	rbf_roundings(env, &network->layer[0], squares, &own, &common);
+	memset(doubt, 0, network->outputs * sizeof(float));
+	add_column_squares(env, last, NULL, doubt);
+	for (k = 0; k < network->outputs; k++)
+	{
+		double		length = 1.05 * UNIT_ROUNDOFF * sqrt(doubt[k]);
+
+		doubt[k] = own * length;
+		doubt[network->outputs + k] = (roundings(network, last->inputs) + common) * length;
+	}
+}
+
+/*
  * doubt[0..outputs) times the length of the first layer's input (x, 1), plus,
  * for each hidden layer, the next outputs times that of (hidden, 1), is E + e;
  * a little more than that, since these sums are rounded too.  (e is E/2^29.)
@@ -178,6 +250,11 @@ fill_doubt(const CoreEnv *env, const Network *network, float *doubt)
 	int			l;
 	int			k;
 
+	if (network->kernel == KERNEL_RBF)
+	{
+		fill_doubt_rbf(env, network, doubt);
+		return;
+	}
 	if (network->layers > 1)
 	{
 		capacity[0] = env->allocate(env->arena, widest * sizeof(float));
@@ -205,16 +282,18 @@ network_prepare(const CoreEnv *env, Network *network)
 /* One row of features: its non-zeros, or all of it with column NULL. */
 typedef struct Row
 {
+	double		factor;			/* its inverse length with a kernel, else 1 */
 	int			count;
 	const float *value;
 	const int32_t *column;
 } Row;
 
 static Row
-features_row(const Features *features, int i)
+features_row(const Network *network, const Features *features, int i)
 {
 	Row			row;
 
+	row.factor = network->kernel != KERNEL_NONE ? features_inverse_length(features, i) : 1;
 	if (features->dense != NULL)
 	{
 		row.count = features->columns;
@@ -243,7 +322,7 @@ exact_output(const Layer *layer, const Row *row, int k)
 {
 	const float *weight = layer->weight + k;
 	double		lane[LANES] = {0};
-	double		sum = layer->bias[k];
+	double		sum = 0;
 	int			i = 0;
 	int			j;
 
@@ -259,7 +338,7 @@ exact_output(const Layer *layer, const Row *row, int k)
 	}
 	for (j = 0; j < LANES; j++)
 		sum += lane[j];
-	return sum;
+	return row->factor * sum + layer->bias[k];
 }
 
 /*
@@ -291,11 +370,12 @@ typedef struct Group
 	Wanted		wanted[GROUP];
 } Group;
 
-/* hidden [rows of the group × count]: units from …, in double, before the ReLU. */
+/* hidden [rows of the group × count]: units from …, in double, before the ReLU; of radial basis functions u·a. */
 static void
-fill_exact_units(const CoreEnv *env, const Layer *layer, const Group *group,
+fill_exact_units(const CoreEnv *env, const Network *network, const Group *group,
 				 int from, int count, double *hidden)
 {
+	const Layer *layer = &network->layer[0];
 	const VectorLoops *loops = vector_loops();
 	int			next[GROUP] = {0};	/* the rows' first value not yet used */
 	size_t		work = 0;
@@ -305,7 +385,7 @@ fill_exact_units(const CoreEnv *env, const Layer *layer, const Group *group,
 
 	for (i = 0; i < group->count; i++)
 		for (j = 0; j < count; j++)
-			hidden[(size_t) i * count + j] = layer->bias[from + j];
+			hidden[(size_t) i * count + j] = network->kernel == KERNEL_RBF ? 0 : layer->bias[from + j];
 	for (to = PART_INPUTS; to - PART_INPUTS < layer->inputs; to += PART_INPUTS)
 	{
 		for (i = 0; i < group->count; i++)
@@ -331,6 +411,22 @@ fill_exact_units(const CoreEnv *env, const Layer *layer, const Group *group,
 			work = 0;
 		}
 	}
+}
+
+/* From u·a to g, of units from …; row by row. */
+static void
+apply_exact_rbf(const Layer *layer, const Group *group, int from, int count, double *hidden)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < group->count; i++)
+		for (j = 0; j < count; j++)
+		{
+			double	   *unit = &hidden[(size_t) i * count + j];
+
+			*unit = exp((*unit * group->wanted[i].row.factor - 1) / layer->bias[from + j]);
+		}
 }
 
 /* Add the share of hidden units from … of the last layer's inputs to the wanted sums. */
@@ -375,7 +471,9 @@ settle_by_blocks(const CoreEnv *env, const Network *network, Group *group)
 		int			rest = network->units - from;
 		int			count = rest < units ? rest : units;
 
-		fill_exact_units(env, &network->layer[0], group, from, count, hidden);
+		fill_exact_units(env, network, group, from, count, hidden);
+		if (network->kernel == KERNEL_RBF)
+			apply_exact_rbf(&network->layer[0], group, from, count, hidden);
 		add_exact_units(&network->layer[1], hidden, from, count, group);
 		env->interrupt();
 	}
@@ -435,7 +533,7 @@ settle_by_layers(const CoreEnv *env, const Network *network, Group *group)
 			group->units[l] = env->allocate(env->arena,
 													 (size_t) group->most * widest * sizeof(double));
 	}
-	fill_exact_units(env, &network->layer[0], group, 0, network->layer[0].outputs, group->units[0]);
+	fill_exact_units(env, network, group, 0, network->layer[0].outputs, group->units[0]);
 	for (l = 1; l < network->layers - 1; l++)
 		fill_exact_layer(env, &network->layer[l], group->count,
 						 group->units[(l - 1) % 2], group->units[l % 2]);
@@ -500,7 +598,7 @@ doubt_outputs(const CoreEnv *env, const Network *network, int layers, const Row 
 
 		for (l = 1; l < layers; l++)
 			bound += doubt[(size_t) l * outputs + k] * length[l];
-		if (fabsf(h[k]) > bound)	/* false of NaN, which is in doubt */
+		if (fabsf(h[k]) > bound && fabsf(h[k]) <= FLT_MAX)	/* false of NaN, which is in doubt */
 			continue;
 		if (wanted == NULL || wanted->count == OUTPUTS)
 		{
@@ -515,6 +613,17 @@ doubt_outputs(const CoreEnv *env, const Network *network, int layers, const Row 
 	}
 }
 
+static float
+greatest(const float *x, int count)
+{
+	float		most = 0;
+	int			i;
+
+	for (i = 0; i < count; i++)
+		most = x[i] > most ? x[i] : most;
+	return most;
+}
+
 /* The same for row i of `rows`, whose hidden activations network_forward() has left. */
 static void
 doubt_row(const CoreEnv *env, const Network *network, const Row *row, int rows, int i,
@@ -523,7 +632,13 @@ doubt_row(const CoreEnv *env, const Network *network, const Row *row, int rows, 
 	float		length[NETWORK_MAX_LAYERS];
 	int			l;
 
-	length[0] = length_with_one(row->value, row->count);
+	if (network->kernel == KERNEL_NONE)
+		length[0] = length_with_one(row->value, row->count);
+	else if (network->kernel == KERNEL_LINEAR)
+		length[0] = 1.5;		/* of (u, 1): √2 */
+	else
+		length[0] = row->factor != 0 && row->factor < MIN_FACTOR ? INFINITY :
+			greatest(hidden + (size_t) i * network->units, network->units);
 	for (l = 1; l < network->layers; l++)
 	{
 		int			units = network->layer[l].inputs;
@@ -577,7 +692,7 @@ network_encode(const CoreEnv *env, const Network *network,
 	group.units[0] = NULL;
 	for (i = 0; i < features->rows; i++)
 	{
-		Row			row = features_row(features, i);
+		Row			row = features_row(network, features, i);
 
 		doubt_row(env, network, &row, features->rows, i, scratch, doubt,
 				  outputs + (size_t) i * network->outputs, &group);

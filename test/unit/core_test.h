@@ -318,6 +318,37 @@ exact_layer(const double *weight, int inputs, int outputs, const double *x, bool
 	}
 }
 
+/* 1/‖x‖ of inputs x; 1 without a kernel. */
+static UNUSED double
+exact_factor(const Network *network, const double *x)
+{
+	double		square = 0;
+	int			i;
+
+	if (network->kernel == KERNEL_NONE)
+		return 1;
+	for (i = 0; i < network->inputs; i++)
+		square += x[i] * x[i];
+	return sqrt(square) < NETWORK_MIN_LENGTH ? 0 : 1 / sqrt(square);
+}
+
+/* g [anchors] of a unit row: the layer's weights are the anchors, its biases the widths. */
+static UNUSED void
+exact_rbf(const double *weight, int inputs, int anchors, const double *u, double *g)
+{
+	int			i;
+	int			j;
+
+	for (j = 0; j < anchors; j++)
+	{
+		double		dot = 0;
+
+		for (i = 0; i < inputs; i++)
+			dot += u[i] * weight[(size_t) i * anchors + j];
+		g[j] = exp((dot - 1) / weight[(size_t) inputs * anchors + j]);
+	}
+}
+
 /* H of the rows of a dense matrix. */
 static UNUSED void
 exact_forward(const Exact *exact, const float *matrix, const int32_t *chosen, int rows, double *outputs)
@@ -334,16 +365,23 @@ exact_forward(const Exact *exact, const float *matrix, const int32_t *chosen, in
 	for (i = 0; i < rows; i++)
 	{
 		const double *parameters = exact->parameters;
+		double		factor;
 
 		for (j = 0; j < network->inputs; j++)
 			x[0][j] = matrix[(size_t) (chosen != NULL ? chosen[i] : i) * network->inputs + j];
+		factor = exact_factor(network, x[0]);
+		for (j = 0; j < network->inputs; j++)
+			x[0][j] *= factor;
 		for (l = 0; l < network->layers; l++)
 		{
 			const Layer *layer = &network->layer[l];
 			bool		last = l == network->layers - 1;
 
-			exact_layer(parameters, layer->inputs, layer->outputs, x[l % 2], !last,
-						last ? outputs + (size_t) i * network->outputs : x[(l + 1) % 2]);
+			if (!last && network->kernel == KERNEL_RBF)
+				exact_rbf(parameters, layer->inputs, layer->outputs, x[0], x[1]);
+			else
+				exact_layer(parameters, layer->inputs, layer->outputs, x[l % 2], !last,
+							last ? outputs + (size_t) i * network->outputs : x[(l + 1) % 2]);
 			parameters += ((size_t) layer->inputs + 1) * layer->outputs;
 		}
 	}

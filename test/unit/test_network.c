@@ -31,6 +31,37 @@ make_network(int inputs, int units, int outputs, double scale)
 	return make_deep_network(inputs, &hidden, outputs, scale);
 }
 
+/* Unit anchors in the columns of a kernel's hidden layer, and widths about `width`. */
+static void
+set_anchors(Network *network, double width)
+{
+	const Layer *layer = &network->layer[0];
+	int			i;
+	int			j;
+
+	for (j = 0; j < layer->outputs; j++)
+	{
+		double		square = 0;
+
+		for (i = 0; i < layer->inputs; i++)
+			square += pow(layer->weight[(size_t) i * layer->outputs + j], 2);
+		for (i = 0; i < layer->inputs; i++)
+			layer->weight[(size_t) i * layer->outputs + j] /= sqrt(square);
+		layer->bias[j] = width * (1 + draw());
+	}
+}
+
+static Network
+make_kernel(int inputs, int anchors, int outputs, double width)
+{
+	HiddenLayers hidden = network_kernel(anchors);
+	Network		network = make_deep_network(inputs, &hidden, outputs, 1);
+
+	if (anchors > 0)
+		set_anchors(&network, width);
+	return network;
+}
+
 /* Up to seven hidden layers. */
 static HiddenLayers
 draw_hidden(int most_units)
@@ -52,7 +83,7 @@ check_layout(void)
 	Network		deepest;
 	HiddenLayers none = network_hidden(0);
 	HiddenLayers one = network_hidden(4);
-	HiddenLayers seven = {7, {4, 2, 1, 3, 2, 5, 6}};
+	HiddenLayers seven = {.count = 7, .units = {4, 2, 1, 3, 2, 5, 6}};
 
 	network_layout(&linear, 5, &none, 3, NULL, &env);
 	network_layout(&deep, 5, &one, 3, NULL, &env);
@@ -65,6 +96,26 @@ check_layout(void)
 	check(network_parameters(5, &one, 3) == 24 + 15 && deep.layers == 2 &&
 		  deep.layer[0].bias == deep.layer[0].weight + 20 && deep.layer[1].weight == deep.layer[0].weight + 24 &&
 		  deep.layer[1].bias == deep.layer[0].weight + 36, "layout of a network with a hidden layer");
+}
+
+static void
+try_kernel(double *worst)
+{
+	int			rows = 1 + draw_below(9);
+	int			inputs = 1 + draw_below(40);
+	bool		sparse = draw() < 0.5;
+	Network		network = make_kernel(inputs, draw_below(40), 1 + draw_below(80), 0.3);
+	float	   *matrix = draw_matrix(rows, inputs, sparse ? 0.3 : 1);
+	Features	features = make_features(matrix, NULL, rows, inputs, sparse);
+	Exact		exact = exact_copy(&network);
+	float	   *scratch = ALLOCATE(float, rows * (network.units + 1));
+	float	   *found = ALLOCATE(float, rows * network.outputs);
+	double	   *expected = ALLOCATE(double, rows * network.outputs);
+
+	exact_forward(&exact, matrix, NULL, rows, expected);
+	network_forward(&env, &network, &features, scratch, found);
+	*worst = fmax(*worst, relative_error(found, expected, (size_t) rows * network.outputs));
+	free_all();
 }
 
 static void
@@ -161,9 +212,10 @@ compare_exact(const Network *network, const float *matrix, int rows, const uint8
 }
 
 static void
-check_agreement(int inputs, HiddenLayers hidden, int outputs, int rows, double density)
+check_network_agrees(Network network, int rows, double density)
 {
-	Network		network = make_deep_network(inputs, &hidden, outputs, 0.2);
+	int			inputs = network.inputs;
+	int			outputs = network.outputs;
 	float	   *matrix = draw_matrix(rows, inputs, density);
 	size_t		bytes = (size_t) rows * ((outputs + 7) / 8);
 	uint8_t    *alone;
@@ -187,10 +239,64 @@ check_agreement(int inputs, HiddenLayers hidden, int outputs, int rows, double d
 	}
 	blas_set_threads(1);
 	close = compare_exact(&network, matrix, rows, alone, &wrong);
-	check(same, "%d → %d in %d → %d, %d rows of density %.2f: alone, in batches, dense, sparse, 1 and 2 threads agree",
-		  inputs, network.units, hidden.count, outputs, rows, density);
+	check(same, "%d → %d in %d → %d, %d rows of density %.2f%s: alone, in batches, dense, sparse, 1 and 2 threads agree",
+		  inputs, network.units, network.layers - 1, outputs, rows, density, network.kernel != KERNEL_NONE ? ", kernel" : "");
 	check(wrong == 0 && close > 0, "and have the exact signs (%d outputs within 1e-5 of 0)", close);
 	free_all();
+}
+
+static void
+check_agreement(int inputs, HiddenLayers hidden, int outputs, int rows, double density)
+{
+	check_network_agrees(make_deep_network(inputs, &hidden, outputs, 0.2), rows, density);
+}
+
+static void
+check_kernel_agreement(int inputs, int anchors, int outputs, int rows, double density)
+{
+	check_network_agrees(make_kernel(inputs, anchors, outputs, 0.1 + draw()), rows, density);
+}
+
+/*
+ * Kernels on rows that are nought, all but nought, or so long that sums of them
+ * overflow; and with widths and anchors that only a hand-made model can have.
+ */
+static void
+check_kernel_extremes(void)
+{
+	static const float scales[] = {0, 1e-38f, 1e-12f, 1e-11f, 1, 1e18f, 1e31f, 3e37f};
+	static const float widths[] = {1e-6f, 0.01f, 0.3f, 1e6f, 0, -1, 0.3f};
+	int			trial;
+
+	for (trial = 0; trial < 56; trial++)
+	{
+		float		scale = scales[trial % 8];
+		float		width = widths[trial / 8];
+		Network		network = make_kernel(200, trial % 3 == 0 ? 0 : 60, 40, 0.3);
+		float	   *matrix = draw_matrix(16, 200, 1);
+		size_t		bytes = 16 * 5;
+		uint8_t    *alone;
+		bool		same = true;
+		int			wrong = 0;
+		size_t		i;
+
+		for (i = 0; i < (size_t) 16 * 200; i++)
+			matrix[i] = fminf(fmaxf(matrix[i] * scale, -3e38f), 3e38f);
+		for (i = 0; i < (size_t) network.units; i++)
+			network.layer[0].bias[i] = width;
+		for (i = 0; i < (size_t) 200 * network.units && trial / 8 == 6; i++)
+			network.layer[0].weight[i] *= 1e8f;
+		alone = encode(&network, matrix, 16, false, 1);
+		same &= memcmp(alone, encode(&network, matrix, 16, true, 1), bytes) == 0;
+		same &= memcmp(alone, encode(&network, matrix, 16, false, 16), bytes) == 0;
+		same &= memcmp(alone, encode(&network, matrix, 16, true, 16), bytes) == 0;
+		same &= memcmp(alone, encode(&network, matrix, 16, false, 5), bytes) == 0;
+		if (trial / 8 < 4)
+			compare_exact(&network, matrix, 16, alone, &wrong);
+		check(same && wrong == 0, "%d anchors, features about %.0e, widths %g%s: alone and in batches agree, %d wrong",
+			  network.units, scale, width, trial / 8 == 6 ? ", anchors of 1e8" : "", wrong);
+		free_all();
+	}
 }
 
 /*
@@ -267,7 +373,7 @@ check_extremes(void)
 
 	for (trial = 0; trial < 40; trial++)
 	{
-		HiddenLayers hidden = {trial % 4, {60, 40, 50}};
+		HiddenLayers hidden = {.count = trial % 4, .units = {60, 40, 50}};
 		float		scale = scales[trial / 4 % 5];
 		bool		planted = trial < 20 && scale < 1e30f;
 		Network		network = make_deep_network(200, &hidden, 40, 1);
@@ -309,6 +415,10 @@ main(int argc, char **argv)
 	for (i = 0; i < 200; i++)
 		try_forward(&worst);
 	check(worst < 1e-5, "200 random networks: relative error %.1e, tolerance 1e-05", worst);
+	worst = 0;
+	for (i = 0; i < 200; i++)
+		try_kernel(&worst);
+	check(worst < 1e-5, "200 random kernels: relative error %.1e, tolerance 1e-05", worst);
 	check_layout();
 	check_packing();
 	check_agreement(1280, network_hidden(0), 64, 200, 1);
@@ -318,12 +428,20 @@ main(int argc, char **argv)
 	check_agreement(300, network_hidden(70), 64, 100, 1);
 	check_agreement(500, network_hidden(1100), 96, 60, 0.05);
 	check_agreement(640, network_hidden(513), 17, 60, 1);
-	check_agreement(300, (HiddenLayers) {2, {130, 70}}, 64, 100, 1);
-	check_agreement(400, (HiddenLayers) {3, {257, 64, 300}}, 96, 60, 0.05);
-	check_agreement(64, (HiddenLayers) {7, {40, 50, 33, 60, 1, 70, 20}}, 33, 100, 1);
+	check_agreement(300, (HiddenLayers) {.count = 2, .units = {130, 70}}, 64, 100, 1);
+	check_agreement(400, (HiddenLayers) {.count = 3, .units = {257, 64, 300}}, 96, 60, 0.05);
+	check_agreement(64, (HiddenLayers) {.count = 7, .units = {40, 50, 33, 60, 1, 70, 20}}, 33, 100, 1);
 	for (i = 0; i < 40; i++)
 		check_agreement(1 + draw_below(200), draw_hidden(150), 1 + draw_below(100), 24, draw() < 0.5 ? 1 : 0.1);
+	check_kernel_agreement(1280, 0, 64, 200, 1);
+	check_kernel_agreement(1000, 0, 64, 200, 0.02);
+	check_kernel_agreement(1280, 1000, 64, 60, 1);
+	check_kernel_agreement(1000, 1000, 64, 60, 0.02);
+	check_kernel_agreement(10, 4100, 33, 40, 1);
+	for (i = 0; i < 40; i++)
+		check_kernel_agreement(1 + draw_below(200), draw_below(150), 1 + draw_below(100), 24, draw() < 0.5 ? 1 : 0.1);
 	check_extremes();
+	check_kernel_extremes();
 	check_all_in_doubt(50, 1200, 150, 30);
 	check_all_in_doubt(33, 4098, 64, 21);
 	return finish("network");

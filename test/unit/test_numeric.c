@@ -282,6 +282,47 @@ check_tanh(const VectorLoops *loops)
 		  "%s: tanh of NaN, infinities, 0 and 1e30", loops->name);
 }
 
+/* exp((y·factor − 1) / width), as kernels have it, in units of the result's last place; the exponent's rounding apart. */
+static void
+check_rbf(const VectorLoops *loops)
+{
+	float		y[37];
+	float		width[37];
+	float		before[37];
+	double		worst = 0;
+	int			trial;
+	int			i;
+
+	for (trial = 0; trial < 1000; trial++)
+	{
+		int			n = draw_below(38);
+		float		factor = exp(4 * draw_normal());
+
+		for (i = 0; i < n; i++)
+		{
+			before[i] = y[i] = (2 * draw() - 1) / factor;
+			width[i] = exp(2 * draw_normal());
+		}
+		loops->rbf(y, factor, width, n);
+		for (i = 0; i < n; i++)
+		{
+			double		exponent = ((double) before[i] * factor - 1) / width[i];
+			double		expected = exp(exponent);
+			double		roundings = 4 + 6 / width[i];
+
+			if (exponent > -86)
+				worst = fmax(worst, fabs(y[i] - expected) / (expected * 0x1p-24 * roundings));
+		}
+	}
+	check(worst > 0 && worst < 1, "%s: rbf: %.2f of the roundings that network_encode.c allows, tolerance 1", loops->name, worst);
+	y[0] = -1;
+	y[1] = NAN;
+	width[0] = 1e-3f;
+	width[1] = 1;
+	loops->rbf(y, 1, width, 2);
+	check(y[0] == 0 && isnan(y[1]), "%s: rbf that vanishes, and of NaN", loops->name);
+}
+
 /* --------------------------------------------------------------- products */
 
 static void
@@ -530,6 +571,7 @@ main(int argc, char **argv)
 	{
 		check_loops(loops[i]);
 		check_tanh(loops[i]);
+		check_rbf(loops[i]);
 	}
 	check_random();
 	check_uniform();
