@@ -51,7 +51,8 @@ SKIP:
 	my ($listed) = run_command([ 'python3', '-m', 'zipfile', '-l', $archive ]);
 	my %files = map { /^(\S+)\s.*\s[1-9]\d*\s*$/ ? ($1 => 1) : () } split /\n/, $listed;
 	is_deeply([ grep { !/\Axmhash-\Q$meta->{version}\E\// } keys %files ], [], 'one folder');
-	ok($files{"xmhash-$meta->{version}/$_"}, "contains $_") for qw(META.json Makefile README.md LICENSE xmhash.control src/xmhash.c), $extension->{file}, $extension->{docfile};
+	ok($files{"xmhash-$meta->{version}/$_"}, "contains $_") for qw(META.json Makefile README.md LICENSE CHANGELOG.md xmhash.control src/xmhash.c
+		sql/README.md src/README.md test/bench/README.md test/clients/README.md), $extension->{file}, $extension->{docfile};
 	is_deeply([ grep { /\.(o|so|bc|zip)\z|\/\.|\/build\// } keys %files ], [], 'nothing that was built, nothing hidden');
 
 	skip 'pgxnclient is not installed', 1 unless grep { -x "$_/pgxn" } split /:/, $ENV{PATH};
