@@ -199,7 +199,7 @@ copy_tests() {
   mkdir -p "$work/tests"
   cp -r "$top/test" "$top/expected" "$top/sql" "$top/xmhash.control" "$top/Makefile" "$top/META.json" "$top/include" "$work/tests/"
   mkdir "$work/tests/src"
-  (cd "$top" && cp --parents src/*.c src/*/*.c "$work/tests/")
+  (cd "$top" && cp --parents ./*.md src/README.md src/*.c src/*/*.c "$work/tests/")
   write_archive "$work/tests" "$(git -C "$top" -c user.name=test -c user.email=test stash create 2>/dev/null || true)" 2>/dev/null || true
   hand_over "$work/tests"
 }

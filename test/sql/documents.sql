@@ -1,8 +1,9 @@
--- README's "First five minutes", and what README says about plans, on the
--- table made there; the searches of "Retrieval in SQL" are in example_*.sql.
+-- What the documents say about plans, options, settings and kinds of mAP, on a
+-- table like that of README.md.  505_documents.pl runs README.md itself, and looks
+-- for the statements of sql/README.md here, in reference.sql and in example_*.sql.
 SET xmhash.progress = off;
-CREATE SCHEMA readme;
-SET search_path = readme, public;
+CREATE SCHEMA documents;
+SET search_path = documents, public;
 
 CREATE TABLE picture (
     id int PRIMARY KEY,
@@ -49,7 +50,7 @@ SELECT model, count(*) AS epochs, bool_and(terms = CASE model::text WHEN 'pictur
 FROM xmhash_training, LATERAL (SELECT array_agg(key ORDER BY key COLLATE "C") AS terms FROM jsonb_object_keys(loss_terms) AS key) AS named
 WHERE model IN ('pictures', 'labelled') GROUP BY model ORDER BY model::text;
 
--- The options that there are, with the defaults that README's tables say.
+-- The options that there are, with the defaults that sql/README.md says.
 SELECT key, max(value::text) FILTER (WHERE method = 'jdsh') AS jdsh, max(value::text) FILTER (WHERE method = 'dmsh_ln') AS dmsh_ln
 FROM xmhash_models, LATERAL jsonb_each(options) WHERE model IN ('pictures', 'labelled') GROUP BY key ORDER BY key COLLATE "C";
 
@@ -99,17 +100,17 @@ UNION ALL
 SELECT 'last', map, map_ties_by_position FROM xmhash_evaluate('one_query', 'code', 'relevant_last', 'code', 'label');
 
 -- A model belongs to a role as every table does.
-CREATE ROLE regress_readme_owner;
-GRANT USAGE, CREATE ON SCHEMA readme TO regress_readme_owner;
-GRANT SELECT ON picture TO regress_readme_owner;
-SET ROLE regress_readme_owner;
+CREATE ROLE regress_documents_owner;
+GRANT USAGE, CREATE ON SCHEMA documents TO regress_documents_owner;
+GRANT SELECT ON picture TO regress_documents_owner;
+SET ROLE regress_documents_owner;
 CALL xmhash_train('of_another', 'picture', 'features', 'words', 16, options => '{"epochs": 1}');
 RESET ROLE;
-DROP ROLE regress_readme_owner;
-REASSIGN OWNED BY regress_readme_owner TO CURRENT_USER;
-DROP OWNED BY regress_readme_owner;
-DROP ROLE regress_readme_owner;
+DROP ROLE regress_documents_owner;
+REASSIGN OWNED BY regress_documents_owner TO CURRENT_USER;
+DROP OWNED BY regress_documents_owner;
+DROP ROLE regress_documents_owner;
 SELECT model, owner = current_user::regrole AS mine FROM xmhash_models WHERE model = 'of_another'::regclass;
 
 SET client_min_messages = warning;
-DROP SCHEMA readme CASCADE;
+DROP SCHEMA documents CASCADE;

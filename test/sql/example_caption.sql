@@ -1,5 +1,5 @@
 -- Retrieval by example: pictures for a caption, and captions for a picture.
--- From feature tables to answers; README's "Retrieval in SQL" shows the same.
+-- From feature tables to answers; the recipes of sql/README.md show the same.
 SET xmhash.progress = off;
 CREATE SCHEMA example_caption;
 SET search_path = example_caption, public;

@@ -23,6 +23,12 @@ WHERE year >= 2021 ORDER BY code <~> 'x0000' LIMIT 3;
 SELECT id, title, code <~> 'x0000' AS distance FROM picture
 WHERE hamming_within(code, 'x0000', 4) ORDER BY code <~> 'x0000';
 
+-- A total order, by distance and id: the tenth's distance bounds a radius search.
+SELECT id, title, code <~> 'x0000' AS distance FROM picture
+WHERE hamming_within(code, 'x0000', (SELECT max(distance) FROM (
+          SELECT code <~> 'x0000' AS distance FROM picture ORDER BY code <~> 'x0000' LIMIT 10) AS nearest))
+ORDER BY code <~> 'x0000', id LIMIT 10;
+
 -- How many within each radius.
 SELECT radius, (SELECT count(*) FROM picture WHERE hamming_within(code, 'x0000', radius))
 FROM generate_series(0, 16, 4) AS radius;

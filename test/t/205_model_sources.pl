@@ -65,7 +65,7 @@ SKIP:
 	ok(same_weights('of_vectors'), q{pgvector's vector});
 }
 
-# The README's example: any PyTorch network of this shape, as a file.
+# The example of sql/README.md: any PyTorch network of this shape, as a file.
 my $python = <<'PYTHON';
 import json, struct, sys, torch
 from torch import nn
@@ -90,13 +90,13 @@ PYTHON
 SKIP:
 {
 	skip 'no PyTorch', 2 if system('python3 -c "import torch" >/dev/null 2>&1') != 0;
-	my $file = $node->basedir . '/model.safetensors';
+	my $file = $node->data_dir . '/model.safetensors';
 	my $rows = query(q{SELECT json_build_object('id', id, 'image', image, 'words', words) FROM pair ORDER BY id}) . "\n";
 	my ($out, $err);
 	append_to_file("$file.rows", $rows);
 	append_to_file("$file.py", $python . $signs);
 	IPC::Run::run([ 'python3', "$file.py", $file ], '<', "$file.rows", '>', \$out, '2>', \$err) or die $err;
-	query("SELECT xmhash_import_model('of_torch', pg_read_binary_file('$file'))");
+	query("SELECT xmhash_import_model('of_torch', pg_read_binary_file('model.safetensors'));");
 	is(query(q{SELECT concat_ws(' ', id, xmhash_encode_image('of_torch', image), xmhash_encode_text('of_torch', words)) FROM pair ORDER BY id}) . "\n",
 		$out, q{codes are torch's signs});
 	is(query(q{SELECT concat_ws(' ', method, bits, image_hidden, text_hidden, status) FROM xmhash_models WHERE model = 'of_torch'::regclass}),

@@ -29,7 +29,7 @@ CREATE ROLE stranger;
 
 sub query { return $node->safe_psql('postgres', shift); }
 
-# The picture of a query, written as the README says.
+# The picture of a query, written as sql/README.md says.
 my $pictures = 0;
 
 sub picture
