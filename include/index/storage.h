@@ -84,7 +84,7 @@ typedef struct XmhashOpenIndex
 	RoleSwitch	role;			/* the caller's, whose place the table's owner takes */
 } XmhashOpenIndex;
 
-extern void xmhash_open_index(XmhashOpenIndex *open, Oid oid, LOCKMODE mode, bool owner);
+extern void xmhash_open_index(XmhashOpenIndex *open, FunctionCallInfo fcinfo, LOCKMODE mode, bool owner);
 extern void xmhash_close_index(XmhashOpenIndex *open);
 
 #endif							/* INDEX_STORAGE_H */

@@ -4,8 +4,8 @@
  * Rows come through SPI, so that the caller's privileges, row security, views,
  * partitions and foreign tables are as in any query.  They are then put into
  * storage order by (tableoid, ctid), whatever order the scan had: synchronised
- * scans start in the middle of a table.  Views have no ctid: there the order
- * of reading stands.
+ * scans start in the middle of a table.  Views have no ctid, and those of rows
+ * on other servers say nothing here: there the order of reading stands.
  */
 #include "xmhash.h"
 
@@ -23,6 +23,7 @@
 
 #include "bitcode/bitcode.h"
 #include "eval/read.h"
+#include "server/distribution.h"
 #include "server/row_place.h"
 
 #define ROWS_AT_ONCE 1000
@@ -103,8 +104,7 @@ read_code_column_type(Oid relation, const char *column, Oid bitcode)
 	return type;
 }
 
-/* Check what kind of relation it is; true if its rows have a place. */
-static bool
+static void
 read_check_relation(Oid relation)
 {
 	char		kind = get_rel_relkind(relation);
@@ -118,7 +118,6 @@ read_check_relation(Oid relation)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table or view", get_rel_name(relation))));
-	return kind != RELKIND_VIEW;
 }
 
 /* Room for one more row. */
@@ -299,13 +298,14 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 {
 	Reading		reading;
 	StringInfoData query;
+	Oid			elsewhere;
 
 	memset(&reading, 0, sizeof(reading));
 	reading.items = items;
 	reading.labels = labels;
 	reading.relation = get_rel_name(relation);
 	reading.code_column = code_column;
-	reading.stored = read_check_relation(relation) && in_storage_order;
+	reading.stored = in_storage_order && relation_rows_where(relation, &elsewhere) == ROWS_HERE;
 	reading.type[0] = code_type;
 	reading.type[1] = read_column_type(relation, label_column);
 	labels_source(labels, reading.relation, label_column, reading.type[1]);
@@ -381,8 +381,8 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	input->env.allocate = read_allocate;
 	input->env.arena = input->context;
 	input->env.interrupt = read_interrupt;
-	(void) read_check_relation(source->queries);
-	(void) read_check_relation(source->database);
+	read_check_relation(source->queries);
+	read_check_relation(source->database);
 	query_type = read_code_column_type(source->queries, source->query_code, bitcode);
 	database_type = read_code_column_type(source->database, source->database_code, bitcode);
 

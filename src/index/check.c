@@ -586,7 +586,7 @@ xmhash_index_check(PG_FUNCTION_ARGS)
 {
 	XmhashOpenIndex open;
 
-	xmhash_open_index(&open, PG_GETARG_OID(0), AccessShareLock, true);
+	xmhash_open_index(&open, fcinfo, AccessShareLock, true);
 	check_index(open.heap, open.index, PG_GETARG_BOOL(1));
 	xmhash_close_index(&open);
 	PG_RETURN_VOID();

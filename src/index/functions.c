@@ -10,8 +10,10 @@
 #include "access/table.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type_d.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "server/distribution.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -28,7 +30,31 @@ no_index(Oid oid)
 }
 
 /*
- * Open an index of ours and its table, the table first, as everybody does who
+ * Here is the shell of an index: sound, since empty, but none that a query uses.
+ * Its namesakes have the shards' numbers in their names, so they are found by
+ * their tables.
+ */
+static void
+fail_distributed(const XmhashOpenIndex *open, FunctionCallInfo fcinfo, RowsWhere where)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	bool		second = fcinfo->nargs > 1 && PG_GETARG_BOOL(1);
+	char	   *command = psprintf("SELECT %s(%s(indexrelid%s)) FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+								   "JOIN pg_am a ON a.oid = relam WHERE amname = 'xmhash' AND indrelid = '%%s'::regclass",
+								   get_func_rettype(function) == VOIDOID ? "count" : "array_agg",
+								   distributed_function(function), second ? ", true" : "");
+
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("index \"%s\" is of table \"%s\", which is distributed by Citus",
+					RelationGetRelationName(open->index), RelationGetRelationName(open->heap)),
+			 errdetail("Its rows are in the indexes of its shards."),
+			 errhint("Call the function for each shard: %s",
+					 distributed_command(RelationGetRelid(open->heap), where, command))));
+}
+
+/*
+ * Open an index of ours, the function's first argument, and its table, the table first, as everybody does who
  * locks both.  To be called by owners only, where something is done to it.
  *
  * Expressions and predicates of the index are its owner's code.  So from here
@@ -37,10 +63,12 @@ no_index(Oid oid)
  * is, which the abort of the transaction undoes.
  */
 void
-xmhash_open_index(XmhashOpenIndex *open, Oid oid, LOCKMODE mode, bool owner)
+xmhash_open_index(XmhashOpenIndex *open, FunctionCallInfo fcinfo, LOCKMODE mode, bool owner)
 {
+	Oid			oid = PG_GETARG_OID(0);
 	Oid			table = get_rel_relkind(oid) == RELKIND_INDEX ? IndexGetRelation(oid, true) : InvalidOid;
 	Relation	index;
+	RowsWhere	where;
 
 	if (!OidIsValid(table))
 		no_index(oid);
@@ -72,6 +100,9 @@ xmhash_open_index(XmhashOpenIndex *open, Oid oid, LOCKMODE mode, bool owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index))));
+	where = table_rows_where(table);
+	if (where != ROWS_HERE)
+		fail_distributed(open, fcinfo, where);
 }
 
 void
@@ -174,7 +205,7 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 	Buffer		buffer;
 	BlockNumber blocks;
 
-	xmhash_open_index(&open, PG_GETARG_OID(0), AccessShareLock, false);
+	xmhash_open_index(&open, fcinfo, AccessShareLock, false);
 	index = open.index;
 	xmhash_snapshot_read(index, snapshot);
 	segment_stats(snapshot, value);
@@ -211,7 +242,7 @@ xmhash_index_merge(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("recovery is in progress"),
 				 errhint("An index cannot be merged during recovery.")));
-	xmhash_open_index(&open, PG_GETARG_OID(0), RowExclusiveLock, true);
+	xmhash_open_index(&open, fcinfo, RowExclusiveLock, true);
 	xmhash_lock_page(open.index, XMHASH_MERGE_LOCK);
 	xmhash_flush_all(open.index, &rows);
 	xmhash_merge_all(open.index);

@@ -9,6 +9,9 @@
  * somebody else has changed in between is simply not found any more, and is
  * left to the next call.  All partitions are walked side by side.
  *
+ * Such a name is good on one server only.  So before each range, under a lock
+ * that keeps them as they are, all tables are known to have their rows here.
+ *
  * Ranges grow while nothing is found in them, so one may turn out to hold far
  * more rows than a batch.  Then a shorter one is read instead: what has been
  * read so far is no range of its own, since neither partitions nor whatever
@@ -29,6 +32,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parse_coerce.h"
 #include "portability/instr_time.h"
+#include "server/distribution.h"
 #include "server/role.h"
 #include "server/row_place.h"
 #include "storage/bufmgr.h"
@@ -73,6 +77,7 @@ enum
 typedef struct TableEncoder
 {
 	bool		atomic;
+	Oid			function;		/* this one */
 	Oid			model;
 	int			bits;
 	Network		network[2];
@@ -194,6 +199,68 @@ build_queries(TableEncoder *encoder)
 	encoder->update = update.data;
 }
 
+/* The relation's name in a query, as it is now; NULL if it is gone. */
+static char *
+find_name(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
+
+	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
+}
+
+/* A name in a call that a hint shows: quoted, and NULL without quotes. */
+static const char *
+quote_argument(const char *name)
+{
+	return name != NULL ? quote_literal_cstr(name) : "NULL";
+}
+
+/* Twice each %, for format(). */
+static char *
+escape_format(const char *text)
+{
+	StringInfoData escaped;
+
+	initStringInfo(&escaped);
+	for (; *text != '\0'; text++)
+		appendStringInfo(&escaped, *text == '%' ? "%%%%" : "%c", *text);
+	return escaped.data;
+}
+
+/* The call as it would be on each shard, the table's name being %s. */
+static char *
+shard_command(const TableEncoder *encoder)
+{
+	StringInfoData call;
+	int			side;
+
+	initStringInfo(&call);
+	for (side = 0; side < 2; side++)
+		appendStringInfo(&call, ", %s, %s", quote_argument(encoder->features_column[side]),
+						 quote_argument(encoder->code_column[side]));
+	return psprintf("CALL %s(%s, '%%s'%s%s)", distributed_function(encoder->function),
+					escape_format(quote_argument(find_name(encoder->model))), escape_format(call.data),
+					encoder->only_missing ? "" : ", only_missing => false");
+}
+
+/* A row is named by where it lies, so it has to lie here. */
+static void
+check_rows_here(const TableEncoder *encoder)
+{
+	Oid			table;
+	RowsWhere	where = relation_rows_where(encoder->relation, &table);
+
+	if (where == ROWS_HERE || where == ROWS_OF_VIEW)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("cannot encode table \"%s\": it is %s", get_rel_name(table),
+					where == ROWS_FOREIGN ? "a foreign table" : "distributed by Citus"),
+			 where == ROWS_FOREIGN ? errhint("Call xmhash_encode_table() on the server that has its rows.") :
+			 errhint("Call it for each shard: %s", distributed_command(table, where, shard_command(encoder)))));
+}
+
 /* Blocks of the longest table among the relation and what inherits from it. */
 static BlockNumber
 count_blocks(const TableEncoder *encoder)
@@ -203,6 +270,7 @@ count_blocks(const TableEncoder *encoder)
 	ListCell   *cell;
 
 	LockRelationOid(encoder->relation, AccessShareLock);
+	check_rows_here(encoder);
 	tables = find_all_inheritors(encoder->relation, AccessShareLock, NULL);
 	foreach(cell, tables)
 	{
@@ -407,16 +475,6 @@ make_array(const Datum *values, bool *nulls, int count, Oid type)
 											  length, by_value, align));
 }
 
-/* The relation's name in a query, as it is now; NULL if it is gone. */
-static char *
-find_name(Oid relation)
-{
-	char	   *name = get_rel_name(relation);
-	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
-
-	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
-}
-
 /*
  * By the name the queries find the relation: whatever else has it by now, maybe
  * with triggers, is not to be written to with rights meant for this one.  The
@@ -501,7 +559,8 @@ walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 
 /*
  * The owner, who can't change any more until this range is committed.  The lock
- * is that of an UPDATE, which then need not wait, when it has found the name.
+ * is that of an UPDATE, which then need not wait, when it has found the name;
+ * it also keeps out whoever would distribute the table.
  */
 static Oid
 find_owner(const TableEncoder *encoder)
@@ -518,6 +577,7 @@ find_owner(const TableEncoder *encoder)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	check_name(encoder);
+	check_rows_here(encoder);
 	return owner;
 }
 
@@ -711,6 +771,7 @@ xmhash_encode_table(PG_FUNCTION_ARGS)
 
 	memset(&encoder, 0, sizeof(encoder));
 	encoder.atomic = model_call_is_atomic(fcinfo);
+	encoder.function = fcinfo->flinfo->fn_oid;
 	SPI_connect_ext(encoder.atomic ? 0 : SPI_OPT_NONATOMIC);
 	read_arguments(fcinfo, &encoder);
 	encoder.code_array_type = get_array_type(code_type);

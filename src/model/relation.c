@@ -104,7 +104,8 @@ fail_missing(Oid model)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
-			 errmsg("relation with OID %u does not exist", model)));
+			 errmsg("relation with OID %u does not exist", model),
+			 errhint("An OID is good on one server only: give the name of the model.")));
 }
 
 static void

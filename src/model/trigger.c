@@ -238,7 +238,9 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("model \"%s\" does not exist", arguments.model),
-					 errdetail("Trigger \"%s\" names it.", trigger->tg_trigger->tgname)));
+					 errdetail("Trigger \"%s\" names it.", trigger->tg_trigger->tgname),
+					 errhint("Where rows are on several servers, each needs the model: by logical replication of its table, "
+							 "or by xmhash_export_model() and xmhash_import_model().")));
 		if (connected)
 		{
 			SPI_connect();

@@ -14,10 +14,10 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "server/distribution.h"
 #include "server/row_place.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -92,14 +92,16 @@ describe_row(const Reader *reader)
 	StringInfoData query;
 	Relation	table;
 	Bitmapset  *key;
+	Oid			elsewhere;
 	int			member = -1;
 	const char *separator = "";
 
 	initStringInfo(&text);
 	appendStringInfo(&text, "This is row %lld of relation %s, as read",
 					 (long long) reader->data->read, reader->data->source->relation_name);
-	if (!reader->has_location || !OidIsValid(reader->table) ||
-		!ItemPointerIsValid(&reader->location))
+	/* Asked again: the relation may have been distributed before the query got its lock. */
+	if (!reader->has_location || !OidIsValid(reader->table) || !ItemPointerIsValid(&reader->location) ||
+		relation_rows_where(reader->data->source->relation, &elsewhere) != ROWS_HERE)
 		return appendStringInfoChar(&text, '.'), text.data;
 
 	appendStringInfo(&text, ", ctid (%u,%u)", ItemPointerGetBlockNumber(&reader->location),
@@ -151,27 +153,16 @@ look_at_column(const TrainSource *source, Modality modality, FeatureColumn *colu
 
 /*
  * Has every row a ctid that leads back to it, and may the user see it?  Views
- * have none, what a foreign table gives for it is up to its server, and rights
- * to some columns alone leave it out.
+ * have none, that of a row on another server leads nowhere, and rights to some
+ * columns alone leave it out.
  */
 static bool
 rows_have_location(Oid relation)
 {
-	char		kind = get_rel_relkind(relation);
-	List	   *tables;
-	ListCell   *cell;
+	Oid			elsewhere;
 
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW)
-		return false;
-	if (!may_read(relation, SelfItemPointerAttributeNumber) || !may_read(relation, TableOidAttributeNumber))
-		return false;
-	tables = find_all_inheritors(relation, NoLock, NULL);
-	foreach(cell, tables)
-	{
-		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_FOREIGN_TABLE)
-			return false;
-	}
-	return true;
+	return may_read(relation, SelfItemPointerAttributeNumber) && may_read(relation, TableOidAttributeNumber) &&
+		relation_rows_where(relation, &elsewhere) == ROWS_HERE;
 }
 
 static char *
