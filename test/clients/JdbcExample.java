@@ -1,5 +1,7 @@
 // Codes with JDBC: as text without further ado; as bytes in the binary format by
 // a class.  Connects as the URL in the first argument says.
+import java.io.IOException;
+import java.io.StringReader;
 import java.nio.ByteBuffer;
 import java.sql.*;
 import java.util.Arrays;
@@ -56,7 +58,7 @@ public class JdbcExample {
         return connection;
     }
 
-    public static void main(String[] arguments) throws SQLException {
+    public static void main(String[] arguments) throws SQLException, IOException {
         // Text: digits, or hexadecimal digits after an x.
         try (Connection connection = DriverManager.getConnection(arguments[0]);
              Statement statement = connection.createStatement()) {
@@ -76,17 +78,38 @@ public class JdbcExample {
         // Binary.
         try (Connection connection = connect(arguments[0]); Statement statement = connection.createStatement()) {
             statement.execute("CREATE TEMPORARY TABLE picture (id int, code bitcode(16))");
+            statement.execute("CREATE INDEX ON picture USING xmhash (code)");
             PreparedStatement insert = connection.prepareStatement("INSERT INTO picture VALUES (?, ?)");
             for (int id = 1; id <= 3; id++) {
                 insert.setInt(1, id);
                 insert.setObject(2, new Code(new byte[] {(byte) 0xca, (byte) (0xfc + id)}));
                 insert.addBatch();
             }
+            insert.setInt(1, 4);
+            insert.setNull(2, Types.OTHER);
+            insert.addBatch();
             insert.executeBatch();
-            PreparedStatement nearest = connection.prepareStatement("SELECT id, code FROM picture ORDER BY code <~> ?");
+            PreparedStatement nearest = connection.prepareStatement("SELECT id, code FROM picture ORDER BY code <~> ? LIMIT 3");
             nearest.setObject(1, new Code(new byte[] {(byte) 0xca, (byte) 0xff}));
             for (ResultSet rows = nearest.executeQuery(); rows.next(); )
                 System.out.println(rows.getInt("id") + " " + Arrays.toString(((Code) rows.getObject("code")).bytes));
+
+            // Many at once by COPY, from any Reader.
+            StringBuilder lines = new StringBuilder();
+            for (int id = 5; id < 1005; id++) lines.append(String.format("%d\tx%04x\n", id, id));
+            connection.unwrap(PGConnection.class).getCopyAPI().copyIn("COPY picture FROM STDIN", new StringReader(lines.toString()));
+            PreparedStatement within = connection.prepareStatement("SELECT count(*) FROM picture WHERE hamming_within(code, ?, 1)");
+            within.setObject(1, new Code(new byte[] {1, (byte) 0xff}));
+            for (ResultSet rows = within.executeQuery(); rows.next(); )
+                System.out.println(rows.getLong(1));
+
+            // Arrays of codes, both ways.
+            Code[] some = {new Code(new byte[] {(byte) 0xca, (byte) 0xfe}), new Code(new byte[] {0, (byte) 0xff})};
+            PreparedStatement any = connection.prepareStatement("SELECT array_agg(code ORDER BY id) FROM picture WHERE code = ANY (?)");
+            any.setArray(1, connection.createArrayOf("bitcode", some));
+            for (ResultSet rows = any.executeQuery(); rows.next(); )
+                for (Object code : (Object[]) rows.getArray(1).getArray())
+                    System.out.println(Arrays.toString(((Code) code).bytes));
         }
     }
 }

@@ -1,24 +1,12 @@
 # What psycopg_example.py shows, on codes of many lengths: every way in and out
 # gives the same; what is wrong is refused with the right SQLSTATE.
 import random
-import sys
 
 import numpy
 import psycopg
 
-from psycopg_example import Code, CodeDumper, register_code
-
-seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(10**6)
-print("seed", seed)
-random.seed(seed)
-passed = failed = 0
-
-
-def check(name, good):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print("FAILED:", name)
+from checks import check, digits, distance, finish, sizes
+from psycopg_example import BinaryDumper, Code, register_code
 
 
 def refused(connection, sqlstate, query, *parameters, **how):
@@ -33,23 +21,34 @@ def refused(connection, sqlstate, query, *parameters, **how):
 with psycopg.connect(autocommit=True) as connection:
     register_code(connection)
     binary = connection.cursor(binary=True)
-    for size in [1, 2, 7, 8, 9, 16, 32, 128, 2048] + [random.randrange(1, 2049) for _ in range(20)]:
-        code = Code(random.randbytes(size))
-        digits = "".join(format(byte, "08b") for byte in code)
+    for size in sizes():
+        code, other = Code(random.randbytes(size)), Code(random.randbytes(size))
         check(f"{size} bytes in and out, binary", binary.execute("SELECT %b::bitcode", (code,)).fetchone() == (code,))
-        check(f"{size} bytes in, digits out", connection.execute("SELECT %b::bitcode", (code,)).fetchone() == (digits,))
-        check(f"{size} bytes, digits in, binary out", binary.execute("SELECT %s::bitcode", (digits,)).fetchone() == (code,))
+        check(f"{size} bytes in and out, text", connection.execute("SELECT %t::bitcode", (code,)).fetchone() == (code,))
+        check(f"{size} bytes in, digits out", connection.execute("SELECT (%b::bitcode)::text", (code,)).fetchone() == (digits(code),))
+        check(f"{size} bytes, digits in, binary out", binary.execute("SELECT %s::bitcode", (digits(code),)).fetchone() == (code,))
         check(f"{size} bytes, hexadecimal in", binary.execute("SELECT %s::bitcode", ("x" + code.hex(),)).fetchone() == (code,))
-        other = Code(random.randbytes(size))
-        distance = sum((a ^ b).bit_count() for a, b in zip(code, other))
-        check(f"{size} bytes, distance", connection.execute("SELECT %s <~> %s", (code, other)).fetchone() == (distance,))
+        check(f"{size} bytes, distance", connection.execute("SELECT %s <~> %s", (code, other)).fetchone() == (distance(code, other),))
         # The type of a result is Code, so it goes in again.
         check(f"{size} bytes, type", type(binary.execute("SELECT %b::bitcode", (code,)).fetchone()[0]) is Code)
+        check(f"{size} bytes, type, from text", type(connection.execute("SELECT %b::bitcode", (code,)).fetchone()[0]) is Code)
+        # As the client would paste it into a statement: what Django does.
+        check(f"{size} bytes, as a literal", psycopg.sql.Literal(code).as_string(connection).startswith(f"'x{code.hex()}'"))
 
+    connection.execute("SET xmhash.bitcode_output = 'hex'")
+    check("hexadecimal out", connection.execute("SELECT 'xCAFE'::bitcode").fetchone() == (b"\xca\xfe",))
+    connection.execute("RESET xmhash.bitcode_output")
+    for cursor in binary, connection.cursor():
+        try:
+            cursor.execute("SELECT '101'::bitcode").fetchone()
+            check("three bits out", False)
+        except ValueError:
+            check("three bits out", True)
     check("NULL", binary.execute("SELECT %s::bitcode, %s::bitcode", (None, Code(b"\1"))).fetchone() == (None, Code(b"\1")))
+    check("arrays, text", connection.execute("SELECT ARRAY[%s, NULL]", (Code(b"\1\2"),)).fetchone() == ([Code(b"\1\2"), None],))
     check("arrays", binary.execute("SELECT ARRAY[%s, %s]", (Code(b"\1\2"), Code(b"\3\4"))).fetchone() == ([Code(b"\1\2"), Code(b"\3\4")],))
-    check("numpy's bits", connection.execute("SELECT %s::bitcode", (Code(numpy.packbits([1, 0, 0, 0, 0, 0, 1, 1])),)).fetchone() == ("10000011",))
-    check("features", connection.execute("SELECT %s::real[]::bitcode", ([0.5, -1.0, 0.0],)).fetchone() == ("100",))
+    check("numpy's bits", connection.execute("SELECT %s::bitcode", (Code(numpy.packbits([1, 0, 0, 0, 0, 0, 1, 1])),)).fetchone() == (b"\x83",))
+    check("features", connection.execute("SELECT %s::real[]::bitcode::text", ([0.5, -1.0, 0.0],)).fetchone() == ("100",))
 
     connection.execute("CREATE TEMPORARY TABLE picture (id int, code bitcode(16))")
     with connection.cursor().copy("COPY picture FROM STDIN (FORMAT binary)") as copy:
@@ -80,16 +79,16 @@ with psycopg.connect(autocommit=True) as connection:
     class Wire(bytes):
         pass
 
-    class WireDumper(CodeDumper):
+    class WireDumper(BinaryDumper):
+        oid = connection.adapters.types["bitcode"].oid
+
         def dump(self, wire):
             return wire
 
-    WireDumper.oid = CodeDumper.oid
     connection.adapters.register_dumper(Wire, WireDumper)
-    check("three bits", connection.execute("SELECT %b::bitcode", (Wire(b"\0\0\0\3\xa0"),)).fetchone() == ("101",))
+    check("three bits", connection.execute("SELECT (%b::bitcode)::text", (Wire(b"\0\0\0\3\xa0"),)).fetchone() == ("101",))
     check("more than three bits", refused(connection, "22P03", "SELECT %b::bitcode", Wire(b"\0\0\0\3\xa1")))
     check("too few bytes", refused(connection, "08P01", "SELECT %b::bitcode", Wire(b"\0\0\0\x09\xa1")))
     check("too many bytes", refused(connection, "22P03", "SELECT %b::bitcode", Wire(b"\0\0\0\3\xa0\0")))
 
-print(f"psycopg: {passed} passed, {failed} failed")
-sys.exit(failed > 0)
+finish("psycopg")
