@@ -44,6 +44,28 @@ client('JDBC',
 	example => [ 'java', '-cp', "$jar:$classes", 'JdbcExample', $url ],
 	check => [ 'java', '-cp', "$jar:$classes", 'JdbcCheck', $url ]);
 
+# Go's packages as Debian has them: below a path, without modules.
+my $built = PostgreSQL::Test::Utils::tempdir();
+@ENV{qw(GO111MODULE GOPATH GOFLAGS GOCACHE)} = ('off', join(':', grep { defined } $ENV{GOPATH}, '/usr/share/gocode'), '', "$built/cache");
+for my $version (4, 5)
+{
+	my $path = "github.com/jackc/pgx/v$version";
+	my $folder = $version == 5 ? 'pgx' : 'pgx4';
+
+	mkdir "$built/$version";
+	append_to_file("$built/$version/example.go", slurp_file("$folder/example.go"));
+	append_to_file("$built/$version/check.go", slurp_file('pgx/check.go') =~ s{jackc/pgx/v5}{jackc/pgx/v$version}r);
+	if ((run('go', 'list', $path))[2])
+	{
+		my (undef, $errors, $compiles) = run('sh', '-c', "cd $built/$version && go build -o ../pgx$version example.go check.go");
+		diag $errors if !$compiles;
+	}
+	client($version == 5 ? 'pgx' : 'pgx 4',
+		there => [ 'sh', '-c', "go list $path && go version" ],
+		example => ["$built/pgx$version"],
+		check => [ "$built/pgx$version", 'check' ]);
+}
+
 check_page();
 $node->stop;
 done_testing();

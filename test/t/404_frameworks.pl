@@ -24,6 +24,14 @@ client('Django',
 	check => [ @python, 'django_check.py' ],
 	extension => 0);
 
+# Debian's Ruby has Debian's packages of it.
+my @ruby = -x '/usr/bin/ruby' ? ('/usr/bin/ruby') : ('/usr/bin/env', 'ruby');
+client('ActiveRecord',
+	there => [ @ruby, '-e', 'require "active_record"; require "pg"; puts ActiveRecord.version' ],
+	example => [ @ruby, 'activerecord_example.rb' ],
+	check => [ @ruby, 'activerecord_check.rb' ],
+	extension => 0);
+
 check_page();
 $node->stop;
 done_testing();

@@ -86,7 +86,7 @@ my %make_target = map { $_ => 1 } qw(install installcheck), map { split } text('
 my %checked;
 for my $document (@documents)
 {
-	# run below, and compared with its programs by 401_clients.pl
+	# run below, and compared with their programs by 401_drivers.pl and 404_frameworks.pl
 	next if $document eq 'README.md' || $document eq 'test/clients/README.md';
 	for (blocks($document))
 	{
