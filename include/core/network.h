@@ -15,6 +15,9 @@
 /* Linear layers of a network, the last one included. */
 #define NETWORK_MAX_LAYERS 8
 
+/* Units of one hidden layer. */
+#define NETWORK_MAX_HIDDEN 65536
+
 /*
  * What a network makes of its features.  With a kernel it first brings each row
  * to unit length: u = x/‖x‖, or 0 where ‖x‖ < NETWORK_MIN_LENGTH.

@@ -1,6 +1,6 @@
 /*
  * core/trainer.h: what the files that implement a Trainer share.  Numeric core,
- * private to src/train_*.c and the unit tests.
+ * private to src/core and the unit tests.
  *
  * Throughout: m is the batch size, d the number of input features, K the
  * number of bits; matrices are row-major.
@@ -18,13 +18,22 @@
  * Takes memory from the arena, or, without one, only adds up what would be
  * taken.
  */
-typedef struct ArenaPlan
+struct ArenaPlan
 {
-	const CoreEnv *env;	/* NULL: count only */
+	const CoreEnv *env;			/* NULL: count only */
 	size_t		bytes;
-} ArenaPlan;
+};
 
-extern void *arena_reserve(ArenaPlan *plan, size_t count, size_t size);
+static inline void *
+arena_reserve(ArenaPlan *plan, size_t count, size_t size)
+{
+	size_t		bytes = (count * size + 63) & ~(size_t) 63;
+
+	plan->bytes += bytes;
+	if (plan->env == NULL || bytes == 0)
+		return NULL;
+	return plan->env->allocate(plan->env->arena, bytes);
+}
 
 /*
  * A sparse batch by columns: for each column that occurs, the rows it occurs
@@ -82,6 +91,13 @@ typedef struct Learner
 /* Gradients are made in pieces that stay in the cache until they are used. */
 #define TRAIN_TILE (64 * 1024)
 
+/* Which of a layer's widths bounds its initial weights. */
+typedef enum TrainInit
+{
+	TRAIN_INIT_FAN_IN,
+	TRAIN_INIT_FAN_OUT
+} TrainInit;
+
 typedef enum TrainOptimizer
 {
 	OPTIMIZER_SGD,
@@ -90,7 +106,7 @@ typedef enum TrainOptimizer
 
 /* A learner's memory; network and optimizer state are zero. */
 extern void learner_reserve(Learner *learner, ArenaPlan *plan, TrainOptimizer optimizer,
-						  int inputs, int hidden, int outputs, bool sparse, int batch_size, int steps);
+							int inputs, int hidden, int outputs, bool sparse, int batch_size);
 
 /* Uniform in ±√(gain / fan); biases too, or zero. */
 extern void learner_initialise(Learner *learner, uint64_t seed, RandomPurpose purpose,
@@ -130,68 +146,72 @@ extern void sgd_finish_epoch(Learner *learner, int steps);
 extern void adam_backward(Learner *learner, const Features *features);
 extern void adam_step(Learner *learner, const AdamStep *step, double clip_norm);
 
-/* core/similarity.c: the joint-modal similarity of JDSH and its DSDW. */
-typedef struct Similarity
-{
-	float	   *image;			/* [m × m] S_I, then its rows at unit length */
-	float	   *text;			/* [m × m] likewise */
-	float	   *joint;			/* [m × m] S */
-	float	   *high;			/* [m × m] */
-	float	   *unit_features;	/* [m × widest dense d] */
-	float	   *scatter;		/* [widest sparse d], 0 between rows */
-} Similarity;
-
-extern void similarity_reserve(Similarity *similarity, ArenaPlan *plan, const BatchSource *source, int batch_size);
-extern void similarity_compute(Similarity *similarity, const CoreEnv *env,
-							   const TrainOptions *options, const Features *image, const Features *text);
-extern void similarity_weight(Similarity *similarity, const CoreEnv *env,
-							  const TrainOptions *options, const DsdwFit *fit, int rows);
-
-/* core/multisimilarity.c */
-extern void multisimilarity_kinds(const CoreEnv *env, const uint8_t *labels,
-								  int rows, int classes, uint64_t *bits, uint8_t *kind);
-extern double multisimilarity(const CoreEnv *env, const TrainOptions *options,
-							  float *cosine, const uint8_t *kind, int rows, float factor,
-							  float *weight);
-
 struct Trainer
 {
-	TrainOptions options;
+	TrainOptions options;		/* resolved */
 	BatchSource source;
 	CoreEnv env;
+
+	/* Set by the method's reserve(). */
+	Network    *image_network;
+	Network    *text_network;
+
+	/* Of methods by gradient descent: core/descent.c. */
 	int			steps;			/* batches an epoch */
 	int32_t    *permutation;	/* [rows] */
 	Learner		image;
 	Learner		text;
-	Learner		label;			/* DMsH-LN */
-
-	Similarity	similarity;		/* JDSH */
-	DsdwFit		fit;
-
+	Learner		label;			/* its count is 0: there is no label network */
 	float	   *cosine;			/* [m × m] cosines, then the loss's gradient */
-	uint8_t    *kind;			/* [m × m] DMsH-LN: kinds of pairs */
-	float	   *pair_weight;	/* [m] */
-	uint64_t   *label_bits;		/* [m × words] */
-	float	   *label_features; /* [m × C] */
+
+	/* The method's own, a struct of its header. */
+	union
+	{
+		double		align;
+		unsigned char bytes[TRAIN_OWN_STATE];
+	}			own;
 };
 
-/* core/trainer.c */
-extern void trainer_shuffle(Trainer *trainer, RandomKey key);
+/* core/descent.c: what methods by gradient descent share. */
+extern void descent_hidden_layers(const TrainOptions *options, HiddenLayers hidden[2]);
+extern void descent_reserve(Trainer *trainer, ArenaPlan *plan, TrainOptimizer optimizer);
+extern void descent_shuffle(Trainer *trainer, RandomKey key);
+extern void descent_epoch(Trainer *trainer, int epoch, TrainLoss *loss);
+extern int	descent_state(Trainer *trainer, TrainerState states[TRAINER_MAX_STATES]);
 
 /*
- * The methods: memory, initial weights, loss with gradient, and one step on
- * one batch, which sets the terms of its loss; false: something not finite.
+ * Rows of a table of options: one with a field in TrainOptions, and one with a
+ * field in the method's own struct.
  */
-extern void jdsh_prepare(Trainer *trainer);
-extern double jdsh_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MAX_TERMS]);
-extern bool jdsh_step(Trainer *trainer, const Features *image, const Features *text,
-					  int epoch, int step, double terms[TRAIN_MAX_TERMS]);
+#define OPTION(field, type, min, max, initial, meaning) \
+	{#field, type, offsetof(TrainOptions, field), min, max, initial, NULL, false, meaning}
+#define OPTION_SIZE(field, max, initial, meaning) \
+	{#field, OPTION_INTEGER, offsetof(TrainOptions, field), 0, max, initial, NULL, true, meaning}
+#define OWN_OFFSET(own_type, field) (offsetof(TrainOptions, own) + offsetof(own_type, field))
 
-extern void dmsh_ln_reserve(Trainer *trainer, ArenaPlan *plan);
-extern void dmsh_ln_prepare(Trainer *trainer);
-extern bool dmsh_ln_loss(Trainer *trainer, int rows, float a, double terms[TRAIN_MAX_TERMS]);
-extern bool dmsh_ln_step(Trainer *trainer, const Features *image, const Features *text,
-						 const uint8_t *labels, int epoch, int step, double terms[TRAIN_MAX_TERMS]);
-extern double dmsh_ln_schedule(const Trainer *trainer, int epoch, int step);
+#define DESCENT_NOT_FINITE_HINT \
+	"Try smaller values of \"learning_rate_image\" and \"learning_rate_text\", or another \"scale\"."
+
+/* Options of each method by gradient descent. */
+#define DESCENT_OPTIONS(epochs_initial, batch_initial, rate_initial, decay_initial) \
+	OPTION(epochs, OPTION_INTEGER, 1, 1000000, epochs_initial, "passes over the training set"), \
+	{"batch_size", OPTION_INTEGER, offsetof(TrainOptions, batch_size), 2, 65536, batch_initial, NULL, true, \
+		"pairs in a step"}, \
+	OPTION(seed, OPTION_SEED, 0, 9007199254740991.0, 1, "decides every random choice"), \
+	OPTION(learning_rate_image, OPTION_NUMBER, 0, OPTION_UNLIMITED, rate_initial, "of the image network"), \
+	OPTION(learning_rate_text, OPTION_NUMBER, 0, OPTION_UNLIMITED, rate_initial, "of the text network"), \
+	OPTION(weight_decay, OPTION_NUMBER, 0, OPTION_UNLIMITED, decay_initial, "pull of weights to 0"), \
+	OPTION_SIZE(image_hidden, NETWORK_MAX_HIDDEN, 0, "hidden units of the image network; 0: none"), \
+	OPTION_SIZE(text_hidden, NETWORK_MAX_HIDDEN, 0, "hidden units of the text network; 0: none")
+
+/* Options about the data and about what is kept, of each method that has epochs. */
+#define DATA_OPTIONS \
+	{"scale", OPTION_WORD, offsetof(TrainOptions, scale), 0, 2, TRAIN_SCALE_RMS, \
+		(const char *const[]) {"rms", "none", "standard", NULL}, false, \
+		"how features are scaled"}, \
+	OPTION(validation_fraction, OPTION_NUMBER, 0, 0.9, 0, "share of the pairs held out to measure mAP on"), \
+	OPTION(keep_best, OPTION_BOOLEAN, 0, 1, 0, "keep the weights of the epoch with the best validation mAP"), \
+	OPTION(patience, OPTION_INTEGER, 0, 1000000, 0, "stop after so many epochs without a better mAP; 0: never"), \
+	OPTION(checkpoint_seconds, OPTION_NUMBER, 0, OPTION_UNLIMITED, 30, "between two checkpoints")
 
 #endif							/* TRAINER_H */

@@ -20,7 +20,6 @@
 
 /* A sanity bound on the length of a feature vector: 4 MB of float32. */
 #define MODEL_MAX_DIMENSIONS 1048576
-#define MODEL_MAX_HIDDEN 65536	/* units of one layer */
 #define MODEL_MAX_METHOD 255	/* bytes of a method's name */
 #define MODEL_PART_BYTES (16 * 1024 * 1024)
 

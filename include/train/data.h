@@ -9,30 +9,10 @@
 #include "model/label.h"
 #include "storage/fd.h"
 
-/* Options that concern the server side; the trainers' are in TrainOptions. */
-typedef enum TrainScale
-{
-	TRAIN_SCALE_RMS,
-	TRAIN_SCALE_NONE,
-	TRAIN_SCALE_STANDARD
-} TrainScale;
-
-typedef struct TrainSettings
-{
-	TrainOptions core;
-	int			scale;			/* TrainScale */
-	double		validation_fraction;
-	bool		keep_best;
-	int			patience;
-	double		checkpoint_seconds;
-} TrainSettings;
-
 /* train/options.c */
-extern TrainMethod train_method(const char *name);
-extern const char *train_method_name(TrainMethod method);
-extern void train_options_read(Jsonb *options, TrainMethod method, int bits,
-							   TrainSettings *settings);
-extern char *train_options_write(const TrainSettings *settings);
+extern const TrainMethod *train_options_method(const char *name);
+extern void train_options_read(Jsonb *json, const TrainMethod *method, int bits, TrainOptions *options);
+extern char *train_options_write(const TrainOptions *options);
 
 /* train/cast.c */
 typedef struct TrainCast TrainCast;
@@ -128,11 +108,11 @@ typedef struct TrainData
 
 /* train/source.c: read, check and order the rows. */
 extern void train_data_read(TrainData *data, const TrainSource *source,
-							const TrainSettings *settings, MemoryContext context);
+							const TrainOptions *options, MemoryContext context);
 
 /* train/batch.c: scales, the split, and batches. */
-extern void train_data_split(TrainData *data, const TrainSettings *settings);
-extern void train_data_scale(TrainData *data, const TrainSettings *settings);
+extern void train_data_split(TrainData *data, const TrainOptions *options);
+extern void train_data_scale(TrainData *data, const TrainOptions *options);
 extern void train_data_source(TrainData *data, BatchSource *source);
 extern void train_data_fetch(TrainData *data, const int32_t *numbers, int count,
 							 Features features[2], const uint8_t **labels);

@@ -18,7 +18,7 @@ typedef struct Training
 	ModelPlace	place;			/* where it is to be made */
 	ModelRow	row;
 	TrainSource source;
-	TrainSettings settings;
+	TrainOptions options;
 	TrainData	data;
 	BatchSource batches;
 	CoreEnv env;

@@ -12,20 +12,9 @@
 /* Lengths below this count as 0: unit vector 0, gradient 0. */
 #define MIN_LENGTH 1e-12f
 
-void *
-arena_reserve(ArenaPlan *plan, size_t count, size_t size)
-{
-	size_t		bytes = (count * size + 63) & ~(size_t) 63;
-
-	plan->bytes += bytes;
-	if (plan->env == NULL || bytes == 0)
-		return NULL;
-	return plan->env->allocate(plan->env->arena, bytes);
-}
-
 void
 learner_reserve(Learner *learner, ArenaPlan *plan, TrainOptimizer optimizer,
-			  int inputs, int hidden, int outputs, bool sparse, int batch_size, int steps)
+				int inputs, int hidden, int outputs, bool sparse, int batch_size)
 {
 	size_t		units = (size_t) batch_size * hidden;
 	size_t		bits = (size_t) batch_size * outputs;
@@ -55,8 +44,6 @@ learner_reserve(Learner *learner, ArenaPlan *plan, TrainOptimizer optimizer,
 	learner->tile = arena_reserve(plan, learner->tile_size, sizeof(float));
 	if (sparse)
 		column_index_reserve(&learner->index, plan, inputs);
-	if (sparse && optimizer == OPTIMIZER_SGD)
-		sgd_reserve(learner, plan, inputs, steps);
 }
 
 /* Uniform in ±bound, numbered on from *index. */

@@ -1,21 +1,13 @@
 /*
- * core/multisimilarity.c: the multi-similarity loss, from "Multi-Similarity
- * Loss with General Pair Weighting for Deep Metric Learning", CVPR 2019.
+ * core/multisimilarity.c: the multi-similarity loss and its gradient on the
+ * cosines of a batch; core/method_dmsh_ln.c has the formulas.
  *
- * Row i of the cosines s [m × m] is one anchor against the items of a batch:
- * positives P (that share a class with it), negatives N, and perhaps itself,
- * which is neither.  Mining keeps a negative with s > min(P) − margin and a
- * positive with s < max(N) + margin; of the kept
- *
- *     L = 1/m·Σ_i [ 1/p·log(1 + Σ_P exp(−p(s − t))) + 1/n·log(1 + Σ_N exp(n(s − t))) ],
- *     dL/ds = −1/m·e/(1 + Σ_P e) for a positive, 1/m·e/(1 + Σ_N e) for a negative,
- *
- * where e is the pair's exponential.  An anchor keeps positives if and only if
- * it keeps negatives (both say min(P) − margin < max(N)), and one without any
- * of either has neither.  Sums are taken relative to their largest exponent, so
- * that no scale overflows.
+ * An anchor keeps positives if and only if it keeps negatives: both say
+ * min(P) − margin < max(N).  One without any of either keeps neither, since
+ * its min or max is infinite.  Sums are taken relative to their largest
+ * exponent, so that no scale overflows.
  */
-#include "core/trainer.h"
+#include "core/method_dmsh_ln.h"
 
 #include <math.h>
 #include <string.h>
@@ -64,7 +56,7 @@ log_one_plus(double sum, double peak)
  * One anchor.  cosine [m] becomes factor/m·dL_i/ds; returns L_i, without 1/m.
  */
 static double
-anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows, float factor, float *weight)
+anchor(const DmshLnOptions *options, float *cosine, const uint8_t *kind, int rows, float factor, float *weight)
 {
 	float		parameters[PAIR_PARAMETERS];
 	float		min;
@@ -100,7 +92,7 @@ anchor(const TrainOptions *options, float *cosine, const uint8_t *kind, int rows
  * becomes its gradient.  weight is room for m floats.
  */
 double
-multisimilarity(const CoreEnv *env, const TrainOptions *options, float *cosine,
+multisimilarity(const CoreEnv *env, const DmshLnOptions *options, float *cosine,
 				const uint8_t *kind, int rows, float factor, float *weight)
 {
 	double		loss = 0;

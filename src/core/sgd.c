@@ -29,6 +29,8 @@
 void
 sgd_reserve(Learner *learner, ArenaPlan *plan, int inputs, int steps)
 {
+	if (!learner->sparse)
+		return;
 	learner->lazy.done = arena_reserve(plan, inputs, sizeof(int32_t));
 	learner->lazy.single = arena_reserve(plan, LAZY_TABLE, sizeof(*learner->lazy.single));
 	learner->lazy.multiple = arena_reserve(plan, (size_t) steps / LAZY_TABLE + 1, sizeof(*learner->lazy.multiple));

@@ -345,8 +345,8 @@ read_network_shape(const SafeTensors *file, const char *modality, int *dimension
 		int			inputs;
 		int			units;
 
-		read_layer_shape(file, modality, i, i == 0 ? MODEL_MAX_DIMENSIONS : MODEL_MAX_HIDDEN,
-						 last ? BITCODE_MAX_BITS : MODEL_MAX_HIDDEN, &inputs, &units);
+		read_layer_shape(file, modality, i, i == 0 ? MODEL_MAX_DIMENSIONS : NETWORK_MAX_HIDDEN,
+						 last ? BITCODE_MAX_BITS : NETWORK_MAX_HIDDEN, &inputs, &units);
 		if (i == 0)
 			*dimensions = inputs;
 		else if (inputs != outputs)

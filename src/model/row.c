@@ -123,7 +123,7 @@ read_side(Jsonb *info, int side, ModelRow *row)
 	hidden->count = JsonContainerSize(widths) - 2;
 	for (i = 0; i < hidden->count; i++)
 	{
-		if (!to_integer(getIthJsonbValueFromContainer(widths, i + 1), 1, MODEL_MAX_HIDDEN, &hidden->units[i]))
+		if (!to_integer(getIthJsonbValueFromContainer(widths, i + 1), 1, NETWORK_MAX_HIDDEN, &hidden->units[i]))
 			return false;
 	}
 	return to_integer(getIthJsonbValueFromContainer(widths, 0), 1, MODEL_MAX_DIMENSIONS, &row->dimensions[side]) &&

@@ -42,21 +42,21 @@ choose_rows(RandomKey key, int32_t *order, int count, int chosen)
 
 /* Hold out a random share of the rows; both parts stay in canonical order. */
 void
-train_data_split(TrainData *data, const TrainSettings *settings)
+train_data_split(TrainData *data, const TrainOptions *options)
 {
 	int			count = train_rows_count(data->rows);
 	int32_t    *order = MemoryContextAllocHuge(data->context, Max(count, 1) * sizeof(int32_t));
-	int			held_out = (int) (settings->validation_fraction * count);
+	int			held_out = (int) (options->validation_fraction * count);
 	bool	   *is_held_out;
 	int			at[2] = {held_out, 0};
 	int			i;
 
-	if (held_out == 0 && settings->validation_fraction > 0)
+	if (held_out == 0 && options->validation_fraction > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a validation_fraction of %g of %d pairs is no pair",
-						settings->validation_fraction, count)));
-	is_held_out = choose_rows(random_key(settings->core.seed, 0, 0, RANDOM_VALIDATION), order, count, held_out);
+						options->validation_fraction, count)));
+	is_held_out = choose_rows(random_key(options->seed, 0, 0, RANDOM_VALIDATION), order, count, held_out);
 	for (i = 0; i < count; i++)
 		order[at[is_held_out[i]]++] = i;
 	pfree(is_held_out);
@@ -64,12 +64,12 @@ train_data_split(TrainData *data, const TrainSettings *settings)
 	data->validation_count = held_out;
 	data->training = order + held_out;
 	data->training_count = count - held_out;
-	if (data->training_count < settings->core.batch_size)
+	if (data->training_count < options->batch_size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("relation %s has %d pairs to train on beside %d held out for validation, fewer than one batch of %d",
 						data->source->relation_name, data->training_count, held_out,
-						settings->core.batch_size)));
+						options->batch_size)));
 }
 
 /*
@@ -170,7 +170,7 @@ scale_standard(TrainData *data, const ScaleSums *sums, Modality side)
 
 /* Decide shift and scale, and which modality is handed over sparse. */
 void
-train_data_scale(TrainData *data, const TrainSettings *settings)
+train_data_scale(TrainData *data, const TrainOptions *options)
 {
 	ScaleSums	sums;
 	int			side;
@@ -180,23 +180,23 @@ train_data_scale(TrainData *data, const TrainSettings *settings)
 	data->record = MemoryContextAlloc(data->context, train_rows_longest(data->rows));
 	for (side = 0; side < 2; side++)
 	{
-		int			length = settings->scale == TRAIN_SCALE_STANDARD ? data->dimensions[side] : 1;
+		int			length = options->scale == TRAIN_SCALE_STANDARD ? data->dimensions[side] : 1;
 		double		values = (double) train_rows_count(data->rows) * data->dimensions[side];
 
 		data->scales[side] = length;
 		data->shift[side] = MemoryContextAllocZero(data->context, length * sizeof(float));
 		data->scale[side] = MemoryContextAlloc(data->context, length * sizeof(float));
 		data->scale[side][0] = 1;
-		data->sparse[side] = settings->scale != TRAIN_SCALE_STANDARD &&
+		data->sparse[side] = options->scale != TRAIN_SCALE_STANDARD &&
 			train_rows_nonzeros(data->rows, side) < SPARSE_BELOW * values;
 		sums.sum[side] = new_sums(data, data->dimensions[side]);
 		sums.square[side] = new_sums(data, data->dimensions[side]);
 	}
-	if (settings->scale == TRAIN_SCALE_NONE)
+	if (options->scale == TRAIN_SCALE_NONE)
 		return;
 
 	add_rows(data, &sums);
-	if (settings->scale == TRAIN_SCALE_STANDARD)
+	if (options->scale == TRAIN_SCALE_STANDARD)
 	{
 		for (side = 0; side < 2; side++)
 		{
@@ -208,7 +208,7 @@ train_data_scale(TrainData *data, const TrainSettings *settings)
 	}
 	for (side = 0; side < 2; side++)
 	{
-		if (settings->scale == TRAIN_SCALE_STANDARD)
+		if (options->scale == TRAIN_SCALE_STANDARD)
 			scale_standard(data, &sums, side);
 		else
 			scale_rms(data, &sums, side);

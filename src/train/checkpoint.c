@@ -28,9 +28,7 @@ collect_states(Training *training, TrainerState states[TRAINER_MAX_STATES + 1], 
 
 	if (training->best != NULL)
 	{
-		states[count].name = "best weights";
-		states[count].data = training->best;
-		states[count++].count = training->good.count;
+		states[count++] = (TrainerState) {"best weights", training->best, training->good.count, false};
 	}
 	*floats = 0;
 	for (i = 0; i < count; i++)
@@ -100,7 +98,7 @@ fail_damaged(const Training *training, const char *detail)
 static void
 read_info(Training *training, Jsonb *info)
 {
-	int			epochs = training->settings.core.epochs;
+	int			epochs = train_epochs(&training->options);
 	double		epoch;
 	double		threads;
 	double		best_epoch = 0;
@@ -121,7 +119,7 @@ read_info(Training *training, Jsonb *info)
 	restore_blas(training, (int) threads, blas);
 }
 
-/* The state's numbers; those of the fit are halves of doubles, which can be anything. */
+/* The state's numbers, and what is raw, which can be anything. */
 static void
 fill_states(Training *training, const ModelTable *table, const TrainerState *states, int count, size_t floats)
 {
@@ -136,10 +134,9 @@ fill_states(Training *training, const ModelTable *table, const TrainerState *sta
 	flat = model_read_pieces(table, MODEL_PART_CHECKPOINT, floats, &env);
 	for (i = 0; i < count; i++)
 	{
-		bool		is_fit = strcmp(states[i].name, "dsdw") == 0;
 		size_t		j;
 
-		for (j = 0; j < states[i].count && !is_fit; j++)
+		for (j = 0; j < states[i].count && !states[i].raw; j++)
 		{
 			if (j % (1 << 20) == 0)
 				CHECK_FOR_INTERRUPTS();

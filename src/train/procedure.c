@@ -137,28 +137,24 @@ get_class_names(const TrainData *data, ModelRow *row)
 static double
 memory_needed(const Training *training)
 {
-	const TrainOptions *core = &training->settings.core;
+	const TrainOptions *options = &training->options;
 	const TrainData *data = &training->data;
-	double		batch = core->batch_size;
-	HiddenLayers hidden[2] = {network_hidden(core->image_hidden), network_hidden(core->text_hidden)};
-	HiddenLayers label_hidden = network_hidden(train_label_hidden(core, data->classes));
-	int			moments = core->method == TRAIN_JDSH ? 2 : 3;
+	double		batch = options->batch_size;
+	HiddenLayers hidden[2];
 	double		weights = 0;
-	double		state;
-	double		bytes = trainer_memory(core, &training->batches);
+	double		state = trainer_state_floats(options, &training->batches);
+	double		bytes = trainer_memory(options, &training->batches);
 	int			side;
 
+	options->method->hidden_layers(options, hidden);
 	for (side = 0; side < 2; side++)
 	{
-		weights += network_parameters(data->dimensions[side], &hidden[side], core->bits) + 2.0 * data->scales[side];
+		weights += network_parameters(data->dimensions[side], &hidden[side], options->bits) + 2.0 * data->scales[side];
 		bytes += batch * data->dimensions[side] * sizeof(float);
 	}
-	state = moments * weights;
-	if (core->method == TRAIN_DMSH_LN)
-		state += moments * (double) network_parameters(data->classes, &label_hidden, core->bits);
-	if (training->settings.keep_best)
+	if (options->keep_best)
 		state += weights;
-	bytes += weights * sizeof(float) * (training->settings.keep_best ? 2 : 1);
+	bytes += weights * sizeof(float) * (options->keep_best ? 2 : 1);
 	bytes += batch * data->classes;
 	return bytes + (training->atomic ? 0 : state * sizeof(float));
 }
@@ -170,22 +166,31 @@ memory_needed(const Training *training)
 static void
 check_memory(const Training *training)
 {
-	const TrainOptions *core = &training->settings.core;
+	TrainOptions options = training->options;
+	const TrainMethod *method = options.method;
 	const TrainData *data = &training->data;
 	double		needed = memory_needed(training);
 	double		available = model_memory_available();
+	const char *separator = "";
+	const OptionSpec *option;
 	StringInfoData sizes;
 
 	if (needed <= available)
 		return;
+	if (method->resolve != NULL)
+		method->resolve(&options, &training->batches);
 	initStringInfo(&sizes);
-	appendStringInfo(&sizes, "The options that decide it: \"batch_size\" %d, \"image_hidden\" %d, \"text_hidden\" %d",
-					 core->batch_size, core->image_hidden, core->text_hidden);
-	if (core->method == TRAIN_DMSH_LN)
-		appendStringInfo(&sizes, ", \"label_hidden\" %d", train_label_hidden(core, data->classes));
-	appendStringInfo(&sizes, "; with %d bits, %d image and %d text dimensions", core->bits,
+	appendStringInfoString(&sizes, "The options that decide it: ");
+	for (option = method->options; option->name != NULL; option++)
+	{
+		if (!option->decides_memory)
+			continue;
+		appendStringInfo(&sizes, "%s\"%s\" %.0f", separator, option->name, train_option_get(&options, option));
+		separator = ", ";
+	}
+	appendStringInfo(&sizes, "; with %d bits, %d image and %d text dimensions", options.bits,
 					 data->dimensions[MODALITY_IMAGE], data->dimensions[MODALITY_TEXT]);
-	if (core->method == TRAIN_DMSH_LN)
+	if (method->needs_labels)
 		appendStringInfo(&sizes, ", %d classes", data->classes);
 	ereport(ERROR,
 			(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -216,30 +221,29 @@ say_sizes(const Training *training)
 static void
 prepare(Training *training)
 {
-	const TrainSettings *settings = &training->settings;
+	const TrainOptions *options = &training->options;
 	TrainData  *data = &training->data;
 	ModelRow   *row = &training->row;
 	int			side;
 
-	if (settings->core.method == TRAIN_DMSH_LN && NameStr(training->source.label_column)[0] == '\0')
+	if (options->method->needs_labels && NameStr(training->source.label_column)[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("method \"dmsh_ln\" needs a label_column")));
-	if (settings->validation_fraction > 0 && NameStr(training->source.label_column)[0] == '\0')
+				 errmsg("method \"%s\" needs a label_column", options->method->name)));
+	if (options->validation_fraction > 0 && NameStr(training->source.label_column)[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"validation_fraction\" needs a label_column")));
-	train_data_read(data, &training->source, settings, training->context);
-	train_data_split(data, settings);
-	train_data_scale(data, settings);
+	train_data_read(data, &training->source, options, training->context);
+	train_data_split(data, options);
+	train_data_scale(data, options);
 	train_data_source(data, &training->batches);
 	check_memory(training);
 	model_start_blas();
 	say_sizes(training);
-	training->trainer = trainer_create(&settings->core, &training->batches, &training->env);
+	training->trainer = trainer_create(options, &training->batches, &training->env);
 
-	row->hidden[MODALITY_IMAGE] = network_hidden(settings->core.image_hidden);
-	row->hidden[MODALITY_TEXT] = network_hidden(settings->core.text_hidden);
+	options->method->hidden_layers(options, row->hidden);
 	for (side = 0; side < 2; side++)
 	{
 		row->dimensions[side] = data->dimensions[side];
@@ -253,7 +257,7 @@ prepare(Training *training)
 		memcpy(training->good.shift[side], data->shift[side], data->scales[side] * sizeof(float));
 		memcpy(training->good.scale[side], data->scale[side], data->scales[side] * sizeof(float));
 	}
-	if (settings->keep_best)
+	if (options->keep_best)
 		training->best = training->env.allocate(training->context,
 														 training->good.count * sizeof(float));
 }
@@ -359,7 +363,7 @@ write_epoch(Training *training, const TrainLoss *loss, double seconds, double va
 	row->seconds += seconds;
 	model_update(&table, row);
 	if (!training->atomic && !is_last &&
-		seconds_since(&training->saved) >= training->settings.checkpoint_seconds)
+		seconds_since(&training->saved) >= training->options.checkpoint_seconds)
 	{
 		train_checkpoint_save(training, &table);
 		INSTR_TIME_SET_CURRENT(training->saved);
@@ -371,20 +375,28 @@ static void
 say_epoch(const Training *training, int first, const TrainLoss *loss, double seconds,
 		  double validation_map)
 {
-	const TrainOptions *core = &training->settings.core;
-	int			rows = training->batches.rows / core->batch_size * core->batch_size;
-	int			run = training->epochs_done - first;
-	double		left = seconds_since(&training->started) / run * (core->epochs - training->epochs_done);
+	const TrainOptions *options = &training->options;
+	const char *const *phases = options->method->phases;
+	int			epochs = train_epochs(options);
+	int			done = training->epochs_done;
+	double		left = seconds_since(&training->started) / (done - first) * (epochs - done);
 	char		map[40] = "";
+	int			rows;
 
 	if (!xmhash_progress)
 		return;
 	if (!isnan(validation_map))
 		snprintf(map, sizeof(map), ", validation mAP %.4f", validation_map);
+	if (phases != NULL)
+	{
+		ereport(INFO,
+				(errmsg("phase %d of %d: %s%s, %.1f s", done, epochs, phases[done - 1], map, seconds)));
+		return;
+	}
+	rows = training->batches.rows / options->batch_size * options->batch_size;
 	ereport(INFO,
 			(errmsg("epoch %d of %d: loss %.6g%s, %.0f rows/s, %d:%02d:%02d left",
-					training->epochs_done, core->epochs, loss->loss, map,
-					rows / Max(seconds, 1e-9),
+					done, epochs, loss->loss, map, rows / Max(seconds, 1e-9),
 					(int) (left / 3600), (int) (left / 60) % 60, (int) left % 60)));
 }
 
@@ -424,7 +436,7 @@ fail_not_finite(Training *training, int epoch)
 					training->row.name, epoch + 1),
 			 kept ? errdetail("The model is kept as it was after epoch %d.", training->epochs_done) :
 			 errdetail("Nothing is kept."),
-			 errhint("Try smaller values of \"learning_rate_image\" and \"learning_rate_text\", or another \"scale\".")));
+			 errhint("%s", training->options.method->not_finite_hint)));
 }
 
 /* Keep the best; true if patience has come to its end. */
@@ -440,15 +452,15 @@ judge(Training *training, double validation_map)
 		if (training->best != NULL)
 			model_copy_floats(training->best, training->good.floats, training->good.count);
 	}
-	return training->settings.patience > 0 &&
-		training->epochs_done - training->best_epoch >= training->settings.patience;
+	return training->options.patience > 0 &&
+		training->epochs_done - training->best_epoch >= training->options.patience;
 }
 
 /* The epochs that are still to be done, from a trainer that is ready for them. */
 static void
 run_epochs(Training *training)
 {
-	const TrainSettings *settings = &training->settings;
+	int			epochs = train_epochs(&training->options);
 	int			first = training->epochs_done;
 	MemoryContext epoch_context = AllocSetContextCreate(training->context, "xmhash epoch",
 														ALLOCSET_DEFAULT_SIZES);
@@ -456,7 +468,7 @@ run_epochs(Training *training)
 
 	INSTR_TIME_SET_CURRENT(training->started);
 	training->saved = training->started;
-	for (epoch = first; epoch < settings->core.epochs; epoch++)
+	for (epoch = first; epoch < epochs; epoch++)
 	{
 		TrainLoss	loss;
 		instr_time	started;
@@ -478,7 +490,7 @@ run_epochs(Training *training)
 		if (training->data.validation_count > 0)
 			map = train_validate(training);
 		enough = judge(training, map);
-		write_epoch(training, &loss, seconds, map, enough || epoch + 1 == settings->core.epochs);
+		write_epoch(training, &loss, seconds, map, enough || epoch + 1 == epochs);
 		train_commit(training);
 		say_epoch(training, first, &loss, seconds, map);
 		MemoryContextSwitchTo(old_context);
@@ -549,9 +561,9 @@ xmhash_train(PG_FUNCTION_ARGS)
 	row->method = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_METHOD));
 	row->bits = bits;
 	row->status = "training";
-	train_options_read(PG_GETARG_JSONB_P(ARGUMENT_OPTIONS), train_method(row->method), bits,
-					   &training->settings);
-	row->options = train_options_write(&training->settings);
+	train_options_read(PG_GETARG_JSONB_P(ARGUMENT_OPTIONS), train_options_method(row->method), bits,
+					   &training->options);
+	row->options = train_options_write(&training->options);
 	set_relation(&training->source, PG_GETARG_OID(ARGUMENT_RELATION));
 	training->source.feature_column[MODALITY_IMAGE] = *PG_GETARG_NAME(ARGUMENT_IMAGE);
 	training->source.feature_column[MODALITY_TEXT] = *PG_GETARG_NAME(ARGUMENT_TEXT);
@@ -597,7 +609,7 @@ restore_source(Training *training)
 	namestrcpy(&training->source.feature_column[MODALITY_TEXT], source_field(source, "text_column"));
 	namestrcpy(&training->source.label_column, source_field(source, "label_column"));
 	train_options_read(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(training->row.options))),
-					   train_method(training->row.method), training->row.bits, &training->settings);
+					   train_options_method(training->row.method), training->row.bits, &training->options);
 }
 
 /* The rows must be the very ones that training began with. */
@@ -711,7 +723,7 @@ xmhash_train_resume(PG_FUNCTION_ARGS)
 	if (xmhash_progress)
 		ereport(INFO,
 				(errmsg("resuming after epoch %d of %d", training->epochs_done,
-						training->settings.core.epochs)));
+						train_epochs(&training->options))));
 	run_epochs(training);
 	finish(training, "trained");
 	end(training);

@@ -453,10 +453,10 @@ compute_digest(TrainData *data)
 }
 
 void
-train_data_read(TrainData *data, const TrainSource *source, const TrainSettings *settings,
+train_data_read(TrainData *data, const TrainSource *source, const TrainOptions *options,
 				MemoryContext context)
 {
-	bool		needs_label = settings->core.method == TRAIN_DMSH_LN;
+	bool		needs_label = options->method->needs_labels;
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 	Reader		reader;
 	char	   *query;
@@ -480,7 +480,7 @@ train_data_read(TrainData *data, const TrainSource *source, const TrainSettings 
 			train_cast_free(reader.column[side].cast);
 	if (data->labels != NULL)
 		labels_finish(data->labels);
-	report_left_out(data, settings->core.batch_size);
+	report_left_out(data, options->batch_size);
 	if (data->labels != NULL)
 		check_classes(data, needs_label);
 	train_rows_sort(data->rows, data->labels);

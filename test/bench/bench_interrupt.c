@@ -130,7 +130,7 @@ report(const char *what, double start)
 }
 
 static void
-measure(TrainMethod method, const char *name, bool sparse)
+measure(const char *name, bool sparse)
 {
 	Rows		rows;
 	BatchSource source = {batch, columns, columns, 80, false, sparse, fetch, &rows};
@@ -148,7 +148,7 @@ measure(TrainMethod method, const char *name, bool sparse)
 	rows.labels = allocate(NULL, (size_t) batch * 80);
 	for (i = 0; i < batch; i++)
 		rows.labels[i * 80 + i % 80] = 1;
-	train_defaults(&options, method);
+	train_defaults(&options, train_method(name));
 	options.bits = bits;
 	options.batch_size = batch;
 	options.image_hidden = options.text_hidden = hidden;
@@ -191,8 +191,8 @@ main(int argc, char **argv)
 		bits = atoi(argv[4]);
 		batch = atoi(argv[5]);
 	}
-	measure(TRAIN_JDSH, "jdsh", false);
-	measure(TRAIN_JDSH, "jdsh", true);
-	measure(TRAIN_DMSH_LN, "dmsh_ln", true);
+	measure("jdsh", false);
+	measure("jdsh", true);
+	measure("dmsh_ln", true);
 	return 0;
 }

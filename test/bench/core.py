@@ -98,7 +98,7 @@ class Session:
     def __init__(self, core, method, image, text, labels=None, threads=1,
                  image_sparse=False, text_sparse=False, **options):
         self.core = core
-        self.pointer = ctypes.c_void_p(core.harness_open(0 if method == 'jdsh' else 1, threads))
+        self.pointer = ctypes.c_void_p(core.harness_open(method.encode(), threads))
         for name, value in options.items():
             known = core.harness_option(self.pointer, name.encode(), ctypes.c_double(value))
             assert known, f'no option {name}'

@@ -4,7 +4,8 @@
  * shared object of its own.  Memory is malloc's and goes with the session.
  */
 #define _GNU_SOURCE
-#include "core/trainer.h"
+#include "core/method_dmsh_ln.h"
+#include "core/method_jdsh.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,9 +186,9 @@ harness_load(void)
 	}
 }
 
-/* method 0: jdsh, 1: dmsh_ln; options by defaults, then harness_option(). */
+/* A method by name; options by defaults, then harness_option(). */
 EXPORT Session *
-harness_open(int method, int threads)
+harness_open(const char *method, int threads)
 {
 	Session    *session = calloc(1, sizeof(Session));
 
@@ -196,28 +197,22 @@ harness_open(int method, int threads)
 	session->env.allocate = allocate;
 	session->env.arena = session;
 	session->env.interrupt = interrupt;
-	train_defaults(&session->options, method == 0 ? TRAIN_JDSH : TRAIN_DMSH_LN);
+	train_defaults(&session->options, train_method(method));
 	return session;
 }
-
-#define INTEGER(field) if (strcmp(name, #field) == 0) { options->field = value; return 1; }
-#define REAL(field) INTEGER(field)
 
 EXPORT int
 harness_option(Session *session, const char *name, double value)
 {
-	TrainOptions *options = &session->options;
+	const OptionSpec *option = train_option(session->options.method, name);
 
-	INTEGER(bits) INTEGER(epochs) INTEGER(batch_size) INTEGER(seed)
-	INTEGER(image_hidden) INTEGER(text_hidden) INTEGER(label_hidden)
-	INTEGER(clip_targets) INTEGER(symmetric) INTEGER(init)
-	REAL(learning_rate_image) REAL(learning_rate_text) REAL(learning_rate_label)
-	REAL(weight_decay) REAL(momentum) REAL(alpha) REAL(beta) REAL(lambda) REAL(eta) REAL(mu)
-	REAL(l1) REAL(l2) REAL(low_factor) REAL(high_factor)
-	REAL(dropout) REAL(warmup) REAL(clip_norm) REAL(adam_beta1) REAL(adam_beta2) REAL(adam_epsilon)
-	REAL(scale_positive) REAL(scale_negative) REAL(threshold) REAL(margin)
-	REAL(weight_ii) REAL(weight_tt) REAL(weight_yy) REAL(weight_it) REAL(weight_iy) REAL(weight_ty)
-	return 0;
+	if (strcmp(name, "bits") == 0)
+		session->options.bits = value;
+	else if (option != NULL)
+		train_option_set(&session->options, option, value);
+	else
+		return 0;
+	return 1;
 }
 
 /* The training set (copied), and the trainer with its initial weights. */
@@ -250,7 +245,8 @@ EXPORT void
 harness_fit(Session *session, double fit[7])
 {
 	trainer_fit(session->trainer);
-	memcpy(fit, trainer_dsdw(session->trainer), 7 * sizeof(double));
+	if (session->options.method == &method_jdsh)
+		memcpy(fit, &jdsh_state(session->trainer)->fit, 7 * sizeof(double));
 }
 
 /* Loss and terms of an epoch; -1 in finite's place stops the caller. */
@@ -292,11 +288,12 @@ harness_dropout(Session *session, int epoch, int step, int text, int count, floa
 {
 	RandomKey	key = random_key(session->options.seed, epoch, step,
 								 text ? RANDOM_DROPOUT_TEXT : RANDOM_DROPOUT_IMAGE);
+	float		dropout = dmsh_ln_options(&session->options)->dropout;
 	int			i;
 
 	for (i = 0; i < count; i++)
-		factors[i] = random_uniform(key, i) < (float) session->options.dropout ? 0 :
-			(float) (1 / (1 - session->options.dropout));
+		factors[i] = random_uniform(key, i) < dropout ? 0 :
+			(float) (1 / (1 - dmsh_ln_options(&session->options)->dropout));
 }
 
 /* Codes of rows, dense, (bits + 7) / 8 bytes each, in batches of 1,000. */

@@ -9,7 +9,8 @@
  * process: products of a shape, a vector's product, and a pass over memory.
  */
 #define _GNU_SOURCE
-#include "core/trainer.h"
+#include "core/method_dmsh_ln.h"
+#include "core/method_jdsh.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -87,10 +88,10 @@ leave(void)
 	type __wrap_##name parameters { type value; enter(phase); value = __real_##name arguments; leave(); return value; }
 
 WRAP(SIMILARITY, similarity_compute,
-	 (Similarity *s, const CoreEnv *around, const TrainOptions *o, const Features *image, const Features *text),
+	 (Similarity *s, const CoreEnv *around, const JdshOptions *o, const Features *image, const Features *text),
 	 (s, around, o, image, text))
-WRAP(DSDW, similarity_weight,
-	 (Similarity *s, const CoreEnv *around, const TrainOptions *o, const DsdwFit *fit, int rows),
+WRAP(DSDW, dsdw_weight,
+	 (Similarity *s, const CoreEnv *around, const JdshOptions *o, const DsdwFit *fit, int rows),
 	 (s, around, o, fit, rows))
 WRAP_VALUE(ACTIVATION, bool, learner_activate, (Learner *learner, int rows, float a), (learner, rows, a))
 WRAP(ACTIVATION, learner_deactivate, (Learner *learner, int rows, float a), (learner, rows, a))
@@ -102,7 +103,7 @@ WRAP(SGD, sgd_finish_epoch, (Learner *learner, int steps), (learner, steps))
 WRAP(SPARSE, adam_backward, (Learner *learner, const Features *features), (learner, features))
 WRAP(ADAM, adam_step, (Learner *learner, const AdamStep *step, double clip_norm), (learner, step, clip_norm))
 WRAP_VALUE(PAIRS, double, multisimilarity,
-		   (const CoreEnv *around, const TrainOptions *o, float *cosine, const uint8_t *kind, int rows,
+		   (const CoreEnv *around, const DmshLnOptions *o, float *cosine, const uint8_t *kind, int rows,
 			float factor, float *weight),
 		   (around, o, cosine, kind, rows, factor, weight))
 WRAP(PAIRS, multisimilarity_kinds,

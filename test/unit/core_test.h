@@ -5,7 +5,8 @@
 #ifndef CORE_TEST_H
 #define CORE_TEST_H
 
-#include "core/trainer.h"
+#include "core/method_dmsh_ln.h"
+#include "core/method_jdsh.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -52,7 +52,7 @@ similar(const Problem *problem, int i, int j)
 static void
 mine(Problem *problem, int term, const double *c, bool within)
 {
-	double		margin = problem->options->margin;
+	double		margin = dmsh_ln_options(problem->options)->margin;
 	int			i;
 	int			j;
 
@@ -81,7 +81,7 @@ mine(Problem *problem, int term, const double *c, bool within)
 static double
 exact_term(Problem *problem, int term, double outputs[3][ROWS * BITS], int left, int right)
 {
-	const TrainOptions *o = problem->options;
+	const DmshLnOptions *o = dmsh_ln_options(problem->options);
 	double		a[3] = {1, 1, problem->label_a};
 	double		c[ROWS * ROWS];
 	double		loss = 0;
@@ -133,7 +133,7 @@ static double
 exact_loss(Problem *problem, double terms[TRAIN_MAX_TERMS])
 {
 	static const int sides[TERMS][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}, {1, 0}, {2, 0}, {2, 1}};
-	const TrainOptions *o = problem->options;
+	const DmshLnOptions *o = dmsh_ln_options(problem->options);
 	double		weight[TRAIN_MAX_TERMS] = {o->weight_ii, o->weight_tt, o->weight_yy, o->weight_it, o->weight_iy, o->weight_ty};
 	double		outputs[3][ROWS * BITS];
 	double		loss = 0;
@@ -190,7 +190,7 @@ static void
 set_dropout(Problem *problem, int epoch)
 {
 	RandomPurpose purpose[2] = {RANDOM_DROPOUT_IMAGE, RANDOM_DROPOUT_TEXT};
-	double		p = problem->options->dropout;
+	double		p = dmsh_ln_options(problem->options)->dropout;
 	int			i;
 	int			k;
 
@@ -232,9 +232,7 @@ static void
 check_case(const char *what, const TrainOptions *options, bool sparse, int epoch)
 {
 	Problem		problem;
-	Features	image;
-	Features	text;
-	const uint8_t *labels;
+	TrainBatch	batch = {.epoch = epoch};
 	double		terms[TRAIN_MAX_TERMS];
 	double		expected[TRAIN_MAX_TERMS];
 	double		error = 0;
@@ -245,9 +243,9 @@ check_case(const char *what, const TrainOptions *options, bool sparse, int epoch
 	for (i = 0; i < TERMS * ROWS * ROWS; i++)
 		kept += problem.kept[i / (ROWS * ROWS)][i % (ROWS * ROWS)];
 	printf("case: %s; mining keeps %d pairs, the nearest %.0e from its boundary\n", what, kept, problem.clearance);
-	problem.set->source.fetch(problem.set, problem.rows, ROWS, &image, &text, &labels);
+	problem.set->source.fetch(problem.set, problem.rows, ROWS, &batch.image, &batch.text, &batch.labels);
 	memset(terms, 0, sizeof(terms));
-	check(dmsh_ln_step(problem.trainer, &image, &text, labels, epoch, 0, terms), "the loss is finite");
+	check(method_dmsh_ln.step(problem.trainer, &batch, terms), "the loss is finite");
 	exact_loss(&problem, expected);
 	for (i = 0; i < TRAIN_MAX_TERMS; i++)
 		error = fmax(error, fabs(terms[i] - expected[i]));
@@ -263,7 +261,7 @@ small_options(void)
 {
 	TrainOptions options;
 
-	train_defaults(&options, TRAIN_DMSH_LN);
+	train_defaults(&options, &method_dmsh_ln);
 	options.bits = BITS;
 	options.batch_size = ROWS;
 	options.seed = test_seed;
@@ -282,28 +280,28 @@ check_gradients(void)
 	for (i = 0; i < TRAIN_MAX_TERMS; i++)
 	{
 		options = small_options();
-		options.weight_ii = i == 0;
-		options.weight_tt = i == 1;
-		options.weight_yy = i == 2;
-		options.weight_it = i == 3;
-		options.weight_iy = i == 4;
-		options.weight_ty = i == 5;
+		dmsh_ln_options(&options)->weight_ii = i == 0;
+		dmsh_ln_options(&options)->weight_tt = i == 1;
+		dmsh_ln_options(&options)->weight_yy = i == 2;
+		dmsh_ln_options(&options)->weight_it = i == 3;
+		dmsh_ln_options(&options)->weight_iy = i == 4;
+		dmsh_ln_options(&options)->weight_ty = i == 5;
 		check_case(names[i], &options, false, 0);
 	}
 	options = small_options();
 	check_case("all terms", &options, true, 4);
-	options.symmetric = true;
-	options.weight_iy = 0.3;
+	dmsh_ln_options(&options)->symmetric = true;
+	dmsh_ln_options(&options)->weight_iy = 0.3;
 	options.image_hidden = 8;
 	options.text_hidden = 6;
 	check_case("all terms, symmetric, hidden layers", &options, true, 2);
-	options.symmetric = false;
-	options.dropout = 0;
-	options.scale_positive = 5;
-	options.scale_negative = 10;
-	options.threshold = 0.2;
-	options.margin = 0.3;
-	options.init = TRAIN_INIT_FAN_OUT;
+	dmsh_ln_options(&options)->symmetric = false;
+	dmsh_ln_options(&options)->dropout = 0;
+	dmsh_ln_options(&options)->scale_positive = 5;
+	dmsh_ln_options(&options)->scale_negative = 10;
+	dmsh_ln_options(&options)->threshold = 0.2;
+	dmsh_ln_options(&options)->margin = 0.3;
+	dmsh_ln_options(&options)->init = TRAIN_INIT_FAN_OUT;
 	check_case("all terms, other constants, no dropout", &options, false, 1);
 }
 
@@ -321,7 +319,7 @@ check_boundaries(void)
 	uint8_t		kinds[64];
 	int			i;
 
-	options.margin = 0.125;
+	dmsh_ln_options(&options)->margin = 0.125;
 	memset(kinds, PAIR_SELF, sizeof(kinds));
 	memcpy(kinds, kind, sizeof(kind));
 	cosine[0] = 0.25;			/* the least positive: negatives above 0.125 */
@@ -332,7 +330,7 @@ check_boundaries(void)
 	cosine[5] = 1;				/* itself: neither least nor greatest */
 	cosine[6] = nextafterf(0.625f, 0);
 	cosine[7] = -1;
-	multisimilarity(&env, &options, cosine, kinds, 8, 1, weight);
+	multisimilarity(&env, dmsh_ln_options(&options), cosine, kinds, 8, 1, weight);
 	check(cosine[0] < 0 && cosine[6] < 0 && cosine[2] > 0 && cosine[4] > 0,
 		  "pairs one float inside the boundaries are kept");
 	check(cosine[1] == 0 && cosine[3] == 0 && cosine[7] == 0, "pairs on the boundaries are not kept");
@@ -352,11 +350,11 @@ check_nothing_kept(void)
 	float		far[4] = {0.9f, -0.5f, 0.9f, -0.5f};
 	uint8_t		both[4] = {PAIR_POSITIVE, PAIR_NEGATIVE, PAIR_POSITIVE, PAIR_NEGATIVE};
 	float		weight[2];
-	double		loss = multisimilarity(&env, &options, cosine, kinds, 2, 1, weight);
+	double		loss = multisimilarity(&env, dmsh_ln_options(&options), cosine, kinds, 2, 1, weight);
 
 	check(loss == 0 && cosine[0] == 0 && cosine[1] == 0 && cosine[2] == 0 && cosine[3] == 0,
 		  "anchors with positives only, or negatives only, are skipped");
-	loss = multisimilarity(&env, &options, far, both, 2, 1, weight);
+	loss = multisimilarity(&env, dmsh_ln_options(&options), far, both, 2, 1, weight);
 	check(fabs(loss) < 1e-12 && far[0] == 0 && far[1] == 0, "well separated pairs are not kept");
 }
 
@@ -373,9 +371,9 @@ check_large_scales(void)
 	double		expected;
 
 	memcpy(all, kinds, sizeof(kinds));
-	options.scale_positive = 500;
-	options.scale_negative = 4000;
-	loss = multisimilarity(&env, &options, cosine, all, 2, 1, weight);
+	dmsh_ln_options(&options)->scale_positive = 500;
+	dmsh_ln_options(&options)->scale_negative = 4000;
+	loss = multisimilarity(&env, dmsh_ln_options(&options), cosine, all, 2, 1, weight);
 	expected = ((0.9 + 0.5) + (0.95 - 0.5)) / 2;	/* the logarithms of single huge exponentials */
 	check(fabs(loss - expected) < 1e-6, "scales of 500 and 4,000: loss %.7f, expected %.7f", loss, expected);
 	check(fabs(cosine[0] + 0.5) < 1e-6 && fabs(cosine[1] - 0.5) < 1e-6, "and gradients of −½ and ½");

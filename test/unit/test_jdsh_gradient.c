@@ -76,7 +76,7 @@ stretched_cosines(const float *matrix, const int32_t *chosen, int columns, doubl
 static void
 exact_target(Problem *problem, const DsdwFit *fit)
 {
-	const TrainOptions *o = problem->options;
+	const JdshOptions *o = jdsh_options(problem->options);
 	const BatchSource *source = &problem->set->source;
 	double		image[ROWS * ROWS];
 	double		text[ROWS * ROWS];
@@ -131,7 +131,7 @@ exact_loss(const Problem *problem, const Exact *image, const Exact *text)
 	double		h_text[ROWS * BITS];
 	double		c[ROWS * ROWS];
 	double		loss;
-	double		eta = problem->options->eta;
+	double		eta = jdsh_options(problem->options)->eta;
 	int			i;
 
 	exact_forward(image, problem->set->image, problem->rows, ROWS, h_image);
@@ -200,8 +200,7 @@ check_case(int image_hidden, int text_hidden, bool sparse, int epoch, bool clip)
 {
 	TrainOptions options;
 	Problem		problem;
-	Features	image;
-	Features	text;
+	TrainBatch	batch = {.epoch = epoch};
 	Exact		exact_image;
 	Exact		exact_text;
 	double		terms[TRAIN_MAX_TERMS];
@@ -209,15 +208,15 @@ check_case(int image_hidden, int text_hidden, bool sparse, int epoch, bool clip)
 	double		error;
 	int			i;
 
-	train_defaults(&options, TRAIN_JDSH);
+	train_defaults(&options, &method_jdsh);
 	options.bits = BITS;
 	options.batch_size = ROWS;
-	options.momentum = 0;
+	jdsh_options(&options)->momentum = 0;
 	options.weight_decay = 0;
 	options.image_hidden = image_hidden;
 	options.text_hidden = text_hidden;
 	options.seed = test_seed;
-	options.clip_targets = clip;
+	jdsh_options(&options)->clip_targets = clip;
 	problem.options = &options;
 	problem.set = make_set(5 * ROWS, 11, false, 14, sparse, 0);
 	problem.a = sqrt(epoch + 1);
@@ -230,11 +229,11 @@ check_case(int image_hidden, int text_hidden, bool sparse, int epoch, bool clip)
 
 	exact_image = exact_copy(trainer_image_network(problem.trainer));
 	exact_text = exact_copy(trainer_text_network(problem.trainer));
-	exact_target(&problem, trainer_dsdw(problem.trainer));
-	problem.set->source.fetch(problem.set, problem.rows, ROWS, &image, &text, NULL);
-	check(jdsh_step(problem.trainer, &image, &text, epoch, 0, terms), "the loss is finite");
+	exact_target(&problem, &jdsh_state(problem.trainer)->fit);
+	problem.set->source.fetch(problem.set, problem.rows, ROWS, &batch.image, &batch.text, NULL);
+	check(method_jdsh.step(problem.trainer, &batch, terms), "the loss is finite");
 
-	error = relative_error(problem.trainer->similarity.joint, problem.target, ROWS * ROWS);
+	error = relative_error(jdsh_state(problem.trainer)->similarity.joint, problem.target, ROWS * ROWS);
 	check(error < 1e-5, "joint similarity with DSDW: relative error %.1e, tolerance 1e-05", error);
 	loss = exact_loss(&problem, &exact_image, &exact_text);
 	error = fabs(terms[0] + terms[1] + terms[2] + terms[3] - loss) / fabs(loss);

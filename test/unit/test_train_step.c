@@ -31,47 +31,23 @@ dump_number(FILE *file, const char *name, double value)
 	dump(file, name, 'd', &value, 1);
 }
 
-#define DUMP_OPTION(name) dump_number(file, #name, options->name)
-
 static void
 dump_options(FILE *file, const TrainOptions *options)
 {
-	DUMP_OPTION(bits);
-	DUMP_OPTION(epochs);
-	DUMP_OPTION(batch_size);
-	DUMP_OPTION(learning_rate_image);
-	DUMP_OPTION(learning_rate_text);
-	DUMP_OPTION(weight_decay);
-	DUMP_OPTION(image_hidden);
-	DUMP_OPTION(text_hidden);
-	DUMP_OPTION(momentum);
-	DUMP_OPTION(alpha);
-	DUMP_OPTION(beta);
-	DUMP_OPTION(lambda);
-	DUMP_OPTION(eta);
-	DUMP_OPTION(mu);
-	DUMP_OPTION(l1);
-	DUMP_OPTION(l2);
-	DUMP_OPTION(low_factor);
-	DUMP_OPTION(high_factor);
-	DUMP_OPTION(learning_rate_label);
-	DUMP_OPTION(label_hidden);
-	DUMP_OPTION(warmup);
-	DUMP_OPTION(clip_norm);
-	DUMP_OPTION(adam_beta1);
-	DUMP_OPTION(adam_beta2);
-	DUMP_OPTION(adam_epsilon);
-	DUMP_OPTION(scale_positive);
-	DUMP_OPTION(scale_negative);
-	DUMP_OPTION(threshold);
-	DUMP_OPTION(margin);
-	DUMP_OPTION(weight_ii);
-	DUMP_OPTION(weight_tt);
-	DUMP_OPTION(weight_yy);
-	DUMP_OPTION(weight_it);
-	DUMP_OPTION(weight_iy);
-	DUMP_OPTION(weight_ty);
-	DUMP_OPTION(symmetric);
+	const OptionSpec *option;
+
+	dump_number(file, "bits", options->bits);
+	for (option = options->method->options; option->name != NULL; option++)
+		dump_number(file, option->name, train_option_get(options, option));
+}
+
+/* Outputs that a step sets to 0. */
+static double
+dropout(const TrainOptions *options)
+{
+	const OptionSpec *option = train_option(options->method, "dropout");
+
+	return option != NULL ? train_option_get(options, option) : 0;
 }
 
 static void
@@ -112,12 +88,13 @@ dump_dropout(FILE *file, const char *prefix, const TrainOptions *options, int ep
 	int			step;
 	size_t		i;
 	char		name[100];
+	double		p = dropout(options);
 
 	for (step = 0; step < steps; step++)
 		for (i = 0; i < count; i++)
 			factors[step * count + i] =
-				random_uniform(random_key(options->seed, epoch, step, purpose), i) < (float) options->dropout ?
-				0 : 1 / (1 - options->dropout);
+				random_uniform(random_key(options->seed, epoch, step, purpose), i) < (float) p ?
+				0 : 1 / (1 - p);
 	snprintf(name, sizeof(name), "%s.dropout.%s", prefix, purpose == RANDOM_DROPOUT_IMAGE ? "image" : "text");
 	dump(file, name, 'f', factors, steps * count);
 }
@@ -133,7 +110,8 @@ dump_training(FILE *file, const TrainOptions *options, const TrainingSet *set)
 	dump_data(file, set);
 	trainer_fit(trainer);
 	dump(file, "fit.permutation", 'i', trainer->permutation, set->source.rows);
-	dump(file, "fit.result", 'd', trainer_dsdw(trainer), 7);
+	if (options->method == &method_jdsh)
+		dump(file, "fit.result", 'd', &jdsh_state(trainer)->fit, 7);
 	dump_state(file, "before", trainer);
 	for (epoch = 0; epoch < EPOCHS; epoch++)
 	{
@@ -165,7 +143,7 @@ check_case(const char *script, const TrainOptions *options, const TrainingSet *s
 	fclose(file);
 	printf("case: %s, hidden %d and %d, %s images, %s texts%s\n", script, options->image_hidden,
 		   options->text_hidden, set->source.image_sparse ? "sparse" : "dense",
-		   set->source.text_sparse ? "sparse" : "dense", options->symmetric ? ", symmetric" : "");
+		   set->source.text_sparse ? "sparse" : "dense", options->method == &method_dmsh_ln && dmsh_ln_options(options)->symmetric ? ", symmetric" : "");
 	fflush(stdout);
 	snprintf(command, sizeof(command), "/usr/bin/python3 '%.*s%s' '%s'",
 			 (int) (strrchr(__FILE__, '/') - __FILE__ + 1), __FILE__, script, path);
@@ -179,7 +157,7 @@ check_jdsh(int image_hidden, int text_hidden, bool image_sparse, bool text_spars
 {
 	TrainOptions options;
 
-	train_defaults(&options, TRAIN_JDSH);
+	train_defaults(&options, &method_jdsh);
 	options.bits = 12;
 	options.batch_size = 16;
 	options.image_hidden = image_hidden;
@@ -193,17 +171,17 @@ check_dmsh_ln(int image_hidden, int text_hidden, bool text_sparse, bool symmetri
 {
 	TrainOptions options;
 
-	train_defaults(&options, TRAIN_DMSH_LN);
+	train_defaults(&options, &method_dmsh_ln);
 	options.bits = 12;
 	options.batch_size = 24;
 	options.epochs = 10;
 	options.image_hidden = image_hidden;
 	options.text_hidden = text_hidden;
 	options.seed = test_seed;
-	options.symmetric = symmetric;
-	options.weight_it = 0.7;
-	options.clip_norm = clip_norm;
-	options.init = symmetric ? TRAIN_INIT_FAN_OUT : TRAIN_INIT_FAN_IN;
+	dmsh_ln_options(&options)->symmetric = symmetric;
+	dmsh_ln_options(&options)->weight_it = 0.7;
+	dmsh_ln_options(&options)->clip_norm = clip_norm;
+	dmsh_ln_options(&options)->init = symmetric ? TRAIN_INIT_FAN_OUT : TRAIN_INIT_FAN_IN;
 	check_case("reference_dmsh_ln.py", &options, make_set(130, 15, false, 40, text_sparse, 5));
 }
 

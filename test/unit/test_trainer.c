@@ -11,7 +11,7 @@
 #include <setjmp.h>
 
 static TrainOptions
-small_options(TrainMethod method)
+small_options(const TrainMethod *method)
 {
 	TrainOptions options;
 
@@ -80,7 +80,7 @@ train(Trainer *trainer, int from, int to)
 }
 
 static void
-check_reproducible(const char *name, TrainMethod method, int threads, bool image_sparse, bool text_sparse)
+check_reproducible(const char *name, const TrainMethod *method, int threads, bool image_sparse, bool text_sparse)
 {
 	TrainOptions options = small_options(method);
 	TrainingSet *set = make_set(150, 30, image_sparse, 60, text_sparse, 4);
@@ -127,7 +127,7 @@ check_reproducible(const char *name, TrainMethod method, int threads, bool image
 
 /* The arena must hold what was announced, and must not grow with epochs. */
 static void
-check_memory(const char *name, TrainMethod method, bool sparse)
+check_memory(const char *name, const TrainMethod *method, bool sparse)
 {
 	TrainOptions options = small_options(method);
 	TrainingSet *set = make_set(150, 30, false, 60, sparse, 4);
@@ -172,7 +172,7 @@ check_bounds(const char *what, const float *weights, size_t count, double bound)
 static void
 check_initial(void)
 {
-	TrainOptions options = small_options(TRAIN_JDSH);
+	TrainOptions options = small_options(&method_jdsh);
 	TrainingSet *set = make_set(50, 300, false, 200, false, 6);
 	Trainer    *trainer = trainer_create(&options, &set->source, &env);
 	const Network *image = trainer_image_network(trainer);
@@ -182,15 +182,15 @@ check_initial(void)
 	check_bounds("jdsh, layer 1", image->layer[1].weight, 20 * 24, sqrt(1.0 / 20));
 	check(image->layer[0].bias[3] != 0, "jdsh: biases are drawn too");
 
-	options = small_options(TRAIN_DMSH_LN);
+	options = small_options(&method_dmsh_ln);
 	trainer = trainer_create(&options, &set->source, &env);
 	check_bounds("dmsh_ln, fan_in", trainer->text.network.layer[0].weight, 200 * 30, sqrt(6.0 / 200));
 	check(trainer->text.network.layer[0].bias[3] == 0, "dmsh_ln: biases are 0");
 	layer = &trainer->label.network.layer[0];
 	check(layer->inputs == 6 && layer->outputs == 15, "label network: %d classes, %d hidden units", layer->inputs, layer->outputs);
-	options.init = TRAIN_INIT_FAN_OUT;
+	dmsh_ln_options(&options)->init = TRAIN_INIT_FAN_OUT;
 	options.text_hidden = 0;
-	options.label_hidden = 9;
+	dmsh_ln_options(&options)->label_hidden = 9;
 	trainer = trainer_create(&options, &set->source, &env);
 	check_bounds("dmsh_ln, fan_out", trainer->text.network.layer[0].weight, 200 * 24, sqrt(6.0 / 24));
 	check(trainer->label.network.units == 9, "label network: hidden units as asked for");
@@ -199,7 +199,7 @@ check_initial(void)
 
 /* Weights that overflow: the epoch says so, and does not go on. */
 static void
-check_nonfinite(const char *name, TrainMethod method)
+check_nonfinite(const char *name, const TrainMethod *method)
 {
 	TrainOptions options = small_options(method);
 	TrainingSet *set = make_set(100, 10, false, 12, false, 3);
@@ -233,7 +233,7 @@ check_nonfinite(const char *name, TrainMethod method)
 static void
 check_losses(void)
 {
-	TrainOptions options = small_options(TRAIN_DMSH_LN);
+	TrainOptions options = small_options(&method_dmsh_ln);
 	TrainingSet *set = make_set(100, 10, false, 12, false, 3);
 	Trainer    *trainer = trainer_create(&options, &set->source, &env);
 	TrainLoss	loss;
@@ -249,7 +249,7 @@ check_losses(void)
 	check(loss.learning_rate < 1e-9, "and %.6f after the last", loss.learning_rate);
 	check(fabs(dmsh_ln_schedule(trainer, 0, 0) - 1 / 3.6) < 1e-12, "the first of 36 steps is 1/3.6 into the warm-up");
 
-	options = small_options(TRAIN_JDSH);
+	options = small_options(&method_jdsh);
 	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
 	trainer_epoch(trainer, 0, &loss);
@@ -258,11 +258,44 @@ check_losses(void)
 	free_all();
 }
 
+/* Each table of options: names differ, defaults are in range, values come back. */
+static void
+check_options(void)
+{
+	int			i;
+
+	for (i = 0; train_methods[i] != NULL; i++)
+	{
+		const TrainMethod *method = train_methods[i];
+		const OptionSpec *option;
+		TrainOptions options;
+		int			count = 0;
+		int			wrong = 0;
+
+		train_defaults(&options, method);
+		for (option = method->options; option->name != NULL; option++)
+		{
+			bool		in_range = option->initial >= option->min && option->initial <= option->max;
+
+			wrong += train_option(method, option->name) != option || !in_range || option->meaning == NULL ||
+				train_option_get(&options, option) != option->initial ||
+				(option->type == OPTION_WORD && option->words[(int) option->max + 1] != NULL);
+			train_option_set(&options, option, option->max);
+			wrong += train_option_get(&options, option) != option->max;
+			count++;
+		}
+		check(train_method(method->name) == method && count > 10 && wrong == 0, "%s: %d options, %d wrong",
+			  method->name, count, wrong);
+	}
+	check(train_method("no method") == NULL && train_option(&method_jdsh, "dropout") == NULL,
+		  "what is not there is not found");
+}
+
 /* A similarity whose values are all equal has a fit without spread. */
 static void
 check_degenerate_fit(void)
 {
-	TrainOptions options = small_options(TRAIN_JDSH);
+	TrainOptions options = small_options(&method_jdsh);
 	TrainingSet *set = make_set(64, 4, false, 4, false, 0);
 	Trainer    *trainer;
 	const DsdwFit *fit;
@@ -273,7 +306,7 @@ check_degenerate_fit(void)
 		set->image[i] = set->text[i] = 1;
 	trainer = trainer_create(&options, &set->source, &env);
 	trainer_fit(trainer);
-	fit = trainer_dsdw(trainer);
+	fit = &jdsh_state(trainer)->fit;
 	check(fabs(fit->mode - 1) < 1e-5 && fit->sigma < 1e-5 && fit->b < 1e-5, "equal rows: mode %.6f, sigma %g, b %g", fit->mode, fit->sigma, fit->b);
 	trainer_epoch(trainer, 0, &loss);
 	check(loss.finite, "and they train to a finite loss, %.4f", loss.loss);
@@ -295,7 +328,7 @@ static void
 check_interruption(void)
 {
 	static const CoreEnv cancelling = {test_allocate, NULL, cancel_interrupt};
-	TrainOptions options = small_options(TRAIN_JDSH);
+	TrainOptions options = small_options(&method_jdsh);
 	volatile int left = 0;
 	volatile int at;
 
@@ -323,17 +356,18 @@ int
 main(int argc, char **argv)
 {
 	start("trainer", argc, argv);
-	check_reproducible("jdsh", TRAIN_JDSH, 1, false, false);
-	check_reproducible("jdsh, sparse texts", TRAIN_JDSH, 2, false, true);
-	check_reproducible("jdsh, both sparse", TRAIN_JDSH, 1, true, true);
-	check_reproducible("dmsh_ln", TRAIN_DMSH_LN, 1, false, false);
-	check_reproducible("dmsh_ln, sparse texts", TRAIN_DMSH_LN, 2, false, true);
-	check_memory("jdsh", TRAIN_JDSH, false);
-	check_memory("jdsh, sparse texts", TRAIN_JDSH, true);
-	check_memory("dmsh_ln, sparse texts", TRAIN_DMSH_LN, true);
+	check_reproducible("jdsh", &method_jdsh, 1, false, false);
+	check_reproducible("jdsh, sparse texts", &method_jdsh, 2, false, true);
+	check_reproducible("jdsh, both sparse", &method_jdsh, 1, true, true);
+	check_reproducible("dmsh_ln", &method_dmsh_ln, 1, false, false);
+	check_reproducible("dmsh_ln, sparse texts", &method_dmsh_ln, 2, false, true);
+	check_memory("jdsh", &method_jdsh, false);
+	check_memory("jdsh, sparse texts", &method_jdsh, true);
+	check_memory("dmsh_ln, sparse texts", &method_dmsh_ln, true);
+	check_options();
 	check_initial();
-	check_nonfinite("jdsh", TRAIN_JDSH);
-	check_nonfinite("dmsh_ln", TRAIN_DMSH_LN);
+	check_nonfinite("jdsh", &method_jdsh);
+	check_nonfinite("dmsh_ln", &method_dmsh_ln);
 	check_losses();
 	check_degenerate_fit();
 	check_interruption();
