@@ -347,44 +347,8 @@ extern void xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid);
 /* Rows written so far, for progress reports. */
 extern uint64 xmhash_writer_rows(const XmhashWriter *writer);
 
-/*
- * Build only.  start: meta page with a new nonce in an empty main fork; bits
- * 0 when not yet known.  finish: the last pages, catalogue and meta page, and
- * the WAL of all; writer NULL: no rows at all.
- */
+/* Build only: the meta page, with a new nonce, in an empty main fork. */
 extern void xmhash_build_start(Relation index);
-extern void xmhash_build_finish(Relation index, XmhashWriter *writer, int bits);
-
-/*
- * ---------------------------------------------------------------------------
- * Sorting into centre order (search half), used by build and merge alike:
- * begin with a sample, add everything once, write.
- * ---------------------------------------------------------------------------
- */
-typedef struct XmhashSorter XmhashSorter;
-
-/* How many codes a sample should have for a segment of that many rows. */
-extern uint32 xmhash_sample_rows(int bits, double rows);
-
-/*
- * rows: the expected number, from which the number of centres follows; a
- * small segment gets none.  memory in bytes, beyond it the sorter spills to
- * temporary files.
- */
-extern XmhashSorter *xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows,
-										 double rows, Size memory);
-
-/* Band runs, before anything is added; a segment without centres gets none. */
-extern void xmhash_sorter_set_bands(XmhashSorter *sorter, int bands);
-extern void xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerData *tids,
-							  int count);
-extern void xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid);
-
-/*
- * Sort, begin a writer, feed it and return it, for the caller to finish.
- */
-extern XmhashWriter *xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role);
-extern void xmhash_sorter_end(XmhashSorter *sorter);
 
 /*
  * ---------------------------------------------------------------------------

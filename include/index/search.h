@@ -8,31 +8,8 @@
 
 #include "index/index.h"
 
-#include "storage/buffile.h"
-#include "storage/sharedfileset.h"
-
-#include "bitcode/bitcode.h"
+#include "bitcode/ball.h"
 #include "core/search.h"
-
-/* ---------- Sorting (index/sort.c) ---------- */
-
-/*
- * What a parallel build shares: the centres are found once, each participant
- * sorts its rows into runs in files of the set, the leader merges them.
- */
-extern const uint64 *xmhash_sorter_centres(const XmhashSorter *sorter, int *count);
-extern XmhashSorter *xmhash_sorter_begin_shared(int bits, const uint64 *centre, int centres,
-												Size memory, SharedFileSet *files, int participant);
-extern void xmhash_sorter_export(XmhashSorter *sorter);
-extern void xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int participant);
-
-/* While it has no rows yet: the length that was not known, less memory. */
-extern void xmhash_sorter_set_bits(XmhashSorter *sorter, int bits);
-extern void xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory);
-
-/* The numeric core's memory and interruption, in the server's terms. */
-extern CoreEnv xmhash_core_env(MemoryContext context);
-extern SearchMemory xmhash_search_memory(MemoryContext context);
 
 /* ---------- Building (index/build.c) ---------- */
 

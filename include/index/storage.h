@@ -32,8 +32,37 @@ extern Buffer xmhash_new_buffer(Relation index, BlockNumber block);
 /* index/meta.c */
 extern Buffer xmhash_meta_buffer(Relation index, int mode);
 extern void xmhash_meta_log(GenericXLogState *state, Page page);
+
+/* index/snapshot.c */
 extern bool xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot);
+
+/* Bytes of a catalogue; compare before use: counts may come from disk. */
+static inline uint64
+xmhash_catalogue_size(uint64 segments, uint64 extents, uint64 free_extents)
+{
+	return sizeof(XmhashCatalogueHead) + segments * sizeof(XmhashSegment) +
+		extents * sizeof(XmhashExtent) + free_extents * sizeof(XmhashFreeExtent);
+}
+
+/* index/alloc.c */
+/* A growing list of extents with stamps. */
+typedef struct ExtentList
+{
+	XmhashFreeExtent *item;
+	int			count;
+	int			capacity;
+} ExtentList;
+
 extern bool xmhash_removable(uint64 stamp);
+extern XmhashExtent *xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip,
+										uint32 pages, int *count);
+extern void add_extent(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp);
+extern void add_extents(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp);
+extern void sort_extents(ExtentList *list);
+extern void add_old_free(ExtentList *known, const IndexSnapshot *snapshot);
+extern void find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
+					  ExtentList *free);
+extern bool take_free(ExtentList *free, uint32 pages, XmhashExtent *taken);
 extern uint64 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages,
 							 XmhashReservation *reservation);
 
@@ -59,23 +88,26 @@ typedef struct XmhashChange
 
 extern void xmhash_forget_reservation(Relation index, XmhashWriterRole role);
 extern void xmhash_commit(Relation index, const XmhashChange *change);
-extern XmhashExtent *xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip,
-										uint32 pages, int *count);
 
 /* index/writer.c */
 extern void xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent **extent);
 
-/* index/flush.c, index/merge.c */
+/* index/lock.c */
 extern void xmhash_lock_page(Relation index, BlockNumber lock);
+
+/* index/flush.c, index/merge.c */
 extern bool xmhash_flush(Relation index, bool wait, uint64 *rows);
 extern void xmhash_flush_all(Relation index, uint64 *rows);
 extern void xmhash_merge_small(Relation index, bool wait);
 extern void xmhash_merge_all(Relation index);
 
-/* index/handler.c, index/functions.c */
+/* index/options.c */
 extern int	xmhash_pending_limit_pages(Relation index);
 
-/* An index and its table, opened for a function about one index. */
+/* index/check.c: what xmhash_index_check() does, with heapallindexed or without. */
+extern void xmhash_check(Relation heap, Relation index, bool heapallindexed);
+
+/* index/open.c: an index and its table, opened for a function about one index. */
 typedef struct XmhashOpenIndex
 {
 	Relation	heap;

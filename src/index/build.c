@@ -9,6 +9,8 @@
 #include "postgres.h"
 
 #include "index/search.h"
+#include "index/sort.h"
+#include "index/storage.h"
 
 #include <math.h>
 
@@ -16,6 +18,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xloginsert.h"
 #include "catalog/index.h"
 #include "catalog/pg_proc.h"
 #include "commands/progress.h"
@@ -424,6 +427,46 @@ xmhash_build_worker(dsm_segment *segment, shm_toc *toc)
 }
 
 /* ---------- CREATE INDEX ---------- */
+
+/*
+ * The pages of the segment are not logged while they are written, since the
+ * file goes away with the transaction if it fails; they are logged here, at
+ * once, like those of core's index builds.
+ */
+static void
+xmhash_build_finish(Relation index, XmhashWriter *writer, int bits)
+{
+	XmhashSegment segment;
+	XmhashChange change = {.role = XMHASH_WRITER_BUILD};
+	XmhashExtent *extent;
+	GenericXLogState *state;
+	Buffer		buffer;
+	Page		page;
+	XmhashMeta *meta;
+
+	if (writer != NULL)
+	{
+		xmhash_writer_finish(writer, &segment, &extent);
+		change.add = &segment;
+		change.add_extent = extent;
+	}
+	buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
+	state = GenericXLogStart(index);
+	page = GenericXLogRegisterBuffer(state, buffer, 0);
+	meta = XmhashPageMeta(page);
+	if (writer != NULL)
+		meta->next_segment = segment.id + 1;
+	if (bits != 0)
+		meta->bits = bits;
+	meta->end = RelationGetNumberOfBlocks(index);
+	xmhash_meta_log(state, page);
+	UnlockReleaseBuffer(buffer);
+
+	if (writer != NULL)
+		xmhash_commit(index, &change);
+	if (RelationNeedsWAL(index))
+		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
+}
 
 IndexBuildResult *
 xmhash_build(Relation heap, Relation index, IndexInfo *info)

@@ -1,17 +1,11 @@
 /*
- * index/catalogue.c: reading the catalogue, and replacing it by a new one in
- * one atomic step.
+ * index/catalogue.c: replacing the catalogue by a new one in one atomic step.
  *
  * The catalogue lies on pages of its own, in two sets that take turns.  A
  * change is made under the exclusive lock of the meta page: read the current
  * catalogue, make the new one, write it into the set not in use, and switch in
  * the record that changes the meta page.  A crash before that record leaves
  * the old state, after it the new one.
- *
- * The list of free extents is not kept up but computed at every change: it is
- * what nothing else uses.  So blocks cannot get lost: what a crash or a cancel
- * left behind turns up there.  Known free extents keep their stamps, everything
- * newly free gets the present one.
  */
 #include "postgres.h"
 
@@ -20,276 +14,6 @@
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
-
-/* Bytes of a catalogue; compare before use: counts may come from disk. */
-static uint64
-catalogue_size(uint64 segments, uint64 extents, uint64 free_extents)
-{
-	return sizeof(XmhashCatalogueHead) + segments * sizeof(XmhashSegment) +
-		extents * sizeof(XmhashExtent) + free_extents * sizeof(XmhashFreeExtent);
-}
-
-static void
-check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment)
-{
-	uint64		pages = 0;
-
-	if ((uint64) segment->first_extent + segment->extents > snapshot->extents || segment->id == 0)
-		xmhash_damaged(index, block, "The catalogue entry of a segment is out of range.");
-	for (int i = 0; i < segment->extents; i++)
-	{
-		const XmhashExtent *extent = &snapshot->extent[segment->first_extent + i];
-
-		pages += extent->count;
-		if (extent->start == XMHASH_META_BLOCK || (uint64) extent->start + extent->count > snapshot->end)
-			xmhash_damaged(index, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
-						   segment->id, snapshot->end);
-	}
-	if (segment->bands > XMHASH_MAX_BANDS ||
-		pages != (uint64) segment->data_pages + (uint64) segment->bands * segment->band_pages +
-		segment->null_pages + segment->directory_pages)
-		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
-					   segment->id, XmhashSegmentPages(segment), pages);
-	if ((segment->data_pages > 0 && snapshot->words == 0) ||
-		segment->rows > (uint64) segment->data_pages * XMHASH_DATA_CAPACITY(snapshot->words) ||
-		segment->nulls > (uint64) segment->null_pages * XMHASH_NULLS_CAPACITY ||
-		segment->removed > segment->rows + segment->nulls ||
-		segment->removed_nulls > Min(segment->removed, segment->nulls) ||
-		segment->centres > segment->spans || (segment->bands > 0 && segment->centres == 0) ||
-		(segment->bands > 0 && segment->rows > (uint64) segment->band_pages * XMHASH_DATA_CAPACITY(snapshot->words)) ||
-		XmhashDirectoryBytes(segment, snapshot->words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
-		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.", segment->id);
-}
-
-/* Take a catalogue's stream apart into the view. */
-static void
-decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes)
-{
-	XmhashCatalogueHead head = {0};
-
-	if (bytes > 0)
-		memcpy(&head, data, sizeof(head));
-	if (head.segments > XMHASH_MAX_SEGMENTS ||
-		(bytes > 0 && bytes != catalogue_size(head.segments, head.extents, head.free_extents)))
-		xmhash_damaged(index, block, "The catalogue has %u bytes for %u segments, %u extents, %u free extents.",
-					   bytes, head.segments, head.extents, head.free_extents);
-	if (snapshot->segment != NULL)
-		pfree(snapshot->segment);
-	snapshot->segment = NULL;
-	/* One allocation for the three arrays; their elements need 8 bytes each. */
-	snapshot->segment = MemoryContextAlloc(snapshot->context, bytes + 1);
-	if (bytes > 0)
-		memcpy(snapshot->segment, data + sizeof(head), bytes - sizeof(head));
-	snapshot->segments = head.segments;
-	snapshot->extent = (XmhashExtent *) (snapshot->segment + head.segments);
-	snapshot->extents = head.extents;
-	snapshot->free_extent = (XmhashFreeExtent *) (snapshot->extent + head.extents);
-	snapshot->free_extents = head.free_extents;
-	for (int i = 0; i < snapshot->segments; i++)
-		check_segment(index, block, snapshot, &snapshot->segment[i]);
-}
-
-/* One page of the catalogue into `to`; false: it is of another version. */
-static bool
-read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to, int bytes)
-{
-	BlockNumber block = meta->catalogue[meta->catalogue_set][number];
-	Buffer		buffer = ReadBuffer(index, block);
-	Page		page = BufferGetPage(buffer);
-	PageHeader	header = (PageHeader) page;
-	XmhashOpaque *opaque = XmhashPageOpaque(page);
-	bool		ours,
-				sound;
-
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	ours = header->pd_special == BLCKSZ - sizeof(XmhashOpaque) &&
-		opaque->kind == XMHASH_PAGE_CATALOGUE && opaque->owner == meta->catalogue_version &&
-		opaque->nonce == XmhashPageNonce(meta->nonce) && opaque->number == number;
-	sound = ours && header->pd_upper == header->pd_special && opaque->count == bytes &&
-		header->pd_lower == XmhashPageHeaderSize + bytes && xmhash_page_checksum_agrees(page);
-	if (sound)
-		memcpy(to, PageGetContents(page), bytes);
-	UnlockReleaseBuffer(buffer);
-	if (ours && !sound)
-		xmhash_damaged(index, block, "The catalogue page has a wrong size or checksum.");
-	return ours;
-}
-
-/*
- * Read the catalogue that the copy of the meta page names into the view; false
- * if it has been replaced meanwhile.  Only the view's catalogue part changes.
- */
-bool
-xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot)
-{
-	uint32		bytes = meta->catalogue_version == 0 ? 0 : meta->catalogue_bytes;
-	/* Doubles and pointers of a stream need alignment: palloc's is enough. */
-	char	   *data = palloc(bytes + 1);
-
-	for (int i = 0; (uint32) i * XMHASH_BLOB_CAPACITY < bytes; i++)
-	{
-		uint32		done = i * XMHASH_BLOB_CAPACITY;
-
-		if (!read_catalogue_page(index, meta, i, data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY)))
-		{
-			pfree(data);
-			return false;
-		}
-	}
-	snapshot->bits = meta->bits;
-	snapshot->words = HAMMING_WORDS(meta->bits);
-	snapshot->bands = meta->bands;
-	snapshot->end = meta->end;
-	decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes);
-	snapshot->nonce = meta->nonce;
-	snapshot->version = meta->catalogue_version;
-	pfree(data);
-	return true;
-}
-
-/* The pages skip … skip + pages - 1 of a list of extents, as a list of its own. */
-XmhashExtent *
-xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip, uint32 pages, int *count)
-{
-	XmhashExtent *cut = palloc(sizeof(XmhashExtent) * (extents + 1));
-
-	*count = 0;
-	for (int i = 0; i < extents && pages > 0; i++)
-	{
-		uint32		lost = Min(skip, extent[i].count);
-		uint32		taken = Min(pages, extent[i].count - lost);
-
-		skip -= lost;
-		pages -= taken;
-		if (taken == 0)
-			continue;
-		cut[*count].start = extent[i].start + lost;
-		cut[(*count)++].count = taken;
-	}
-	return cut;
-}
-
-/* A growing list of extents with stamps. */
-typedef struct ExtentList
-{
-	XmhashFreeExtent *item;
-	int			count;
-	int			capacity;
-} ExtentList;
-
-static void
-add_extent(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp)
-{
-	if (count == 0)
-		return;
-	if (list->count == list->capacity)
-	{
-		list->capacity = Max(64, list->capacity * 2);
-		list->item = list->item == NULL ? palloc(list->capacity * sizeof(XmhashFreeExtent)) :
-			repalloc(list->item, list->capacity * sizeof(XmhashFreeExtent));
-	}
-	list->item[list->count].extent.start = start;
-	list->item[list->count].extent.count = count;
-	list->item[list->count++].stamp = stamp;
-}
-
-static void
-add_extents(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp)
-{
-	for (int i = 0; i < extents; i++)
-		add_extent(list, extent[i].start, extent[i].count, stamp);
-}
-
-static int
-compare_extents(const void *a, const void *b)
-{
-	BlockNumber x = ((const XmhashFreeExtent *) a)->extent.start;
-	BlockNumber y = ((const XmhashFreeExtent *) b)->extent.start;
-
-	return x < y ? -1 : x > y;
-}
-
-static void
-sort_extents(ExtentList *list)
-{
-	if (list->count > 1)
-		qsort(list->item, list->count, sizeof(XmhashFreeExtent), compare_extents);
-}
-
-/* Add a gap [start, end) of free blocks, with the stamps of what is known of it. */
-static void
-add_gap(ExtentList *free, BlockNumber start, BlockNumber end, const ExtentList *known, int *next,
-		uint64 stamp)
-{
-	while (start < end)
-	{
-		const XmhashFreeExtent *item;
-		BlockNumber known_end;
-
-		while (*next < known->count &&
-			   known->item[*next].extent.start + known->item[*next].extent.count <= start)
-			(*next)++;
-		item = *next < known->count ? &known->item[*next] : NULL;
-		if (item == NULL || item->extent.start >= end)
-		{
-			add_extent(free, start, end - start, stamp);
-			return;
-		}
-		if (item->extent.start > start)
-		{
-			add_extent(free, start, item->extent.start - start, stamp);
-			start = item->extent.start;
-		}
-		known_end = Min(end, item->extent.start + item->extent.count);
-		add_extent(free, start, known_end - start, item->stamp);
-		start = known_end;
-	}
-}
-
-/* Join neighbours that may be used again at once, or were freed together. */
-static void
-join_extents(ExtentList *list)
-{
-	int			kept = 0;
-
-	for (int i = 0; i < list->count; i++)
-	{
-		XmhashFreeExtent *item = &list->item[i];
-		XmhashFreeExtent *last = kept > 0 ? &list->item[kept - 1] : NULL;
-
-		if (xmhash_removable(item->stamp))
-			item->stamp = 0;
-		if (last != NULL && last->stamp == item->stamp &&
-			last->extent.start + last->extent.count == item->extent.start)
-			last->extent.count += item->extent.count;
-		else
-			list->item[kept++] = *item;
-	}
-	list->count = kept;
-}
-
-/* All of [1, end) that `used` leaves, with the stamps of `known`. */
-static void
-find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
-		  ExtentList *free)
-{
-	BlockNumber block = XMHASH_META_BLOCK + 1;
-	int			next = 0;
-
-	sort_extents(used);
-	sort_extents(known);
-	for (int i = 0; i < used->count; i++)
-	{
-		XmhashExtent *extent = &used->item[i].extent;
-
-		if (extent->start < block || extent->start + extent->count > end)
-			xmhash_damaged(index, extent->start, "The block is in use twice, or beyond the index's end.");
-		add_gap(free, block, extent->start, known, &next, stamp);
-		block = extent->start + extent->count;
-	}
-	add_gap(free, block, end, known, &next, stamp);
-	join_extents(free);
-}
 
 /* The new catalogue under way. */
 typedef struct Draft
@@ -363,7 +87,7 @@ static void
 shorten_free(Draft *draft)
 {
 	for (uint32 min = 2;
-		 catalogue_size(draft->segments, draft->extents, draft->free.count) >
+		 xmhash_catalogue_size(draft->segments, draft->extents, draft->free.count) >
 		 XMHASH_CATALOGUE_PAGES * XMHASH_BLOB_CAPACITY; min *= 2)
 	{
 		int			kept = 0;
@@ -373,30 +97,6 @@ shorten_free(Draft *draft)
 				draft->free.item[kept++] = draft->free.item[i];
 		draft->free.count = kept;
 	}
-}
-
-/* Take up to `pages` blocks that may be used at once off the free list. */
-static bool
-take_free(ExtentList *free, uint32 pages, XmhashExtent *taken)
-{
-	for (int i = 0; i < free->count; i++)
-	{
-		XmhashExtent *extent = &free->item[i].extent;
-
-		if (extent->count == 0 || free->item[i].stamp != 0)
-			continue;
-		taken->start = extent->start;
-		taken->count = Min(pages, extent->count);
-		extent->start += taken->count;
-		extent->count -= taken->count;
-		if (extent->count == 0)
-		{
-			memmove(&free->item[i], &free->item[i + 1], (free->count - i - 1) * sizeof(XmhashFreeExtent));
-			free->count--;
-		}
-		return true;
-	}
-	return false;
 }
 
 /* All blocks in use under the changed meta page and the new catalogue. */
@@ -453,42 +153,13 @@ change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uin
 	}
 }
 
-/* Known extents must not overlap: a reserved one may be free in the old list. */
-static void
-add_old_free(ExtentList *known, const IndexSnapshot *snapshot)
-{
-	int			fresh = known->count;
-
-	for (int i = 0; i < snapshot->free_extents; i++)
-	{
-		BlockNumber start = snapshot->free_extent[i].extent.start;
-		BlockNumber end = start + snapshot->free_extent[i].extent.count;
-
-		/*
-		 * Cut out what is known afresh; those pieces come in ascending order.
-		 * A copy of each, since the list may move when it grows.
-		 */
-		for (int j = 0; j < fresh; j++)
-		{
-			XmhashExtent other = known->item[j].extent;
-
-			if (other.start + other.count <= start || other.start >= end)
-				continue;
-			if (other.start > start)
-				add_extent(known, start, other.start - start, snapshot->free_extent[i].stamp);
-			start = Min(end, other.start + other.count);
-		}
-		add_extent(known, start, end - start, snapshot->free_extent[i].stamp);
-	}
-}
-
 /* Blocks for the set not in use, if it has too few for so many bytes. */
 static void
 allot_catalogue(XmhashMeta *meta, int set, Draft *draft)
 {
 	for (;;)
 	{
-		uint64		bytes = catalogue_size(draft->segments, draft->extents, draft->free.count);
+		uint64		bytes = xmhash_catalogue_size(draft->segments, draft->extents, draft->free.count);
 		XmhashExtent taken;
 
 		if (bytes <= (uint64) meta->catalogue_blocks[set] * XMHASH_BLOB_CAPACITY)
@@ -506,7 +177,7 @@ encode_catalogue(const Draft *draft, uint32 *bytes)
 	char	   *data;
 	char	   *to;
 
-	*bytes = catalogue_size(draft->segments, draft->extents, draft->free.count);
+	*bytes = xmhash_catalogue_size(draft->segments, draft->extents, draft->free.count);
 	data = to = palloc(*bytes);
 	memcpy(to, &head, sizeof(head));
 	to += sizeof(head);

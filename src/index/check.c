@@ -20,7 +20,6 @@
 #include "catalog/pg_type_d.h"
 #include "bitcode/bitcode.h"
 #include "common/hashfn.h"
-#include "fmgr.h"
 #include "core/search.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -550,8 +549,8 @@ check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *ent
 	tuplesort_end(rows);
 }
 
-static void
-check_index(Relation heap, Relation index, bool heapallindexed)
+void
+xmhash_check(Relation heap, Relation index, bool heapallindexed)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	Check		check = {.index = index, .copy = palloc(sizeof(PGAlignedBlock)),
@@ -577,17 +576,4 @@ check_index(Relation heap, Relation index, bool heapallindexed)
 		tuplesort_end(check.entries);
 	}
 	UnregisterSnapshot(snapshot);
-}
-
-XMHASH_FUNCTION(xmhash_index_check);
-
-Datum
-xmhash_index_check(PG_FUNCTION_ARGS)
-{
-	XmhashOpenIndex open;
-
-	xmhash_open_index(&open, fcinfo, AccessShareLock, true);
-	check_index(open.heap, open.index, PG_GETARG_BOOL(1));
-	xmhash_close_index(&open);
-	PG_RETURN_VOID();
 }

@@ -15,8 +15,6 @@
 #include "index/storage.h"
 
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 
 /*
  * Seal the last pending page, under its exclusive lock: whoever appends to it
@@ -120,25 +118,6 @@ flush_snapshot(Relation index, const IndexSnapshot *snapshot, uint64 *rows)
 	change.pending_pages = snapshot->pending_pages;
 	xmhash_commit(index, &change);
 	*rows = codes + nulls;
-}
-
-/*
- * Wait for a lock without standing in its queue: who waits there for longer
- * than deadlock_timeout cancels the autovacuum that holds it.  The order of
- * the locks excludes deadlocks, so nobody has to look for one.
- */
-void
-xmhash_lock_page(Relation index, BlockNumber lock)
-{
-	long		wait = 1;
-
-	while (!ConditionalLockPage(index, lock, ExclusiveLock))
-	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait, PG_WAIT_LOCK | LOCKTAG_PAGE);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		wait = Min(2 * wait, 100);
-	}
 }
 
 /*

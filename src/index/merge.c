@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "index/sort.h"
 #include "index/storage.h"
 
 #include "miscadmin.h"

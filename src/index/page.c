@@ -1,6 +1,6 @@
 /*
  * index/page.c: pages of the index, one by one: their form, their checksum,
- * how new ones come to be, and what is said about damaged ones.
+ * and how new ones come to be.
  *
  * The checksum (CRC-32C) of a page of a segment or catalogue covers all that
  * it holds.  That of a pending page is carried on from entry to entry, so that
@@ -177,83 +177,4 @@ Buffer
 xmhash_new_buffer(Relation index, BlockNumber block)
 {
 	return ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
-}
-
-void
-xmhash_damaged(Relation index, BlockNumber block, const char *detail,...)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (;;)
-	{
-		va_list		arguments;
-		int			needed;
-
-		va_start(arguments, detail);
-		needed = appendStringInfoVA(&text, detail, arguments);
-		va_end(arguments);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&text, needed);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" is damaged at block %u", RelationGetRelationName(index), block),
-			 errdetail_internal("%s", text.data),
-			 errhint("Rebuild it with REINDEX.")));
-}
-
-void
-xmhash_recycled(Relation index)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("pages of index \"%s\" were recycled during a scan", RelationGetRelationName(index)),
-			 errdetail("The primary server has merged the index and used pages again that this scan still needed."),
-			 errhint("Retry the query; setting hot_standby_feedback keeps this from happening.")));
-}
-
-/* Does the view, a fresh one, still have a page with that kind and owner? */
-static bool
-snapshot_has_owner(const IndexSnapshot *snapshot, XmhashPageKind kind, uint64 owner)
-{
-	if (kind == XMHASH_PAGE_PENDING)
-		return owner >= snapshot->pending_first && owner - snapshot->pending_first < snapshot->pending_pages;
-	for (int i = 0; i < snapshot->segments; i++)
-		if (snapshot->segment[i].id == owner)
-			return true;
-	return false;
-}
-
-/*
- * A page is not what the view says.  If the index as it is now still has that
- * page, it is damaged; else it has been recycled.
- */
-bool
-xmhash_page_unusable(Relation index, const IndexSnapshot *snapshot, Buffer buffer,
-					 XmhashPageKind kind, uint64 owner, uint32 number)
-{
-	BlockNumber block = BufferGetBlockNumber(buffer);
-	PageHeaderData header = *(PageHeader) BufferGetPage(buffer);
-	XmhashOpaque opaque;
-	MemoryContext context;
-	IndexSnapshot *now;
-	bool		damaged;
-
-	memcpy(&opaque, BufferGetPage(buffer) + BLCKSZ - sizeof(opaque), sizeof(opaque));
-	UnlockReleaseBuffer(buffer);
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "xmhash page check", ALLOCSET_DEFAULT_SIZES);
-	now = xmhash_snapshot_create(context);
-	xmhash_snapshot_read(index, now);
-	damaged = now->nonce == snapshot->nonce && snapshot_has_owner(now, kind, owner);
-	MemoryContextDelete(context);
-	if (damaged)
-		xmhash_damaged(index, block,
-					   "Found kind %u, owner " UINT64_FORMAT ", number %u, %u entries, bounds %u, %u, %u; expected kind %u, owner " UINT64_FORMAT ", number %u.",
-					   opaque.kind, opaque.owner, opaque.number, opaque.count,
-					   header.pd_lower, header.pd_upper, header.pd_special,
-					   kind, owner, number);
-	return false;
 }

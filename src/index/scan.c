@@ -34,6 +34,20 @@ LastScan	xmhash_last = {0};
 
 /* ---------- Work space ---------- */
 
+static void *
+core_reallocate(void *arena, void *old, size_t bytes)
+{
+	return old ? repalloc_huge(old, bytes) : MemoryContextAllocHuge(arena, bytes);
+}
+
+static SearchMemory
+xmhash_search_memory(MemoryContext context)
+{
+	SearchMemory memory = {core_reallocate, context};
+
+	return memory;
+}
+
 static ScanWork *
 work_take(int bits)
 {

@@ -1,6 +1,10 @@
 /*
- * index/snapshot.c: what readers need: a consistent copy of what the index
- * consists of, and the directories of its segments.
+ * index/snapshot.c: a reader's consistent copy of what the index consists of.
+ *
+ * The head of the meta page is copied under a share lock.  The catalogue that
+ * it names is read after that: should one of its pages carry another version,
+ * a change has come between, and the reader starts over.  A page that is not
+ * what the copy says has been recycled since, or is damaged: a fresh copy tells.
  */
 #include "postgres.h"
 
@@ -39,6 +43,124 @@ check_meta_blocks(Relation index, const XmhashMeta *meta)
 		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
 			if (meta->catalogue[set][i] == XMHASH_META_BLOCK || meta->catalogue[set][i] >= meta->end)
 				xmhash_damaged(index, XMHASH_META_BLOCK, "The catalogue leaves the %u blocks of the index.", meta->end);
+}
+
+static void
+check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment)
+{
+	uint64		pages = 0;
+
+	if ((uint64) segment->first_extent + segment->extents > snapshot->extents || segment->id == 0)
+		xmhash_damaged(index, block, "The catalogue entry of a segment is out of range.");
+	for (int i = 0; i < segment->extents; i++)
+	{
+		const XmhashExtent *extent = &snapshot->extent[segment->first_extent + i];
+
+		pages += extent->count;
+		if (extent->start == XMHASH_META_BLOCK || (uint64) extent->start + extent->count > snapshot->end)
+			xmhash_damaged(index, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
+						   segment->id, snapshot->end);
+	}
+	if (segment->bands > XMHASH_MAX_BANDS ||
+		pages != (uint64) segment->data_pages + (uint64) segment->bands * segment->band_pages +
+		segment->null_pages + segment->directory_pages)
+		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
+					   segment->id, XmhashSegmentPages(segment), pages);
+	if ((segment->data_pages > 0 && snapshot->words == 0) ||
+		segment->rows > (uint64) segment->data_pages * XMHASH_DATA_CAPACITY(snapshot->words) ||
+		segment->nulls > (uint64) segment->null_pages * XMHASH_NULLS_CAPACITY ||
+		segment->removed > segment->rows + segment->nulls ||
+		segment->removed_nulls > Min(segment->removed, segment->nulls) ||
+		segment->centres > segment->spans || (segment->bands > 0 && segment->centres == 0) ||
+		(segment->bands > 0 && segment->rows > (uint64) segment->band_pages * XMHASH_DATA_CAPACITY(snapshot->words)) ||
+		XmhashDirectoryBytes(segment, snapshot->words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
+		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.", segment->id);
+}
+
+/* Take a catalogue's stream apart into the view. */
+static void
+decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes)
+{
+	XmhashCatalogueHead head = {0};
+
+	if (bytes > 0)
+		memcpy(&head, data, sizeof(head));
+	if (head.segments > XMHASH_MAX_SEGMENTS ||
+		(bytes > 0 && bytes != xmhash_catalogue_size(head.segments, head.extents, head.free_extents)))
+		xmhash_damaged(index, block, "The catalogue has %u bytes for %u segments, %u extents, %u free extents.",
+					   bytes, head.segments, head.extents, head.free_extents);
+	if (snapshot->segment != NULL)
+		pfree(snapshot->segment);
+	snapshot->segment = NULL;
+	/* One allocation for the three arrays; their elements need 8 bytes each. */
+	snapshot->segment = MemoryContextAlloc(snapshot->context, bytes + 1);
+	if (bytes > 0)
+		memcpy(snapshot->segment, data + sizeof(head), bytes - sizeof(head));
+	snapshot->segments = head.segments;
+	snapshot->extent = (XmhashExtent *) (snapshot->segment + head.segments);
+	snapshot->extents = head.extents;
+	snapshot->free_extent = (XmhashFreeExtent *) (snapshot->extent + head.extents);
+	snapshot->free_extents = head.free_extents;
+	for (int i = 0; i < snapshot->segments; i++)
+		check_segment(index, block, snapshot, &snapshot->segment[i]);
+}
+
+/* One page of the catalogue into `to`; false: it is of another version. */
+static bool
+read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to, int bytes)
+{
+	BlockNumber block = meta->catalogue[meta->catalogue_set][number];
+	Buffer		buffer = ReadBuffer(index, block);
+	Page		page = BufferGetPage(buffer);
+	PageHeader	header = (PageHeader) page;
+	XmhashOpaque *opaque = XmhashPageOpaque(page);
+	bool		ours,
+				sound;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	ours = header->pd_special == BLCKSZ - sizeof(XmhashOpaque) &&
+		opaque->kind == XMHASH_PAGE_CATALOGUE && opaque->owner == meta->catalogue_version &&
+		opaque->nonce == XmhashPageNonce(meta->nonce) && opaque->number == number;
+	sound = ours && header->pd_upper == header->pd_special && opaque->count == bytes &&
+		header->pd_lower == XmhashPageHeaderSize + bytes && xmhash_page_checksum_agrees(page);
+	if (sound)
+		memcpy(to, PageGetContents(page), bytes);
+	UnlockReleaseBuffer(buffer);
+	if (ours && !sound)
+		xmhash_damaged(index, block, "The catalogue page has a wrong size or checksum.");
+	return ours;
+}
+
+/*
+ * Read the catalogue that the copy of the meta page names into the view; false
+ * if it has been replaced meanwhile.  Only the view's catalogue part changes.
+ */
+bool
+xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot)
+{
+	uint32		bytes = meta->catalogue_version == 0 ? 0 : meta->catalogue_bytes;
+	/* Doubles and pointers of a stream need alignment: palloc's is enough. */
+	char	   *data = palloc(bytes + 1);
+
+	for (int i = 0; (uint32) i * XMHASH_BLOB_CAPACITY < bytes; i++)
+	{
+		uint32		done = i * XMHASH_BLOB_CAPACITY;
+
+		if (!read_catalogue_page(index, meta, i, data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY)))
+		{
+			pfree(data);
+			return false;
+		}
+	}
+	snapshot->bits = meta->bits;
+	snapshot->words = HAMMING_WORDS(meta->bits);
+	snapshot->bands = meta->bands;
+	snapshot->end = meta->end;
+	decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes);
+	snapshot->nonce = meta->nonce;
+	snapshot->version = meta->catalogue_version;
+	pfree(data);
+	return true;
 }
 
 bool
@@ -118,78 +240,46 @@ xmhash_pending_block(const IndexSnapshot *snapshot, uint32 i)
 	return extents_block(snapshot->pending, snapshot->pending_extents, i);
 }
 
-/* Refuse a directory that would lead a search out of its arrays or astray. */
-static void
-check_directory(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment,
-				const XmhashDirectory *directory)
-{
-	uint32		page = 0;
-	uint32		centre = 0;
-
-	for (uint32 i = 0; i < directory->spans; i++)
-	{
-		const XmhashSpan *span = &directory->span[i];
-
-		if (span->page >= segment->data_pages || span->page < page || span->page > page + 1 ||
-			(i == 0 && span->page != 0) || span->centre >= directory->centres || span->centre < centre ||
-			span->min > span->max || span->max > snapshot->bits)
-			xmhash_damaged(index, block,
-						   "Span %u of the directory is out of order: page %u of %u, centre %u of %u, distances %u to %u.",
-						   i, span->page, segment->data_pages, span->centre, directory->centres,
-						   span->min, span->max);
-		page = span->page;
-		centre = span->centre;
-	}
-	for (uint32 i = 0; i < directory->band_firsts; i++)
-		if (i % segment->band_pages > 0 && directory->band_first[i] < directory->band_first[i - 1])
-			xmhash_damaged(index, block, "The values of band %u are out of order.", i / segment->band_pages);
-	if (page + 1 != segment->data_pages)
-		xmhash_damaged(index, block, "The directory covers %u of %u pages.", page + 1, segment->data_pages);
-}
-
-/* One piece of a directory's stream; false: recycled. */
+/* Does the view, a fresh one, still have a page with that kind and owner? */
 static bool
-read_directory_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, uint32 number,
-					char *to, int bytes)
+snapshot_has_owner(const IndexSnapshot *snapshot, XmhashPageKind kind, uint64 owner)
 {
-	BlockNumber block = xmhash_segment_block(snapshot, segment, number);
-	Buffer		buffer = ReadBuffer(index, block);
-	Page		page = BufferGetPage(buffer);
-
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(index, snapshot, buffer, XMHASH_PAGE_DIRECTORY, segment->id, number))
-		return false;
-	if (XmhashPageOpaque(page)->count != bytes || !xmhash_page_checksum_agrees(page))
-		xmhash_damaged(index, block, "The directory page has a wrong size or checksum.");
-	memcpy(to, PageGetContents(page), bytes);
-	UnlockReleaseBuffer(buffer);
-	return true;
+	if (kind == XMHASH_PAGE_PENDING)
+		return owner >= snapshot->pending_first && owner - snapshot->pending_first < snapshot->pending_pages;
+	for (int i = 0; i < snapshot->segments; i++)
+		if (snapshot->segment[i].id == owner)
+			return true;
+	return false;
 }
 
-XmhashDirectory *
-xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
+/*
+ * A page is not what the view says.  If the index as it is now still has that
+ * page, it is damaged; else it has been recycled.
+ */
+bool
+xmhash_page_unusable(Relation index, const IndexSnapshot *snapshot, Buffer buffer,
+					 XmhashPageKind kind, uint64 owner, uint32 number)
 {
-	Size		centre_bytes = (Size) segment->centres * snapshot->words * sizeof(uint64);
-	Size		bytes = XmhashDirectoryBytes(segment, snapshot->words);
-	uint32		first = XmhashFirstDirectory(segment);
-	XmhashDirectory *directory = palloc(sizeof(XmhashDirectory));
-	char	   *data = MemoryContextAllocHuge(CurrentMemoryContext, bytes + 1);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	PageHeaderData header = *(PageHeader) BufferGetPage(buffer);
+	XmhashOpaque opaque;
+	MemoryContext context;
+	IndexSnapshot *now;
+	bool		damaged;
 
-	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!read_directory_page(index, snapshot, segment, first + done / XMHASH_BLOB_CAPACITY, data + done,
-								 Min(bytes - done, XMHASH_BLOB_CAPACITY)))
-			return NULL;
-	}
-	directory->words = snapshot->words;
-	directory->centres = segment->centres;
-	directory->spans = segment->spans;
-	directory->centre = (uint64 *) data;
-	directory->span = (XmhashSpan *) (data + centre_bytes);
-	directory->band_firsts = segment->bands * segment->band_pages;
-	directory->band_first = (uint16 *) (directory->span + segment->spans);
-	if (segment->centres > 0)
-		check_directory(index, xmhash_segment_block(snapshot, segment, first), snapshot, segment, directory);
-	return directory;
+	memcpy(&opaque, BufferGetPage(buffer) + BLCKSZ - sizeof(opaque), sizeof(opaque));
+	UnlockReleaseBuffer(buffer);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "xmhash page check", ALLOCSET_DEFAULT_SIZES);
+	now = xmhash_snapshot_create(context);
+	xmhash_snapshot_read(index, now);
+	damaged = now->nonce == snapshot->nonce && snapshot_has_owner(now, kind, owner);
+	MemoryContextDelete(context);
+	if (damaged)
+		xmhash_damaged(index, block,
+					   "Found kind %u, owner " UINT64_FORMAT ", number %u, %u entries, bounds %u, %u, %u; expected kind %u, owner " UINT64_FORMAT ", number %u.",
+					   opaque.kind, opaque.owner, opaque.number, opaque.count,
+					   header.pd_lower, header.pd_upper, header.pd_special,
+					   kind, owner, number);
+	return false;
 }

@@ -1,0 +1,85 @@
+/*
+ * index/directory.c: read the directory of a segment and check it.
+ */
+#include "postgres.h"
+
+#include "index/storage.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Refuse a directory that would lead a search out of its arrays or astray. */
+static void
+check_directory(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment,
+				const XmhashDirectory *directory)
+{
+	uint32		page = 0;
+	uint32		centre = 0;
+
+	for (uint32 i = 0; i < directory->spans; i++)
+	{
+		const XmhashSpan *span = &directory->span[i];
+
+		if (span->page >= segment->data_pages || span->page < page || span->page > page + 1 ||
+			(i == 0 && span->page != 0) || span->centre >= directory->centres || span->centre < centre ||
+			span->min > span->max || span->max > snapshot->bits)
+			xmhash_damaged(index, block,
+						   "Span %u of the directory is out of order: page %u of %u, centre %u of %u, distances %u to %u.",
+						   i, span->page, segment->data_pages, span->centre, directory->centres,
+						   span->min, span->max);
+		page = span->page;
+		centre = span->centre;
+	}
+	for (uint32 i = 0; i < directory->band_firsts; i++)
+		if (i % segment->band_pages > 0 && directory->band_first[i] < directory->band_first[i - 1])
+			xmhash_damaged(index, block, "The values of band %u are out of order.", i / segment->band_pages);
+	if (page + 1 != segment->data_pages)
+		xmhash_damaged(index, block, "The directory covers %u of %u pages.", page + 1, segment->data_pages);
+}
+
+/* One piece of a directory's stream; false: recycled. */
+static bool
+read_directory_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, uint32 number,
+					char *to, int bytes)
+{
+	BlockNumber block = xmhash_segment_block(snapshot, segment, number);
+	Buffer		buffer = ReadBuffer(index, block);
+	Page		page = BufferGetPage(buffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!xmhash_page_usable(index, snapshot, buffer, XMHASH_PAGE_DIRECTORY, segment->id, number))
+		return false;
+	if (XmhashPageOpaque(page)->count != bytes || !xmhash_page_checksum_agrees(page))
+		xmhash_damaged(index, block, "The directory page has a wrong size or checksum.");
+	memcpy(to, PageGetContents(page), bytes);
+	UnlockReleaseBuffer(buffer);
+	return true;
+}
+
+XmhashDirectory *
+xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
+{
+	Size		centre_bytes = (Size) segment->centres * snapshot->words * sizeof(uint64);
+	Size		bytes = XmhashDirectoryBytes(segment, snapshot->words);
+	uint32		first = XmhashFirstDirectory(segment);
+	XmhashDirectory *directory = palloc(sizeof(XmhashDirectory));
+	char	   *data = MemoryContextAllocHuge(CurrentMemoryContext, bytes + 1);
+
+	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!read_directory_page(index, snapshot, segment, first + done / XMHASH_BLOB_CAPACITY, data + done,
+								 Min(bytes - done, XMHASH_BLOB_CAPACITY)))
+			return NULL;
+	}
+	directory->words = snapshot->words;
+	directory->centres = segment->centres;
+	directory->spans = segment->spans;
+	directory->centre = (uint64 *) data;
+	directory->span = (XmhashSpan *) (data + centre_bytes);
+	directory->band_firsts = segment->bands * segment->band_pages;
+	directory->band_first = (uint16 *) (directory->span + segment->spans);
+	if (segment->centres > 0)
+		check_directory(index, xmhash_segment_block(snapshot, segment, first), snapshot, segment, directory);
+	return directory;
+}
