@@ -11,19 +11,9 @@
 #include "bitcode/ball.h"
 #include "core/search.h"
 
-/* ---------- Building (index/build.c) ---------- */
+/* ---------- Directories in memory (index/directory.c, index/cache.c) ---------- */
 
-typedef enum XmhashBuildPhase
-{
-	XMHASH_PHASE_SAMPLING = 2,	/* 1 is core's "initializing" */
-	XMHASH_PHASE_SCANNING,
-	XMHASH_PHASE_SORTING,
-	XMHASH_PHASE_WRITING
-} XmhashBuildPhase;
-
-extern void xmhash_build_phase(XmhashBuildPhase phase);
-
-/* ---------- Directories in memory (index/cache.c) ---------- */
+extern void xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Directory *directory);
 
 /* A segment as a scan sees it. */
 typedef struct LayoutSegment

@@ -51,6 +51,15 @@ extern void xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int
 extern void xmhash_sorter_set_bits(XmhashSorter *sorter, int bits);
 extern void xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory);
 
+/* Phases of CREATE INDEX, for progress reports; the last two are the sorter's. */
+typedef enum XmhashBuildPhase
+{
+	XMHASH_PHASE_SAMPLING = 2,	/* 1 is core's "initializing" */
+	XMHASH_PHASE_SCANNING,
+	XMHASH_PHASE_SORTING,
+	XMHASH_PHASE_WRITING
+} XmhashBuildPhase;
+
 /* ---------- Between the sorter's files ---------- */
 
 /* A row to be sorted; its code follows. */

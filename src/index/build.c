@@ -98,12 +98,6 @@ extern XMHASH_EXPORT void xmhash_build_worker(dsm_segment *segment, shm_toc *toc
 
 /* ---------- Progress ---------- */
 
-void
-xmhash_build_phase(XmhashBuildPhase phase)
-{
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
-}
-
 char *
 xmhash_build_phase_name(int64 phase)
 {
@@ -482,7 +476,7 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
 	xmhash_build_start(index);
 
-	xmhash_build_phase(XMHASH_PHASE_SAMPLING);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SAMPLING);
 	sample.bits = xmhash_declared_bits(index);
 	expected = take_sample(heap, index, info, &sample);
 	state.bits = sample.bits;
@@ -492,7 +486,7 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 	if (sample.code)
 		pfree(sample.code);
 
-	xmhash_build_phase(XMHASH_PHASE_SCANNING);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SCANNING);
 	gather(&team, heap, index, info, state.sorter, state.bits);
 	if (team.context)
 		xmhash_sorter_set_memory(state.sorter, team.shared->memory);

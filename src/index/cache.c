@@ -43,71 +43,6 @@ static MemoryContext cache_context = NULL;
 
 /* ---------- Decoding ---------- */
 
-static void
-check_spans(Relation index, const XmhashDirectory *spans, const XmhashSegment *segment,
-			BlockNumber block, int bits)
-{
-	int64		last_page = -1;
-	uint32		last_centre = 0;
-
-	for (uint32 s = 0; s < spans->spans; s++)
-	{
-		const XmhashSpan *span = &spans->span[s];
-
-		if (span->page < last_page || span->page > last_page + 1 ||
-			span->page >= segment->data_pages ||
-			span->centre < last_centre || span->centre >= spans->centres ||
-			span->min > span->max || span->max > bits)
-			xmhash_damaged(index, block, "Entry %u of the directory that begins here makes no sense.", s);
-		last_page = span->page;
-		last_centre = span->centre;
-	}
-	if (last_page + 1 != segment->data_pages)
-		xmhash_damaged(index, block, "The directory that begins here tells of %u pages, the segment has %u.",
-					   (uint32) (last_page + 1), segment->data_pages);
-}
-
-/* Split the spans into the first of each page and the others. */
-static void
-split_spans(CachedSegment *cached, const XmhashDirectory *spans)
-{
-	Directory  *directory = &cached->directory;
-	uint32		pages = directory->pages;
-	uint32	   *first = MemoryContextAllocZero(cached->context, (spans->centres + 1) * sizeof(uint32));
-	int16	   *min = MemoryContextAlloc(cached->context, pages * sizeof(int16));
-	int16	   *max = MemoryContextAlloc(cached->context, pages * sizeof(int16));
-	Span	   *extra = MemoryContextAlloc(cached->context, (spans->spans - pages + 1) * sizeof(Span));
-	int64		last_page = -1;
-
-	for (uint32 s = 0; s < spans->spans; s++)
-	{
-		const XmhashSpan *span = &spans->span[s];
-
-		if (span->page != last_page)
-		{
-			min[span->page] = span->min;
-			max[span->page] = span->max;
-			first[span->centre + 1]++;
-			last_page = span->page;
-		}
-		else
-		{
-			Span	   *other = &extra[directory->extras++];
-
-			other->page = span->page;
-			other->centre = span->centre;
-			other->min = span->min;
-			other->max = span->max;
-		}
-	}
-	for (uint32 c = 0; c < spans->centres; c++)
-		first[c + 1] += first[c];
-	directory->first = first;
-	directory->min = min;
-	directory->max = max;
-	directory->extra = extra;
-}
-
 /* NULL: the segment has been recycled. */
 static CachedSegment *
 decode_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
@@ -119,13 +54,7 @@ decode_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegmen
 	CachedSegment *cached = NULL;
 
 	if (segment->centres > 0)
-	{
 		spans = xmhash_directory_read(index, snapshot, segment);
-		if (spans)
-			check_spans(index, spans, segment,
-						xmhash_segment_block(snapshot, segment, XmhashFirstDirectory(segment)),
-						snapshot->bits);
-	}
 	if (spans || segment->centres == 0)
 	{
 		/* Complete or not there at all: an error half-way frees it with scratch. */
@@ -142,7 +71,7 @@ decode_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegmen
 			Size		size = (Size) spans->centres * snapshot->words * sizeof(uint64);
 
 			cached->directory.centre = memcpy(MemoryContextAllocHuge(context, size), spans->centre, size);
-			split_spans(cached, spans);
+			xmhash_directory_split(spans, context, &cached->directory);
 			size = spans->band_firsts * sizeof(uint16);
 			cached->band_first = memcpy(MemoryContextAllocHuge(context, size + 1), spans->band_first, size);
 		}

@@ -1,8 +1,10 @@
 /*
- * index/directory.c: read the directory of a segment and check it.
+ * index/directory.c: read the directory of a segment, check it, and put it in the
+ * form that the search takes.
  */
 #include "postgres.h"
 
+#include "index/search.h"
 #include "index/storage.h"
 
 #include "miscadmin.h"
@@ -82,4 +84,47 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 	if (segment->centres > 0)
 		check_directory(index, xmhash_segment_block(snapshot, segment, first), snapshot, segment, directory);
 	return directory;
+}
+
+/*
+ * What the search takes of a directory: the spans, split into the first of each
+ * page and the others.  directory->pages is known.
+ */
+void
+xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Directory *directory)
+{
+	uint32		pages = directory->pages;
+	uint32	   *first = MemoryContextAllocZero(context, (spans->centres + 1) * sizeof(uint32));
+	int16	   *min = MemoryContextAlloc(context, pages * sizeof(int16));
+	int16	   *max = MemoryContextAlloc(context, pages * sizeof(int16));
+	Span	   *extra = MemoryContextAlloc(context, (spans->spans - pages + 1) * sizeof(Span));
+	int64		last_page = -1;
+
+	for (uint32 s = 0; s < spans->spans; s++)
+	{
+		const XmhashSpan *span = &spans->span[s];
+
+		if (span->page != last_page)
+		{
+			min[span->page] = span->min;
+			max[span->page] = span->max;
+			first[span->centre + 1]++;
+			last_page = span->page;
+		}
+		else
+		{
+			Span	   *other = &extra[directory->extras++];
+
+			other->page = span->page;
+			other->centre = span->centre;
+			other->min = span->min;
+			other->max = span->max;
+		}
+	}
+	for (uint32 c = 0; c < spans->centres; c++)
+		first[c + 1] += first[c];
+	directory->first = first;
+	directory->min = min;
+	directory->max = max;
+	directory->extra = extra;
 }

@@ -283,14 +283,14 @@ xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role)
 
 	sorter->reports = role == XMHASH_WRITER_BUILD;
 	if (sorter->reports)
-		xmhash_build_phase(XMHASH_PHASE_SORTING);
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SORTING);
 	if (in_memory)
 		sort_rows(sorter);
 	else if (sorter->count > 0)
 		spill(sorter);
 	if (sorter->reports)
 	{
-		xmhash_build_phase(XMHASH_PHASE_WRITING);
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_WRITING);
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, sorter->total);
 	}
 	MemoryContextSwitchTo(old);
