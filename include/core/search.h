@@ -126,20 +126,28 @@ extern bool band_owns(const uint64_t *query, const uint64_t *code, int bits, int
 
 /* ---------- Visits (core/search_queue.c) ---------- */
 
+/* Memory of a search; old may be NULL. */
+typedef struct SearchMemory
+{
+	void	   *(*reallocate) (void *arena, void *old, size_t bytes);
+	void	   *arena;
+} SearchMemory;
+
 /* Pages in the order of (bound, page), those of one bound at a time. */
 typedef struct Visit
 {
 	const int16_t *bound;		/* [pages] */
 	uint32_t	pages;
-	int16_t    *group_min;	/* per group of pages: least bound to come */
 	uint32_t   *chunk;			/* [pages + 1]: pages of the bound at hand */
+	int16_t    *group_min;		/* per group of pages, behind chunk: minimum bound to come */
+	size_t		capacity;		/* bytes of both */
 	uint32_t	count;
 	uint32_t	position;
 } Visit;
 
-extern size_t visit_scratch(uint32_t pages);	/* bytes that visit_begin() wants */
+/* A visit that was zero at first keeps its memory from one time to the next. */
 extern void visit_begin(Visit *visit, const int16_t *bound, uint32_t pages,
-						void *scratch);
+						const SearchMemory *memory);
 extern void visit_rewind(Visit *visit);
 
 /* All pages with a bound of at most `most`, in block order instead. */
@@ -225,13 +233,6 @@ typedef enum SearchResult
 	SEARCH_END,
 	SEARCH_CHANGED				/* read() said so */
 } SearchResult;
-
-/* Memory of a search; old may be NULL. */
-typedef struct SearchMemory
-{
-	void	   *(*reallocate) (void *arena, void *old, size_t bytes);
-	void	   *arena;
-} SearchMemory;
 
 typedef struct Search Search;
 

@@ -67,8 +67,6 @@ struct Search
 
 	/* the visit */
 	Visit		visit;
-	void	   *visit_scratch;
-	size_t		visit_capacity;
 	bool		pending_done;
 	uint32_t	pending_next;
 
@@ -142,7 +140,7 @@ search_set_batches(Search *search, int first, int most)
 size_t
 search_size(const Search *search)
 {
-	return search->visit_capacity + search->whole_capacity * sizeof(uint16_t) +
+	return search->visit.capacity + search->whole_capacity * sizeof(uint16_t) +
 		(search->capacity + search->answer_capacity) * sizeof(Candidate);
 }
 
@@ -173,13 +171,6 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 			 const Ball *filters, int filter_count,
 			 const int16_t *bound, uint32_t pages, size_t memory)
 {
-	size_t		scratch = visit_scratch(pages);
-
-	if (scratch > search->visit_capacity)
-	{
-		search->visit_scratch = reallocate(search, search->visit_scratch, scratch);
-		search->visit_capacity = scratch;
-	}
 	search->ordered = ordered;
 	search->ball = *ball;
 	search->filters = filters;
@@ -195,7 +186,7 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 		search->most_kept = FIRST_BATCH;
 	search->whole_known = false;
 	memset(&search->counters, 0, sizeof(SearchCounters));
-	visit_begin(&search->visit, bound, pages, search->visit_scratch);
+	visit_begin(&search->visit, bound, pages, &search->memory);
 	if (!ordered)
 		visit_all(&search->visit, search->top);
 	begin_batch(search);
@@ -259,18 +250,6 @@ grow(Search *search, Candidate **array, size_t count, size_t *capacity)
 	*capacity = wanted;				/* not before: there may be no memory for it */
 }
 
-/* Sweep out the candidates beyond cut. */
-static void
-sweep(Search *search)
-{
-	size_t		kept = 0;
-
-	for (size_t i = 0; i < search->count; i++)
-		if (search->candidates[i].distance <= search->cut)
-			search->candidates[kept++] = search->candidates[i];
-	search->count = kept;
-}
-
 /*
  * Take the hits of a page in, then lower the cut as far as they allow:
  * while `keep` candidates are nearer than cut, cut is too far.
@@ -280,7 +259,13 @@ take_candidates(Search *search, const PageColumns *columns, int hits, uint64_t r
 {
 	if (search->count + hits > search->capacity)
 	{
-		sweep(search);
+		size_t		kept = 0;
+
+		/* Sweep out the candidates beyond cut. */
+		for (size_t i = 0; i < search->count; i++)
+			if (search->candidates[i].distance <= search->cut)
+				search->candidates[kept++] = search->candidates[i];
+		search->count = kept;
 		grow(search, &search->candidates, search->count, &search->capacity);
 	}
 	for (int i = 0; i < hits; i++)
@@ -347,20 +332,6 @@ give_gathered(Search *search)
 		search->gather = search->most_kept;
 }
 
-/* Remember the pages of which nothing is left when their hits are answered. */
-static void
-note_whole(Search *search, uint32_t page, const PageColumns *columns, int hits)
-{
-	uint16_t	max = 0;
-
-	if (!search->whole_known || hits < columns->count)
-		return;
-	for (int i = 0; i < hits; i++)
-		if (search->distances[i] > max)
-			max = search->distances[i];
-	search->whole[page] = max;
-}
-
 static int
 take_columns(Search *search, const PageColumns *columns, uint64_t rank)
 {
@@ -415,8 +386,15 @@ take_page(Search *search, uint32_t page, int bound)
 		return false;
 	search->counters.pages++;
 	hits = take_columns(search, &columns, rank);
-	note_whole(search, page, &columns, hits);
 	search->reader.release(search->reader.context);
+	/* Remember the pages of which nothing is left when their hits are answered. */
+	if (search->whole_known && hits == columns.count)
+	{
+		search->whole[page] = 0;
+		for (int i = 0; i < hits; i++)
+			if (search->distances[i] > search->whole[page])
+				search->whole[page] = search->distances[i];
+	}
 	return true;
 }
 

@@ -15,19 +15,19 @@
 #define VISIT_GROUP 16
 #define VISIT_GROUPS(pages) (((size_t) (pages) + VISIT_GROUP - 1) / VISIT_GROUP)
 
-size_t
-visit_scratch(uint32_t pages)
+void
+visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, const SearchMemory *memory)
 {
 	/* One element of each more, for stores that are taken back. */
-	return ((size_t) pages + 1) * sizeof(uint32_t) + VISIT_GROUPS(pages) * sizeof(int16_t);
-}
+	size_t		scratch = ((size_t) pages + 1) * sizeof(uint32_t) + VISIT_GROUPS(pages) * sizeof(int16_t);
 
-void
-visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, void *scratch)
-{
+	if (scratch > visit->capacity)
+	{
+		visit->chunk = memory->reallocate(memory->arena, visit->chunk, scratch);
+		visit->capacity = scratch;
+	}
 	visit->bound = bound;
 	visit->pages = pages;
-	visit->chunk = scratch;
 	visit->group_min = (int16_t *) (visit->chunk + pages + 1);
 	visit_rewind(visit);
 }

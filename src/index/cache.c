@@ -95,17 +95,6 @@ layout_release(Layout *layout)
 	MemoryContextDelete(layout->context);
 }
 
-/* The decoded segment, of the old layout if that has it. */
-static CachedSegment *
-find_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, Layout *old)
-{
-	if (old && old->nonce == snapshot->nonce)
-		for (int s = 0; s < old->segments; s++)
-			if (old->segment[s].id == segment->id)
-				return old->cached[s];
-	return decode_segment(index, snapshot, segment);
-}
-
 static void
 place_pages(Layout *layout, const IndexSnapshot *snapshot)
 {
@@ -190,8 +179,14 @@ layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 	{
 		for (int s = 0; s < snapshot->segments; s++)
 		{
-			CachedSegment *cached = find_segment(index, snapshot, &snapshot->segment[s], old);
+			CachedSegment *cached = NULL;
 
+			if (old && old->nonce == snapshot->nonce)
+				for (int o = 0; o < old->segments; o++)
+					if (old->segment[o].id == snapshot->segment[s].id)
+						cached = old->cached[o];
+			if (!cached)
+				cached = decode_segment(index, snapshot, &snapshot->segment[s]);
 			if (!cached)
 				break;
 			cached->references++;

@@ -12,18 +12,6 @@
 
 #include "access/xloginsert.h"
 #include "miscadmin.h"
-#include "utils/snapmgr.h"
-
-static void
-check_version(Relation index, const XmhashMeta *meta)
-{
-	if (meta->version != XMHASH_FORMAT_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("index \"%s\" has format version %u, this release of xmhash reads version %d",
-						RelationGetRelationName(index), meta->version, XMHASH_FORMAT_VERSION),
-				 errhint("Rebuild it with REINDEX.")));
-}
 
 /* The checksum, which scans compute, leaves reservations out: so look at each. */
 static void
@@ -58,7 +46,12 @@ check_meta(Relation index, Page page)
 		header->pd_upper != header->pd_special || XmhashPageOpaque(page)->kind != XMHASH_PAGE_META ||
 		meta->magic != XMHASH_MAGIC)
 		xmhash_damaged(index, XMHASH_META_BLOCK, "It is not the first page of an xmhash index.");
-	check_version(index, meta);
+	if (meta->version != XMHASH_FORMAT_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("index \"%s\" has format version %u, this release of xmhash reads version %d",
+						RelationGetRelationName(index), meta->version, XMHASH_FORMAT_VERSION),
+				 errhint("Rebuild it with REINDEX.")));
 	if (!xmhash_page_checksum_agrees(page))
 		xmhash_damaged(index, XMHASH_META_BLOCK, "The checksum of the meta page is wrong.");
 	if (meta->bits > HAMMING_MAX_BITS || meta->bands > XMHASH_MAX_BANDS || meta->catalogue_set > 1 ||

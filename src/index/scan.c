@@ -35,17 +35,9 @@ LastScan	xmhash_last = {0};
 /* ---------- Work space ---------- */
 
 static void *
-core_reallocate(void *arena, void *old, size_t bytes)
+scan_reallocate(void *arena, void *old, size_t bytes)
 {
 	return old ? repalloc_huge(old, bytes) : MemoryContextAllocHuge(arena, bytes);
-}
-
-static SearchMemory
-xmhash_search_memory(MemoryContext context)
-{
-	SearchMemory memory = {core_reallocate, context};
-
-	return memory;
 }
 
 static ScanWork *
@@ -54,7 +46,6 @@ work_take(int bits)
 	ScanWork   *work = spare_work;
 	int			words = HAMMING_WORDS(bits);
 	int			most = XMHASH_DATA_CAPACITY(words);
-	SearchMemory memory;
 	PageReader	reader = scan_page_reader;
 	MemoryContext context;
 
@@ -67,9 +58,8 @@ work_take(int bits)
 	work = MemoryContextAllocZero(context, sizeof(ScanWork));
 	work->context = context;
 	work->bits = bits;
-	memory = xmhash_search_memory(context);
 	reader.context = work;
-	work->search = search_create(bits, most, &reader, &memory);
+	work->search = search_create(bits, most, &reader, &(SearchMemory) {scan_reallocate, context});
 	work->pending_codes = MemoryContextAlloc(context, BLCKSZ);
 	work->pending_tids = MemoryContextAlloc(context, most * sizeof(ItemPointerData));
 	work->positions = MemoryContextAlloc(context, (most + HAMMING_SLACK) * sizeof(uint32));
@@ -281,31 +271,6 @@ find_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *boun
 		leave_out(band_bound, band_pages);
 }
 
-static void
-find_bounds(XmhashScan *state)
-{
-	state->by_bands = false;
-	for (int s = 0; s < state->layout->segments; s++)
-	{
-		const LayoutSegment *segment = &state->layout->segment[s];
-
-		find_segment_bounds(state, segment, state->work->bound + segment->base);
-	}
-}
-
-/* Where a whole segment was removed, the meta page alone tells of it. */
-static void
-test_meta_page(const XmhashScan *state)
-{
-	Buffer		buffer;
-
-	if (!snapshots_expire())
-		return;
-	buffer = xmhash_meta_buffer(state->index, BUFFER_LOCK_SHARE);
-	check_snapshot_expired(state->snapshot, state->index, buffer);
-	UnlockReleaseBuffer(buffer);
-}
-
 /*
  * Rescans go on with the index as they found it first: with an MVCC snapshot
  * whatever came later is invisible to them.
@@ -323,7 +288,14 @@ acquire(IndexScanDesc scan, bool anew)
 	if (!state->layout)
 	{
 		state->layout = layout_acquire(state->index, &state->contents);
-		test_meta_page(state);
+		/* Where a whole segment was removed, the meta page alone tells of it. */
+		if (snapshots_expire())
+		{
+			Buffer		buffer = xmhash_meta_buffer(state->index, BUFFER_LOCK_SHARE);
+
+			check_snapshot_expired(state->snapshot, state->index, buffer);
+			UnlockReleaseBuffer(buffer);
+		}
 	}
 	if (state->layout->bits == 0 || (state->work && state->work->bits == state->layout->bits))
 		return;
@@ -375,7 +347,10 @@ start(IndexScanDesc scan, bool anew)
 	else
 	{
 		work_fit(state->work, state->layout);
-		find_bounds(state);
+		state->by_bands = false;
+		for (int s = 0; s < state->layout->segments; s++)
+			find_segment_bounds(state, &state->layout->segment[s],
+								state->work->bound + state->layout->segment[s].base);
 		if (state->by_bands)
 			xmhash_last.strategy = "bands";
 		state->work->scan = state;

@@ -64,12 +64,6 @@ key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 	}
 }
 
-static bool
-same_query(const XmhashScan *state, const Ball *a, const Ball *b)
-{
-	return memcmp(a->query, b->query, state->layout->words * sizeof(uint64)) == 0;
-}
-
 /*
  * Choose what drives the search: the code ordered by, else the smallest ball.
  * A ball about the driver's own code only narrows it; the rest are filters.
@@ -92,7 +86,7 @@ choose_driver(XmhashScan *state, Ball *balls, bool *equal, int count)
 	}
 	for (int i = 0; i < count; i++)
 	{
-		if (same_query(state, &balls[i], &state->driver))
+		if (memcmp(balls[i].query, state->driver.query, state->layout->words * sizeof(uint64)) == 0)
 		{
 			state->driver.radius = Min(state->driver.radius, balls[i].radius);
 			state->driver_equal |= equal[i];

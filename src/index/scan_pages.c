@@ -17,16 +17,6 @@
  */
 #define ORDINARY_READ 16
 
-static Buffer
-page_buffer(XmhashScan *state, BlockNumber block, Buffer *recent)
-{
-	if (BufferIsValid(*recent) && ++state->reads % ORDINARY_READ != 0 &&
-		ReadRecentBuffer(relation_locator(state->index), MAIN_FORKNUM, block, *recent))
-		return *recent;
-	*recent = ReadBuffer(state->index, block);
-	return *recent;
-}
-
 /*
  * Help the next reads.  What is in shared buffers is brought into the cache
  * while this page is searched.  Where pages have to be read from disk, as this
@@ -102,7 +92,10 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	Page		content;
 
 	CHECK_FOR_INTERRUPTS();
-	buffer = page_buffer(state, layout->block[page], &layout->recent[page]);
+	buffer = layout->recent[page];
+	if (!BufferIsValid(buffer) || ++state->reads % ORDINARY_READ == 0 ||
+		!ReadRecentBuffer(relation_locator(state->index), MAIN_FORKNUM, layout->block[page], buffer))
+		buffer = layout->recent[page] = ReadBuffer(state->index, layout->block[page]);
 	announce(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (!xmhash_page_usable(state->index, &state->contents, buffer,

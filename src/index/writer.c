@@ -65,22 +65,15 @@ most_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
 	return data + band + null + directory;
 }
 
-static uint64
-index_nonce(Relation index)
-{
-	Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
-	uint64		nonce = XmhashPageMeta(BufferGetPage(buffer))->nonce;
-
-	UnlockReleaseBuffer(buffer);
-	return nonce;
-}
-
 XmhashWriter *
 xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint64 *centre,
 					uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
 	XmhashWriter *writer = palloc0(sizeof(XmhashWriter));
+	Buffer		meta = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
 
+	writer->nonce = XmhashPageMeta(BufferGetPage(meta))->nonce;
+	UnlockReleaseBuffer(meta);
 	writer->index = index;
 	writer->role = role;
 	writer->words = HAMMING_WORDS(bits);
@@ -89,7 +82,6 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 	writer->segment.bands = bands;
 	writer->count = -1;
 	writer->kind = XMHASH_PAGE_DATA;
-	writer->nonce = index_nonce(index);
 	writer->exists = RelationGetNumberOfBlocks(index);
 	writer->spans_capacity = 256;
 	writer->span = palloc(writer->spans_capacity * sizeof(XmhashSpan));
