@@ -145,19 +145,19 @@ struct XmhashSorter
 };
 
 static inline SortRow *
-row_at(const XmhashSorter *sorter, uint32 position)
+sort_row_at(const XmhashSorter *sorter, uint32 position)
 {
 	return (SortRow *) (sorter->rows + position * sorter->row_size);
 }
 
 /* index/sort_memory.c */
-extern int	compare_rows(const SortRow *a, const SortRow *b, int words);
+extern int	sort_compare_rows(const SortRow *a, const SortRow *b, int words);
 extern void sort_rows(XmhashSorter *sorter);
 
 /* index/sort_files.c */
-extern BufFile *create_file(XmhashSorter *sorter, const char *kind);
-extern void spill(XmhashSorter *sorter);
-extern void open_readers(XmhashSorter *sorter, SortFile *file);
-extern SortRow *reader_row(const XmhashSorter *sorter, RunReader *reader);
+extern BufFile *sort_create_file(XmhashSorter *sorter, const char *kind);
+extern void sort_spill(XmhashSorter *sorter);
+extern void sort_open_readers(XmhashSorter *sorter, SortFile *file);
+extern SortRow *sort_reader_row(const XmhashSorter *sorter, RunReader *reader);
 
 #endif							/* INDEX_SORT_H */

@@ -56,13 +56,13 @@ typedef struct ExtentList
 extern bool xmhash_removable(uint64 stamp);
 extern XmhashExtent *xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip,
 										uint32 pages, int *count);
-extern void add_extent(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp);
-extern void add_extents(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp);
-extern void sort_extents(ExtentList *list);
-extern void add_old_free(ExtentList *known, const IndexSnapshot *snapshot);
-extern void find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
-					  ExtentList *free);
-extern bool take_free(ExtentList *free, uint32 pages, XmhashExtent *taken);
+extern void extent_list_add(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp);
+extern void extent_list_add_all(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp);
+extern void extent_list_sort(ExtentList *list);
+extern void alloc_add_known_free(ExtentList *known, const IndexSnapshot *snapshot);
+extern void alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
+							ExtentList *free);
+extern bool alloc_take_free(ExtentList *free, uint32 pages, XmhashExtent *taken);
 extern uint64 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages,
 							 XmhashReservation *reservation);
 

@@ -21,7 +21,7 @@ row_block(const Candidate *candidate)
 
 /* A stable pass by one byte; rows of `from` go to `to`. */
 static void
-sort_by_byte(const Candidate *from, size_t count, int shift, Candidate *to)
+row_order_pass(const Candidate *from, size_t count, int shift, Candidate *to)
 {
 	size_t		start[257] = {0};
 
@@ -49,7 +49,7 @@ candidates_by_row(Candidate *candidates, size_t count, Candidate *scratch)
 
 		if ((differing >> 8 * byte & 255) == 0)
 			continue;
-		sort_by_byte(from, count, 8 * byte, to);
+		row_order_pass(from, count, 8 * byte, to);
 		from = to;
 		to = swap;
 	}

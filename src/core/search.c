@@ -107,7 +107,7 @@ struct Search
 };
 
 static void *
-reallocate(Search *search, void *old, size_t bytes)
+search_reallocate(Search *search, void *old, size_t bytes)
 {
 	return search->memory.reallocate(search->memory.arena, old, bytes);
 }
@@ -123,10 +123,10 @@ search_create(int bits, int page_codes, const PageReader *reader, const SearchMe
 	search->page_codes = page_codes;
 	search->reader = *reader;
 	search->memory = *allocator;
-	search->histogram = reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
-	search->start = reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
-	search->positions = reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint32_t));
-	search->distances = reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint16_t));
+	search->histogram = search_reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
+	search->start = search_reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
+	search->positions = search_reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint32_t));
+	search->distances = search_reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint16_t));
 	return search;
 }
 
@@ -151,7 +151,7 @@ search_counters(const Search *search)
 }
 
 static void
-begin_batch(Search *search)
+search_begin_batch(Search *search)
 {
 	search->counters.batches++;
 	search->cut = search->top + 1;
@@ -189,12 +189,12 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	visit_begin(&search->visit, bound, pages, &search->memory);
 	if (!ordered)
 		visit_all(&search->visit, search->top);
-	begin_batch(search);
+	search_begin_batch(search);
 }
 
 /* The next batch: what comes after all that was answered, and more of it. */
 static void
-next_batch(Search *search)
+search_next_batch(Search *search)
 {
 	uint32_t	pages = search->visit.pages;
 
@@ -202,7 +202,7 @@ next_batch(Search *search)
 	{
 		if (pages > search->whole_capacity)
 		{
-			search->whole = reallocate(search, search->whole, pages * sizeof(uint16_t));
+			search->whole = search_reallocate(search, search->whole, pages * sizeof(uint16_t));
 			search->whole_capacity = pages;
 		}
 		memset(search->whole, 0xFF, pages * sizeof(uint16_t));
@@ -214,17 +214,17 @@ next_batch(Search *search)
 	if (search->keep > search->most_kept)
 		search->keep = search->most_kept;
 	visit_rewind(&search->visit);
-	begin_batch(search);
+	search_begin_batch(search);
 }
 
 static inline RowPointer
-columns_row(const PageColumns *columns, uint32_t position)
+search_row(const PageColumns *columns, uint32_t position)
 {
 	return *(const RowPointer *) (columns->row_base + (int64_t) position * columns->row_stride);
 }
 
 static bool
-passes_filters(const Search *search, const uint64_t *code)
+search_passes_filters(const Search *search, const uint64_t *code)
 {
 	for (int f = 0; f < search->filter_count; f++)
 	{
@@ -239,14 +239,14 @@ passes_filters(const Search *search, const uint64_t *code)
 
 /* Make room for a page's worth of elements after count. */
 static void
-grow(Search *search, Candidate **array, size_t count, size_t *capacity)
+search_grow(Search *search, Candidate **array, size_t count, size_t *capacity)
 {
 	size_t		wanted = count + search->page_codes;
 
 	if (wanted <= *capacity)
 		return;
 	wanted += wanted / 2;
-	*array = reallocate(search, *array, wanted * sizeof(Candidate));
+	*array = search_reallocate(search, *array, wanted * sizeof(Candidate));
 	*capacity = wanted;				/* not before: there may be no memory for it */
 }
 
@@ -255,7 +255,7 @@ grow(Search *search, Candidate **array, size_t count, size_t *capacity)
  * while `keep` candidates are nearer than cut, cut is too far.
  */
 static void
-take_candidates(Search *search, const PageColumns *columns, int hits, uint64_t rank)
+search_take_candidates(Search *search, const PageColumns *columns, int hits, uint64_t rank)
 {
 	if (search->count + hits > search->capacity)
 	{
@@ -266,7 +266,7 @@ take_candidates(Search *search, const PageColumns *columns, int hits, uint64_t r
 			if (search->candidates[i].distance <= search->cut)
 				search->candidates[kept++] = search->candidates[i];
 		search->count = kept;
-		grow(search, &search->candidates, search->count, &search->capacity);
+		search_grow(search, &search->candidates, search->count, &search->capacity);
 	}
 	for (int i = 0; i < hits; i++)
 	{
@@ -277,10 +277,10 @@ take_candidates(Search *search, const PageColumns *columns, int hits, uint64_t r
 			(distance == search->floor && rank <= search->floor_rank))
 			continue;
 		if (search->filter_count > 0 &&
-			!passes_filters(search, columns->codes + (size_t) position * search->words))
+			!search_passes_filters(search, columns->codes + (size_t) position * search->words))
 			continue;
 		search->candidates[search->count].distance = (uint16_t) distance;
-		search->candidates[search->count].row = columns_row(columns, position);
+		search->candidates[search->count].row = search_row(columns, position);
 		search->count++;
 		search->histogram[distance]++;
 		search->within_cut++;
@@ -298,20 +298,20 @@ take_candidates(Search *search, const PageColumns *columns, int hits, uint64_t r
 
 /* Without an order, all hits of a page are answers. */
 static void
-take_answers(Search *search, const PageColumns *columns, int hits)
+search_take_answers(Search *search, const PageColumns *columns, int hits)
 {
 	size_t		before = search->answer_count;
 
-	grow(search, &search->answers, search->answer_count, &search->answer_capacity);
+	search_grow(search, &search->answers, search->answer_count, &search->answer_capacity);
 	for (int i = 0; i < hits; i++)
 	{
 		uint32_t	position = search->positions[i];
 
 		if (search->filter_count > 0 &&
-			!passes_filters(search, columns->codes + (size_t) position * search->words))
+			!search_passes_filters(search, columns->codes + (size_t) position * search->words))
 			continue;
 		search->answers[search->answer_count].distance = search->distances[i];
-		search->answers[search->answer_count].row = columns_row(columns, position);
+		search->answers[search->answer_count].row = search_row(columns, position);
 		search->answer_count++;
 	}
 	search->counters.candidates += search->answer_count - before;
@@ -319,11 +319,11 @@ take_answers(Search *search, const PageColumns *columns, int hits)
 
 /* Put what was gathered in the order of its rows, and gather more the next time. */
 static void
-give_gathered(Search *search)
+search_order_by_row(Search *search)
 {
 	if (search->answer_count > search->capacity)
 	{
-		search->candidates = reallocate(search, search->candidates, search->answer_capacity * sizeof(Candidate));
+		search->candidates = search_reallocate(search, search->candidates, search->answer_capacity * sizeof(Candidate));
 		search->capacity = search->answer_capacity;
 	}
 	candidates_by_row(search->answers, search->answer_count, search->candidates);
@@ -333,7 +333,7 @@ give_gathered(Search *search)
 }
 
 static int
-take_columns(Search *search, const PageColumns *columns, uint64_t rank)
+search_take_columns(Search *search, const PageColumns *columns, uint64_t rank)
 {
 	int			hits = hamming_kernels->within(search->ball.query, columns->codes, search->words,
 											   columns->count, search->cut - 1,
@@ -343,15 +343,15 @@ take_columns(Search *search, const PageColumns *columns, uint64_t rank)
 	if (hits == 0)
 		return 0;
 	if (search->ordered)
-		take_candidates(search, columns, hits, rank);
+		search_take_candidates(search, columns, hits, rank);
 	else
-		take_answers(search, columns, hits);
+		search_take_answers(search, columns, hits);
 	return hits;
 }
 
 /* Pending pages have the ranks before all others. */
 static bool
-take_pending(Search *search)
+search_read_pending(Search *search)
 {
 	PageColumns	columns;
 
@@ -363,13 +363,13 @@ take_pending(Search *search)
 		return true;
 	}
 	search->counters.pending_pages++;
-	take_columns(search, &columns, search->pending_next++);
+	search_take_columns(search, &columns, search->pending_next++);
 	search->reader.release(search->reader.context);
 	return true;
 }
 
 static bool
-take_page(Search *search, uint32_t page, int bound)
+search_read_page(Search *search, uint32_t page, int bound)
 {
 	const Visit *visit = &search->visit;
 	uint64_t	rank = (uint64_t) (bound + 1) << 32 | page;
@@ -385,7 +385,7 @@ take_page(Search *search, uint32_t page, int bound)
 							 visit->count - visit->position - 1, &columns))
 		return false;
 	search->counters.pages++;
-	hits = take_columns(search, &columns, rank);
+	hits = search_take_columns(search, &columns, rank);
 	search->reader.release(search->reader.context);
 	/* Remember the pages of which nothing is left when their hits are answered. */
 	if (search->whole_known && hits == columns.count)
@@ -403,7 +403,7 @@ take_page(Search *search, uint32_t page, int bound)
  * sort, which keeps the order of ranks among equals.
  */
 static void
-answer_until(Search *search, int distance)
+search_answer_until(Search *search, int distance)
 {
 	size_t		left = 0;
 	uint32_t	sum = 0;
@@ -414,7 +414,7 @@ answer_until(Search *search, int distance)
 	search->answer_next = search->answer_count = 0;
 	if (search->count > search->answer_capacity)
 	{
-		search->answers = reallocate(search, search->answers, search->capacity * sizeof(Candidate));
+		search->answers = search_reallocate(search, search->answers, search->capacity * sizeof(Candidate));
 		search->answer_capacity = search->capacity;
 	}
 	if (search->min <= distance)
@@ -450,7 +450,7 @@ answer_until(Search *search, int distance)
 
 /* Read pages until there is something to answer. */
 static SearchResult
-advance(Search *search)
+search_advance(Search *search)
 {
 	for (;;)
 	{
@@ -460,16 +460,16 @@ advance(Search *search)
 
 		if (!search->pending_done)
 		{
-			if (!take_pending(search))
+			if (!search_read_pending(search))
 				return SEARCH_CHANGED;
 		}
 		else if (visit_peek(&search->visit, search->cut - 1, &page, &bound))
 		{
 			if (search->min <= bound)
-				answer_until(search, bound);
+				search_answer_until(search, bound);
 			else
 			{
-				if (!take_page(search, page, bound))
+				if (!search_read_page(search, page, bound))
 					return SEARCH_CHANGED;
 				visit_step(&search->visit);
 			}
@@ -479,18 +479,18 @@ advance(Search *search)
 			/* No page left can add to what is within cut. */
 			exhausted = true;
 			if (search->count > 0)
-				answer_until(search, search->cut);
+				search_answer_until(search, search->cut);
 			if (search->answer_count == 0)
 			{
 				if (search->cut > search->top)
 					return SEARCH_END;
-				next_batch(search);
+				search_next_batch(search);
 			}
 		}
 		if (search->answer_count >= search->gather || (exhausted && search->answer_count > 0))
 		{
 			if (!search->ordered)
-				give_gathered(search);
+				search_order_by_row(search);
 			return SEARCH_FOUND;
 		}
 	}
@@ -504,7 +504,7 @@ search_next(Search *search, Candidate *answer)
 		SearchResult result;
 
 		search->answer_next = search->answer_count = 0;
-		result = advance(search);
+		result = search_advance(search);
 		if (result != SEARCH_FOUND)
 			return result;
 	}

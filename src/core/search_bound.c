@@ -17,8 +17,8 @@
 #include <string.h>
 
 static void
-bounds_of_centre(const int16_t *restrict min, const int16_t *restrict max,
-				 int distance, uint32_t pages, int16_t *restrict bound)
+bound_pages(const int16_t *restrict min, const int16_t *restrict max,
+			int distance, uint32_t pages, int16_t *restrict bound)
 {
 	int16_t		d = (int16_t) distance;
 
@@ -33,7 +33,7 @@ bounds_of_centre(const int16_t *restrict min, const int16_t *restrict max,
 }
 
 static inline int
-bound_of_span(const Span *span, int distance)
+bound_span(const Span *span, int distance)
 {
 	int			beyond = distance - span->max;
 	int			before = span->min - distance;
@@ -57,14 +57,14 @@ directory_bounds(const Directory *directory, const uint64_t *query,
 	{
 		uint32_t	first = directory->first[c];
 
-		bounds_of_centre(directory->min + first, directory->max + first,
-						 distances[c], directory->first[c + 1] - first, bound + first);
+		bound_pages(directory->min + first, directory->max + first,
+					distances[c], directory->first[c + 1] - first, bound + first);
 	}
 	/* A page is as near as the nearest of its spans. */
 	for (int e = 0; e < directory->extras; e++)
 	{
 		const Span *span = &directory->extra[e];
-		int			other = bound_of_span(span, distances[span->centre]);
+		int			other = bound_span(span, distances[span->centre]);
 
 		if (other < bound[span->page])
 			bound[span->page] = (int16_t) other;

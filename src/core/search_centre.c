@@ -87,7 +87,7 @@ core_random(uint64_t *state)
  * duplicates: a draw that is a centre already is drawn again, a few times.
  */
 static int
-draw_centres(const uint64_t *sample, int samples, int words, int wanted,
+centres_draw(const uint64_t *sample, int samples, int words, int wanted,
 			 uint64_t *state, uint64_t *centres)
 {
 	int			count = 0;
@@ -177,7 +177,7 @@ typedef struct CentreWork
 
 /* Assign the sample to its nearest centres, grouped; returns the total distance. */
 static int64_t
-assign(CentreWork *work, const uint64_t *centres, int count)
+centres_assign(CentreWork *work, const uint64_t *centres, int count)
 {
 	int64_t		total = 0;
 
@@ -204,7 +204,7 @@ assign(CentreWork *work, const uint64_t *centres, int count)
  * the code that is furthest from its own centre: that is where one is missing.
  */
 static void
-update(CentreWork *work, uint64_t *centres, int count)
+centres_update(CentreWork *work, uint64_t *centres, int count)
 {
 	for (int c = 0; c < count; c++)
 	{
@@ -229,7 +229,7 @@ update(CentreWork *work, uint64_t *centres, int count)
 
 /* Drop centres that own no code of the sample, equal ones among them. */
 static int
-drop_idle(const CentreWork *work, uint64_t *centres, int count, int *largest)
+centres_drop_idle(const CentreWork *work, uint64_t *centres, int count, int *largest)
 {
 	int			kept = 0;
 	int			most = 0;
@@ -253,7 +253,7 @@ drop_idle(const CentreWork *work, uint64_t *centres, int count, int *largest)
 }
 
 static void
-swap_codes(uint64_t *a, uint64_t *b, int words)
+centres_swap(uint64_t *a, uint64_t *b, int words)
 {
 	for (int w = 0; w < words; w++)
 	{
@@ -271,9 +271,9 @@ swap_codes(uint64_t *a, uint64_t *b, int words)
  * before others that cannot be excluded.
  */
 static void
-chain(const CoreEnv *env, uint64_t *centres, int words, int count, int largest)
+centres_chain(const CoreEnv *env, uint64_t *centres, int words, int count, int largest)
 {
-	swap_codes(centres, centres + (size_t) largest * words, words);
+	centres_swap(centres, centres + (size_t) largest * words, words);
 	for (int c = 0; c + 2 < count; c++)
 	{
 		uint64_t   *next = centres + (size_t) (c + 1) * words;
@@ -282,7 +282,7 @@ chain(const CoreEnv *env, uint64_t *centres, int words, int count, int largest)
 
 		if (c % 64 == 0 && env->interrupt)
 			env->interrupt();
-		swap_codes(next, next + (size_t) nearest * words, words);
+		centres_swap(next, next + (size_t) nearest * words, words);
 	}
 }
 
@@ -302,7 +302,7 @@ centres_find(const CoreEnv *env, int bits,
 		memset(centres, 0, work.words * sizeof(uint64_t));
 		return 1;
 	}
-	count = draw_centres(sample, samples, work.words, wanted, &seed, centres);
+	count = centres_draw(sample, samples, work.words, wanted, &seed, centres);
 	work.owner = env->allocate(env->arena, samples * sizeof(int));
 	work.distance = env->allocate(env->arena, samples * sizeof(uint16_t));
 	work.members = env->allocate(env->arena, samples * sizeof(int));
@@ -315,14 +315,14 @@ centres_find(const CoreEnv *env, int bits,
 	{
 		int64_t		before = total;
 
-		total = assign(&work, centres, count);
+		total = centres_assign(&work, centres, count);
 		/* Under a part in 500 the rest is noise of the sample. */
 		if (total == 0 || (round > 0 && before - total < before / 500))
 			break;
-		update(&work, centres, count);
+		centres_update(&work, centres, count);
 	}
-	assign(&work, centres, count);
-	count = drop_idle(&work, centres, count, &largest);
-	chain(env, centres, work.words, count, largest);
+	centres_assign(&work, centres, count);
+	count = centres_drop_idle(&work, centres, count, &largest);
+	centres_chain(env, centres, work.words, count, largest);
 	return count;
 }

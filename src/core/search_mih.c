@@ -52,7 +52,7 @@ band_allowance(int radius, int bands, int band)
 
 /* Number of values within `radius` of one of `width` bits, at most `most`. */
 static uint32_t
-ball_size(int width, int radius, uint32_t most)
+band_ball_size(int width, int radius, uint32_t most)
 {
 	uint64_t	size = 0;
 	uint64_t	choose = 1;
@@ -73,14 +73,14 @@ band_probes(int bits, int bands, int radius, uint32_t most)
 
 	for (int band = 0; band < bands && probes < most; band++)
 		if (band_allowance(radius, bands, band) >= 0)
-			probes += ball_size(band_width(bits, bands, band), band_allowance(radius, bands, band),
-								most - probes);
+			probes += band_ball_size(band_width(bits, bands, band), band_allowance(radius, bands, band),
+									 most - probes);
 	return probes;
 }
 
 /* Mark the pages of a run that hold a value; first[] is ascending. */
 static uint32_t
-mark_value(const uint16_t *first, uint32_t pages, int value, int16_t *bound)
+band_mark_value(const uint16_t *first, uint32_t pages, int value, int16_t *bound)
 {
 	uint32_t	low = 0;
 	uint32_t	high = pages;
@@ -107,14 +107,14 @@ mark_value(const uint16_t *first, uint32_t pages, int value, int16_t *bound)
 
 /* Mark all values within `left` of value, by changing bits below `from`. */
 static uint32_t
-mark_ball(const uint16_t *first, uint32_t pages, int value, int from, int left, int16_t *bound)
+band_mark_ball(const uint16_t *first, uint32_t pages, int value, int from, int left, int16_t *bound)
 {
-	uint32_t	marked = mark_value(first, pages, value, bound);
+	uint32_t	marked = band_mark_value(first, pages, value, bound);
 
 	if (left == 0)
 		return marked;
 	for (int bit = 0; bit < from; bit++)
-		marked += mark_ball(first, pages, value ^ 1 << bit, bit, left - 1, bound);
+		marked += band_mark_ball(first, pages, value ^ 1 << bit, bit, left - 1, bound);
 	return marked;
 }
 
@@ -126,9 +126,9 @@ band_mark(const uint16_t *first, uint32_t pages, const uint64_t *query, int bits
 
 	for (int band = 0; band < bands; band++)
 		if (band_allowance(radius, bands, band) >= 0)
-			marked += mark_ball(first + (size_t) band * pages, pages,
-								band_value(query, bits, bands, band), band_width(bits, bands, band),
-								band_allowance(radius, bands, band), bound + (size_t) band * pages);
+			marked += band_mark_ball(first + (size_t) band * pages, pages,
+									 band_value(query, bits, bands, band), band_width(bits, bands, band),
+									 band_allowance(radius, bands, band), bound + (size_t) band * pages);
 	return marked;
 }
 

@@ -34,7 +34,7 @@ visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, const SearchMemo
 
 /* The least of count bounds that is above level; BOUND_NEVER when there is none. */
 static inline int16_t
-min_above(const int16_t *restrict bound, int count, int16_t level)
+visit_min_above(const int16_t *restrict bound, int count, int16_t level)
 {
 	int16_t		min = BOUND_NEVER;
 
@@ -49,13 +49,13 @@ min_above(const int16_t *restrict bound, int count, int16_t level)
 
 /* Of a group: whole ones with a constant count, which compilers unroll. */
 static int16_t
-group_min_above(const Visit *visit, size_t group, int16_t level)
+visit_group_min(const Visit *visit, size_t group, int16_t level)
 {
 	const int16_t *bound = visit->bound + group * VISIT_GROUP;
 	size_t		rest = visit->pages - group * VISIT_GROUP;
 
-	return rest >= VISIT_GROUP ? min_above(bound, VISIT_GROUP, level) :
-		min_above(bound, (int) rest, level);
+	return rest >= VISIT_GROUP ? visit_min_above(bound, VISIT_GROUP, level) :
+		visit_min_above(bound, (int) rest, level);
 }
 
 void
@@ -64,12 +64,12 @@ visit_rewind(Visit *visit)
 	visit->count = 0;
 	visit->position = 0;
 	for (size_t g = 0; g < VISIT_GROUPS(visit->pages); g++)
-		visit->group_min[g] = group_min_above(visit, g, -1);
+		visit->group_min[g] = visit_group_min(visit, g, -1);
 }
 
 /* Add the group's pages with from <= bound <= last to the chunk. */
 static void
-take_group(Visit *visit, size_t group, int from, int last)
+visit_take_group(Visit *visit, size_t group, int from, int last)
 {
 	uint32_t	page = (uint32_t) (group * VISIT_GROUP);
 	uint32_t	end = visit->pages - page < VISIT_GROUP ? visit->pages : page + VISIT_GROUP;
@@ -79,7 +79,7 @@ take_group(Visit *visit, size_t group, int from, int last)
 		visit->chunk[visit->count] = page;
 		visit->count += visit->bound[page] >= from && visit->bound[page] <= last;
 	}
-	visit->group_min[group] = group_min_above(visit, group, (int16_t) last);
+	visit->group_min[group] = visit_group_min(visit, group, (int16_t) last);
 }
 
 void
@@ -91,7 +91,7 @@ visit_all(Visit *visit, int most)
 	visit->position = 0;
 	for (size_t g = 0; g < VISIT_GROUPS(visit->pages); g++)
 		if (visit->group_min[g] <= most)
-			take_group(visit, g, 0, most);
+			visit_take_group(visit, g, 0, most);
 }
 
 bool
@@ -100,7 +100,7 @@ visit_peek(Visit *visit, int most, uint32_t *page, int *bound)
 	if (visit->position >= visit->count)
 	{
 		size_t		groups = VISIT_GROUPS(visit->pages);
-		int16_t		level = min_above(visit->group_min, (int) groups, -1);
+		int16_t		level = visit_min_above(visit->group_min, (int) groups, -1);
 
 		if (level > most || level == BOUND_NEVER)
 			return false;
@@ -108,7 +108,7 @@ visit_peek(Visit *visit, int most, uint32_t *page, int *bound)
 		visit->position = 0;
 		for (size_t g = 0; g < groups; g++)
 			if (visit->group_min[g] == level)
-				take_group(visit, g, level, level);
+				visit_take_group(visit, g, level, level);
 	}
 	*page = visit->chunk[visit->position];
 	*bound = visit->bound[*page];

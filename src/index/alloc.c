@@ -48,7 +48,7 @@ xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip, uint32 
 }
 
 void
-add_extent(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp)
+extent_list_add(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp)
 {
 	if (count == 0)
 		return;
@@ -64,14 +64,14 @@ add_extent(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp)
 }
 
 void
-add_extents(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp)
+extent_list_add_all(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp)
 {
 	for (int i = 0; i < extents; i++)
-		add_extent(list, extent[i].start, extent[i].count, stamp);
+		extent_list_add(list, extent[i].start, extent[i].count, stamp);
 }
 
 static int
-compare_extents(const void *a, const void *b)
+alloc_compare_extents(const void *a, const void *b)
 {
 	BlockNumber x = ((const XmhashFreeExtent *) a)->extent.start;
 	BlockNumber y = ((const XmhashFreeExtent *) b)->extent.start;
@@ -80,16 +80,16 @@ compare_extents(const void *a, const void *b)
 }
 
 void
-sort_extents(ExtentList *list)
+extent_list_sort(ExtentList *list)
 {
 	if (list->count > 1)
-		qsort(list->item, list->count, sizeof(XmhashFreeExtent), compare_extents);
+		qsort(list->item, list->count, sizeof(XmhashFreeExtent), alloc_compare_extents);
 }
 
 /* Add a gap [start, end) of free blocks, with the stamps of what is known of it. */
 static void
-add_gap(ExtentList *free, BlockNumber start, BlockNumber end, const ExtentList *known, int *next,
-		uint64 stamp)
+alloc_add_gap(ExtentList *free, BlockNumber start, BlockNumber end, const ExtentList *known, int *next,
+			  uint64 stamp)
 {
 	while (start < end)
 	{
@@ -102,23 +102,23 @@ add_gap(ExtentList *free, BlockNumber start, BlockNumber end, const ExtentList *
 		item = *next < known->count ? &known->item[*next] : NULL;
 		if (item == NULL || item->extent.start >= end)
 		{
-			add_extent(free, start, end - start, stamp);
+			extent_list_add(free, start, end - start, stamp);
 			return;
 		}
 		if (item->extent.start > start)
 		{
-			add_extent(free, start, item->extent.start - start, stamp);
+			extent_list_add(free, start, item->extent.start - start, stamp);
 			start = item->extent.start;
 		}
 		known_end = Min(end, item->extent.start + item->extent.count);
-		add_extent(free, start, known_end - start, item->stamp);
+		extent_list_add(free, start, known_end - start, item->stamp);
 		start = known_end;
 	}
 }
 
 /* Join neighbours that may be used again at once, or were freed together. */
 static void
-join_extents(ExtentList *list)
+alloc_join_extents(ExtentList *list)
 {
 	int			kept = 0;
 
@@ -140,30 +140,30 @@ join_extents(ExtentList *list)
 
 /* All of [1, end) that `used` leaves, with the stamps of `known`. */
 void
-find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
-		  ExtentList *free)
+alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
+				ExtentList *free)
 {
 	BlockNumber block = XMHASH_META_BLOCK + 1;
 	int			next = 0;
 
-	sort_extents(used);
-	sort_extents(known);
+	extent_list_sort(used);
+	extent_list_sort(known);
 	for (int i = 0; i < used->count; i++)
 	{
 		XmhashExtent *extent = &used->item[i].extent;
 
 		if (extent->start < block || extent->start + extent->count > end)
 			xmhash_damaged(index, extent->start, "The block is in use twice, or beyond the index's end.");
-		add_gap(free, block, extent->start, known, &next, stamp);
+		alloc_add_gap(free, block, extent->start, known, &next, stamp);
 		block = extent->start + extent->count;
 	}
-	add_gap(free, block, end, known, &next, stamp);
-	join_extents(free);
+	alloc_add_gap(free, block, end, known, &next, stamp);
+	alloc_join_extents(free);
 }
 
 /* Take up to `pages` blocks that may be used at once off the free list. */
 bool
-take_free(ExtentList *free, uint32 pages, XmhashExtent *taken)
+alloc_take_free(ExtentList *free, uint32 pages, XmhashExtent *taken)
 {
 	for (int i = 0; i < free->count; i++)
 	{
@@ -187,7 +187,7 @@ take_free(ExtentList *free, uint32 pages, XmhashExtent *taken)
 
 /* Known extents must not overlap: a reserved one may be free in the old list. */
 void
-add_old_free(ExtentList *known, const IndexSnapshot *snapshot)
+alloc_add_known_free(ExtentList *known, const IndexSnapshot *snapshot)
 {
 	int			fresh = known->count;
 
@@ -207,16 +207,16 @@ add_old_free(ExtentList *known, const IndexSnapshot *snapshot)
 			if (other.start + other.count <= start || other.start >= end)
 				continue;
 			if (other.start > start)
-				add_extent(known, start, other.start - start, snapshot->free_extent[i].stamp);
+				extent_list_add(known, start, other.start - start, snapshot->free_extent[i].stamp);
 			start = Min(end, other.start + other.count);
 		}
-		add_extent(known, start, end - start, snapshot->free_extent[i].stamp);
+		extent_list_add(known, start, end - start, snapshot->free_extent[i].stamp);
 	}
 }
 
 /* Is this free extent in the reservation of another writer? */
 static bool
-reserved_overlap(const XmhashReservation *reservation, const XmhashExtent *extent)
+alloc_overlaps(const XmhashReservation *reservation, const XmhashExtent *extent)
 {
 	for (int i = 0; reservation->segment != 0 && i < reservation->extents; i++)
 		if (extent->start < reservation->extent[i].start + reservation->extent[i].count &&
@@ -226,7 +226,7 @@ reserved_overlap(const XmhashReservation *reservation, const XmhashExtent *exten
 }
 
 static int
-compare_larger(const void *a, const void *b)
+alloc_compare_larger(const void *a, const void *b)
 {
 	const XmhashExtent *x = a;
 	const XmhashExtent *y = b;
@@ -237,7 +237,7 @@ compare_larger(const void *a, const void *b)
 }
 
 static int
-compare_start(const void *a, const void *b)
+alloc_compare_start(const void *a, const void *b)
 {
 	const XmhashExtent *x = a;
 	const XmhashExtent *y = b;
@@ -250,13 +250,13 @@ compare_start(const void *a, const void *b)
  * largest ones (a segment in crumbs would be slow to read), the rest from the end.
  */
 static void
-choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages,
-			   XmhashReservation *reservation)
+alloc_choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages,
+					 XmhashReservation *reservation)
 {
 	uint32		min = Min(16, pages / 8);
 	int			first = 0;
 
-	qsort(usable, usables, sizeof(XmhashExtent), compare_larger);
+	qsort(usable, usables, sizeof(XmhashExtent), alloc_compare_larger);
 	while (first + 1 < usables && usable[first + 1].count >= pages)
 		first++;
 	for (int i = first; i < usables && pages > 0 && usable[i].count >= Min(min, pages) &&
@@ -268,7 +268,7 @@ choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages
 		extent->count = Min(usable[i].count, pages);
 		pages -= extent->count;
 	}
-	qsort(reservation->extent, reservation->extents, sizeof(XmhashExtent), compare_start);
+	qsort(reservation->extent, reservation->extents, sizeof(XmhashExtent), alloc_compare_start);
 	if (pages > 0)
 	{
 		XmhashExtent *extent = &reservation->extent[reservation->extents++];
@@ -305,14 +305,14 @@ xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReserv
 	usable = palloc(sizeof(XmhashExtent) * (snapshot->free_extents + 1));
 	for (int i = 0; i < snapshot->free_extents; i++)
 		if (xmhash_removable(snapshot->free_extent[i].stamp) &&
-			!reserved_overlap(&meta->reserved[1 - role], &snapshot->free_extent[i].extent))
+			!alloc_overlaps(&meta->reserved[1 - role], &snapshot->free_extent[i].extent))
 			usable[usables++] = snapshot->free_extent[i].extent;
 
 	state = GenericXLogStart(index);
 	page = GenericXLogRegisterBuffer(state, buffer, 0);
 	meta = XmhashPageMeta(page);
 	memset(reservation, 0, sizeof(XmhashReservation));
-	choose_extents(meta, usable, usables, pages, reservation);
+	alloc_choose_extents(meta, usable, usables, pages, reservation);
 	reservation->segment = meta->next_segment++;
 	meta->reserved[role] = *reservation;
 	xmhash_meta_log(state, page);

@@ -125,7 +125,7 @@ xmhash_build_phase_name(int64 phase)
  * one fixes it unless the column does.
  */
 static void
-take_code(Relation index, Datum value, int *bits, uint64 **words)
+build_take_code(Relation index, Datum value, int *bits, uint64 **words)
 {
 	BitcodeRef ref = bitcode_checked_ref(value);
 
@@ -143,8 +143,8 @@ take_code(Relation index, Datum value, int *bits, uint64 **words)
 /* ---------- The sample ---------- */
 
 static void
-sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
-		   bool alive, void *context)
+build_sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
+				 bool alive, void *context)
 {
 	Sample	   *sample = context;
 	Size		size;
@@ -152,7 +152,7 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 
 	if (isnull[0])
 		return;
-	take_code(index, values[0], &sample->bits, &sample->scratch);
+	build_take_code(index, values[0], &sample->bits, &sample->scratch);
 	sample->seen++;
 	if (sample->wanted == 0)
 		return;
@@ -171,8 +171,8 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 
 /* Look at so many random blocks, in block order. */
 static void
-sample_blocks(Relation heap, Relation index, IndexInfo *info, Sample *sample,
-			  BlockNumber blocks, BlockNumber count, uint32 seed)
+build_sample_blocks(Relation heap, Relation index, IndexInfo *info, Sample *sample,
+					BlockNumber blocks, BlockNumber count, uint32 seed)
 {
 	BlockSamplerData sampler;
 
@@ -182,7 +182,7 @@ sample_blocks(Relation heap, Relation index, IndexInfo *info, Sample *sample,
 		CHECK_FOR_INTERRUPTS();
 		table_index_build_range_scan(heap, index, info, false, false, false,
 									 BlockSampler_Next(&sampler), 1,
-									 sample_row, sample, NULL);
+									 build_sample_row, sample, NULL);
 	}
 }
 
@@ -192,7 +192,7 @@ sample_blocks(Relation heap, Relation index, IndexInfo *info, Sample *sample,
  * estimated number of codes.
  */
 static double
-take_sample(Relation heap, Relation index, IndexInfo *info, Sample *sample)
+build_take_sample(Relation heap, Relation index, IndexInfo *info, Sample *sample)
 {
 	BlockNumber blocks = RelationGetNumberOfBlocks(heap);
 	BlockNumber pilot = PILOT_BLOCKS;
@@ -204,7 +204,7 @@ take_sample(Relation heap, Relation index, IndexInfo *info, Sample *sample)
 	for (;; pilot *= 16)
 	{
 		pilot = Min(pilot, blocks);
-		sample_blocks(heap, index, info, sample, blocks, pilot, 1);
+		build_sample_blocks(heap, index, info, sample, blocks, pilot, 1);
 		if (sample->seen > 0 || pilot == blocks)
 			break;
 	}
@@ -219,8 +219,8 @@ take_sample(Relation heap, Relation index, IndexInfo *info, Sample *sample)
 		sample->seen = 0;
 		/* A fifth more than should do, for blocks with fewer rows. */
 		wanted_blocks = ceil(1.2 * sample->wanted / density);
-		sample_blocks(heap, index, info, sample, blocks,
-					  wanted_blocks < blocks ? (BlockNumber) wanted_blocks : blocks, 2);
+		build_sample_blocks(heap, index, info, sample, blocks,
+							wanted_blocks < blocks ? (BlockNumber) wanted_blocks : blocks, 2);
 	}
 	return density * blocks;
 }
@@ -242,11 +242,11 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	if (state->bits == 0)
 	{
 		/* The sample had no code at all: this is the first. */
-		take_code(index, values[0], &state->bits, &state->code);
+		build_take_code(index, values[0], &state->bits, &state->code);
 		xmhash_sorter_set_bits(state->sorter, state->bits);
 	}
 	else
-		take_code(index, values[0], &state->bits, &state->code);
+		build_take_code(index, values[0], &state->bits, &state->code);
 	xmhash_sorter_add(state->sorter, state->code, tid, 1);
 }
 
@@ -254,8 +254,8 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 
 /* Lay out what is shared; false: there is no shared memory to be had. */
 static bool
-share(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
-	  const XmhashSorter *sorter, int bits)
+build_share_state(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
+				  const XmhashSorter *sorter, int bits)
 {
 	ParallelContext *context = team->context;
 	int			centres;
@@ -306,7 +306,7 @@ share(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
 }
 
 static void
-dismiss(BuildTeam *team)
+build_dismiss_workers(BuildTeam *team)
 {
 	if (!team->context)
 		return;
@@ -322,7 +322,7 @@ dismiss(BuildTeam *team)
  * handler: on a path of its own (dynamic_library_path), or wherever it is.
  */
 static char *
-library_name(Relation index)
+build_library_name(Relation index)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(index->rd_amhandler));
 	bool		isnull = true;
@@ -340,8 +340,8 @@ library_name(Relation index)
 
 /* Gather helpers, if the planner wants any and there are any to be had. */
 static void
-gather(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
-	   const XmhashSorter *sorter, int bits)
+build_launch_workers(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
+					 const XmhashSorter *sorter, int bits)
 {
 	int			workers = bits > 0 ? index_build_workers(heap, index, info) : 0;
 
@@ -349,20 +349,20 @@ gather(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
 	if (workers == 0)
 		return;
 	EnterParallelMode();
-	team->context = CreateParallelContext(library_name(index), "xmhash_build_worker", workers);
-	if (!share(team, heap, index, info, sorter, bits))
+	team->context = CreateParallelContext(build_library_name(index), "xmhash_build_worker", workers);
+	if (!build_share_state(team, heap, index, info, sorter, bits))
 	{
-		dismiss(team);
+		build_dismiss_workers(team);
 		return;
 	}
 	LaunchParallelWorkers(team->context);
 	if (team->context->nworkers_launched == 0)
-		dismiss(team);
+		build_dismiss_workers(team);
 }
 
 /* Collect what the helpers did; their errors are raised here. */
 static double
-collect(BuildTeam *team, IndexInfo *info, BuildState *state)
+build_collect_results(BuildTeam *team, IndexInfo *info, BuildState *state)
 {
 	WaitForParallelWorkersToFinish(team->context);
 	for (int i = 0; i < team->context->nworkers_launched; i++)
@@ -428,7 +428,7 @@ xmhash_build_worker(dsm_segment *segment, shm_toc *toc)
  * once, like those of core's index builds.
  */
 static void
-xmhash_build_finish(Relation index, XmhashWriter *writer, int bits)
+build_finish(Relation index, XmhashWriter *writer, int bits)
 {
 	XmhashSegment segment;
 	XmhashChange change = {.role = XMHASH_WRITER_BUILD};
@@ -478,7 +478,7 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SAMPLING);
 	sample.bits = xmhash_declared_bits(index);
-	expected = take_sample(heap, index, info, &sample);
+	expected = build_take_sample(heap, index, info, &sample);
 	state.bits = sample.bits;
 	state.sorter = xmhash_sorter_begin(sample.bits, sample.code, sample.count, expected,
 									   (Size) maintenance_work_mem * 1024);
@@ -487,20 +487,20 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 		pfree(sample.code);
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SCANNING);
-	gather(&team, heap, index, info, state.sorter, state.bits);
+	build_launch_workers(&team, heap, index, info, state.sorter, state.bits);
 	if (team.context)
 		xmhash_sorter_set_memory(state.sorter, team.shared->memory);
 	result->heap_tuples =
 		table_index_build_scan(heap, index, info, true, true, build_row, &state,
 							   team.context ? join_parallel_scan(heap, team.scan) : NULL);
 	if (team.context)
-		result->heap_tuples += collect(&team, info, &state);
+		result->heap_tuples += build_collect_results(&team, info, &state);
 
 	if (state.rows > 0)
 		writer = xmhash_sorter_write(state.sorter, index, XMHASH_WRITER_BUILD);
-	xmhash_build_finish(index, writer, state.bits);
+	build_finish(index, writer, state.bits);
 	xmhash_sorter_end(state.sorter);
-	dismiss(&team);
+	build_dismiss_workers(&team);
 	result->index_tuples = state.rows;
 	return result;
 }

@@ -45,7 +45,7 @@ static MemoryContext cache_context = NULL;
 
 /* NULL: the segment has been recycled. */
 static CachedSegment *
-decode_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
+cache_decode_segment(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "xmhash directory",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -96,7 +96,7 @@ layout_release(Layout *layout)
 }
 
 static void
-place_pages(Layout *layout, const IndexSnapshot *snapshot)
+layout_place_pages(Layout *layout, const IndexSnapshot *snapshot)
 {
 	uint32		page = 0;
 	uint32		null_page = 0;
@@ -171,7 +171,7 @@ layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 		layout->rows += segment->rows;
 		layout->nulls += segment->nulls;
 	}
-	place_pages(layout, snapshot);
+	layout_place_pages(layout, snapshot);
 	MemoryContextSetParent(context, cache_context);
 	layout->references = 1;
 
@@ -186,7 +186,7 @@ layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 					if (old->segment[o].id == snapshot->segment[s].id)
 						cached = old->cached[o];
 			if (!cached)
-				cached = decode_segment(index, snapshot, &snapshot->segment[s]);
+				cached = cache_decode_segment(index, snapshot, &snapshot->segment[s]);
 			if (!cached)
 				break;
 			cached->references++;
@@ -212,7 +212,7 @@ layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 /* ---------- The cache ---------- */
 
 static void
-suspect_index(Datum argument, Oid relation)
+cache_suspect_index(Datum argument, Oid relation)
 {
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
@@ -230,7 +230,7 @@ suspect_index(Datum argument, Oid relation)
 }
 
 static void
-forget_suspects(void)
+cache_forget_suspects(void)
 {
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
@@ -248,7 +248,7 @@ forget_suspects(void)
 }
 
 static CacheEntry *
-cache_entry(Oid index)
+cache_find_entry(Oid index)
 {
 	CacheEntry *entry;
 
@@ -261,7 +261,7 @@ cache_entry(Oid index)
 												  ALLOCSET_DEFAULT_SIZES);
 		control.hcxt = cache_context;
 		cache = hash_create("xmhash indexes", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		CacheRegisterRelcacheCallback(suspect_index, (Datum) 0);
+		CacheRegisterRelcacheCallback(cache_suspect_index, (Datum) 0);
 	}
 	entry = hash_search(cache, &index, HASH_FIND, NULL);
 	if (!entry)
@@ -270,7 +270,7 @@ cache_entry(Oid index)
 		MemoryContext context;
 		IndexSnapshot *snapshot;
 
-		forget_suspects();
+		cache_forget_suspects();
 		context = AllocSetContextCreate(cache_context, "xmhash view", ALLOCSET_SMALL_SIZES);
 		snapshot = xmhash_snapshot_create(context);
 		entry = hash_search(cache, &index, HASH_ENTER, NULL);
@@ -284,7 +284,7 @@ cache_entry(Oid index)
 Layout *
 layout_acquire(Relation index, IndexSnapshot *snapshot)
 {
-	CacheEntry *entry = cache_entry(RelationGetRelid(index));
+	CacheEntry *entry = cache_find_entry(RelationGetRelid(index));
 
 	for (;;)
 	{

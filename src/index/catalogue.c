@@ -26,7 +26,7 @@ typedef struct Draft
 } Draft;
 
 static void
-draft_segment(Draft *draft, const XmhashSegment *segment, const XmhashExtent *extent)
+catalogue_draft_segment(Draft *draft, const XmhashSegment *segment, const XmhashExtent *extent)
 {
 	XmhashSegment *copy = &draft->segment[draft->segments++];
 
@@ -37,7 +37,7 @@ draft_segment(Draft *draft, const XmhashSegment *segment, const XmhashExtent *ex
 }
 
 static bool
-is_dropped(const XmhashChange *change, uint64 id)
+catalogue_drops(const XmhashChange *change, uint64 id)
 {
 	for (int i = 0; i < change->dropped; i++)
 		if (change->drop[i] == id)
@@ -47,8 +47,8 @@ is_dropped(const XmhashChange *change, uint64 id)
 
 /* Segments of the new catalogue; extents of those dropped go to `known`. */
 static void
-draft_segments(Relation index, Draft *draft, const IndexSnapshot *snapshot, const XmhashChange *change,
-			   ExtentList *known, uint64 stamp)
+catalogue_draft_segments(Relation index, Draft *draft, const IndexSnapshot *snapshot, const XmhashChange *change,
+						 ExtentList *known, uint64 stamp)
 {
 	draft->extent = palloc(sizeof(XmhashExtent) *
 						   (snapshot->extents + (change->add ? change->add->extents : 0) + 1));
@@ -63,10 +63,10 @@ draft_segments(Relation index, Draft *draft, const IndexSnapshot *snapshot, cons
 				segment.removed = change->removal[j].removed;
 				segment.removed_nulls = change->removal[j].removed_nulls;
 			}
-		if (is_dropped(change, segment.id) || segment.removed >= segment.rows + segment.nulls)
-			add_extents(known, extent, segment.extents, stamp);
+		if (catalogue_drops(change, segment.id) || segment.removed >= segment.rows + segment.nulls)
+			extent_list_add_all(known, extent, segment.extents, stamp);
 		else
-			draft_segment(draft, &segment, extent);
+			catalogue_draft_segment(draft, &segment, extent);
 	}
 	if (change->add == NULL)
 		return;
@@ -76,7 +76,7 @@ draft_segments(Relation index, Draft *draft, const IndexSnapshot *snapshot, cons
 				 errmsg("index \"%s\" cannot have more than %d segments",
 						RelationGetRelationName(index), XMHASH_MAX_SEGMENTS),
 				 errhint("VACUUM the table, or call xmhash_index_merge().")));
-	draft_segment(draft, change->add, change->add_extent);
+	catalogue_draft_segment(draft, change->add, change->add_extent);
 }
 
 /*
@@ -84,7 +84,7 @@ draft_segments(Relation index, Draft *draft, const IndexSnapshot *snapshot, cons
  * up again at a later change.
  */
 static void
-shorten_free(Draft *draft)
+catalogue_shorten_free(Draft *draft)
 {
 	for (uint32 min = 2;
 		 xmhash_catalogue_size(draft->segments, draft->extents, draft->free.count) >
@@ -101,17 +101,17 @@ shorten_free(Draft *draft)
 
 /* All blocks in use under the changed meta page and the new catalogue. */
 static void
-list_used(const XmhashMeta *meta, const Draft *draft, ExtentList *used)
+catalogue_list_used(const XmhashMeta *meta, const Draft *draft, ExtentList *used)
 {
-	add_extents(used, draft->extent, draft->extents, 0);
-	add_extents(used, meta->pending, meta->pending_extents, 0);
-	add_extents(used, &meta->stock, 1, 0);
+	extent_list_add_all(used, draft->extent, draft->extents, 0);
+	extent_list_add_all(used, meta->pending, meta->pending_extents, 0);
+	extent_list_add_all(used, &meta->stock, 1, 0);
 	for (int set = 0; set < 2; set++)
 		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
-			add_extent(used, meta->catalogue[set][i], 1, 0);
+			extent_list_add(used, meta->catalogue[set][i], 1, 0);
 	for (int i = 0; i < XMHASH_RESERVATIONS; i++)
 		if (meta->reserved[i].segment != 0)
-			add_extents(used, meta->reserved[i].extent, meta->reserved[i].extents, 0);
+			extent_list_add_all(used, meta->reserved[i].extent, meta->reserved[i].extents, 0);
 }
 
 /*
@@ -119,7 +119,7 @@ list_used(const XmhashMeta *meta, const Draft *draft, ExtentList *used)
  * Reserved blocks that were not used have never been seen by anybody: stamp 0.
  */
 static void
-change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uint64 stamp)
+catalogue_change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uint64 stamp)
 {
 	if (change->role != XMHASH_WRITER_BUILD)
 	{
@@ -132,7 +132,7 @@ change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uin
 			XmhashExtent *rest = xmhash_extents_cut(reservation->extent, reservation->extents, pages,
 													PG_UINT32_MAX - pages, &left);
 
-			add_extents(known, rest, left, 0);
+			extent_list_add_all(known, rest, left, 0);
 		}
 		memset(reservation, 0, sizeof(XmhashReservation));
 	}
@@ -145,7 +145,7 @@ change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uin
 		XmhashExtent *rest = xmhash_extents_cut(meta->pending, meta->pending_extents,
 												change->pending_pages, meta->pending_pages, &left);
 
-		add_extents(known, gone, dropped, stamp);
+		extent_list_add_all(known, gone, dropped, stamp);
 		memcpy(meta->pending, rest, left * sizeof(XmhashExtent));
 		meta->pending_extents = left;
 		meta->pending_pages -= change->pending_pages;
@@ -155,7 +155,7 @@ change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uin
 
 /* Blocks for the set not in use, if it has too few for so many bytes. */
 static void
-allot_catalogue(XmhashMeta *meta, int set, Draft *draft)
+catalogue_allot_blocks(XmhashMeta *meta, int set, Draft *draft)
 {
 	for (;;)
 	{
@@ -164,14 +164,14 @@ allot_catalogue(XmhashMeta *meta, int set, Draft *draft)
 
 		if (bytes <= (uint64) meta->catalogue_blocks[set] * XMHASH_BLOB_CAPACITY)
 			return;
-		if (!take_free(&draft->free, 1, &taken))
+		if (!alloc_take_free(&draft->free, 1, &taken))
 			taken.start = meta->end++;
 		meta->catalogue[set][meta->catalogue_blocks[set]++] = taken.start;
 	}
 }
 
 static char *
-encode_catalogue(const Draft *draft, uint32 *bytes)
+catalogue_encode(const Draft *draft, uint32 *bytes)
 {
 	XmhashCatalogueHead head = {draft->segments, draft->extents, draft->free.count, 0};
 	char	   *data;
@@ -195,7 +195,7 @@ encode_catalogue(const Draft *draft, uint32 *bytes)
  * the last of them.
  */
 static void
-write_catalogue(Relation index, Buffer meta_buffer, const XmhashMeta *meta, const char *data)
+catalogue_write(Relation index, Buffer meta_buffer, const XmhashMeta *meta, const char *data)
 {
 	int			pages = (meta->catalogue_bytes + XMHASH_BLOB_CAPACITY - 1) / XMHASH_BLOB_CAPACITY;
 	int			number = 0;
@@ -261,12 +261,12 @@ xmhash_commit(Relation index, const XmhashChange *change)
 		xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
 					   "It does not hold catalogue version " UINT64_FORMAT ".", meta->catalogue_version);
 
-	change_meta(meta, change, &known, stamp);
-	draft_segments(index, draft, snapshot, change, &known, stamp);
-	sort_extents(&known);
-	add_old_free(&known, snapshot);
-	list_used(meta, draft, &used);
-	find_free(index, meta->end, &used, &known, stamp, &draft->free);
+	catalogue_change_meta(meta, change, &known, stamp);
+	catalogue_draft_segments(index, draft, snapshot, change, &known, stamp);
+	extent_list_sort(&known);
+	alloc_add_known_free(&known, snapshot);
+	catalogue_list_used(meta, draft, &used);
+	alloc_find_free(index, meta->end, &used, &known, stamp, &draft->free);
 
 	/* Free blocks at the end were never handed out, as far as anybody knows. */
 	if (draft->free.count > 0)
@@ -280,14 +280,14 @@ xmhash_commit(Relation index, const XmhashChange *change)
 		}
 	}
 	if (meta->stock.count == 0)
-		take_free(&draft->free, XMHASH_STOCK_PAGES, &meta->stock);
-	shorten_free(draft);
+		alloc_take_free(&draft->free, XMHASH_STOCK_PAGES, &meta->stock);
+	catalogue_shorten_free(draft);
 	set = 1 - meta->catalogue_set;
-	allot_catalogue(meta, set, draft);
-	data = encode_catalogue(draft, &meta->catalogue_bytes);
+	catalogue_allot_blocks(meta, set, draft);
+	data = catalogue_encode(draft, &meta->catalogue_bytes);
 	meta->catalogue_set = set;
 	meta->catalogue_version++;
-	write_catalogue(index, buffer, meta, data);
+	catalogue_write(index, buffer, meta, data);
 	UnlockReleaseBuffer(buffer);
 
 	MemoryContextSwitchTo(old);

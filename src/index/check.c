@@ -60,7 +60,7 @@ typedef struct UseList
  * brings a row's entries together, and a hash of the code in the lower 16.
  */
 static Datum
-row_key(ItemPointer tid, const uint64 *code, int words)
+check_row_key(ItemPointer tid, const uint64 *code, int words)
 {
 	uint64		row = ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
 	uint32		hash = code == NULL ? 0 :
@@ -71,7 +71,7 @@ row_key(ItemPointer tid, const uint64 *code, int words)
 }
 
 static void
-note_use(UseList *list, BlockNumber start, uint32 count, const char *what)
+check_note_use(UseList *list, BlockNumber start, uint32 count, const char *what)
 {
 	if (count == 0)
 		return;
@@ -87,7 +87,7 @@ note_use(UseList *list, BlockNumber start, uint32 count, const char *what)
 }
 
 static int
-compare_uses(const void *a, const void *b)
+check_compare_uses(const void *a, const void *b)
 {
 	BlockNumber x = ((const Use *) a)->extent.start;
 	BlockNumber y = ((const Use *) b)->extent.start;
@@ -99,7 +99,7 @@ compare_uses(const void *a, const void *b)
 static void
 check_uses(Relation index, UseList *list, BlockNumber end)
 {
-	qsort(list->use, list->count, sizeof(Use), compare_uses);
+	qsort(list->use, list->count, sizeof(Use), check_compare_uses);
 	for (int i = 0; i < list->count; i++)
 	{
 		const Use  *use = &list->use[i];
@@ -117,7 +117,7 @@ check_uses(Relation index, UseList *list, BlockNumber end)
  * the index move while rows are inserted, so they are copied once for all.
  */
 static XmhashMeta *
-read_snapshot(Relation index, IndexSnapshot *contents)
+check_read_snapshot(Relation index, IndexSnapshot *contents)
 {
 	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
 
@@ -142,28 +142,28 @@ read_snapshot(Relation index, IndexSnapshot *contents)
 static void
 check_blocks(Check *check)
 {
-	XmhashMeta *meta = read_snapshot(check->index, check->contents);
+	XmhashMeta *meta = check_read_snapshot(check->index, check->contents);
 	const IndexSnapshot *contents = check->contents;
 	UseList		list = {0};
 
-	note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
+	check_note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
 	for (int i = 0; i < contents->extents; i++)
-		note_use(&list, contents->extent[i].start, contents->extent[i].count, "segment");
+		check_note_use(&list, contents->extent[i].start, contents->extent[i].count, "segment");
 	for (int i = 0; i < contents->free_extents; i++)
-		note_use(&list, contents->free_extent[i].extent.start, contents->free_extent[i].extent.count, "free extent");
+		check_note_use(&list, contents->free_extent[i].extent.start, contents->free_extent[i].extent.count, "free extent");
 	for (int i = 0; i < meta->pending_extents; i++)
-		note_use(&list, meta->pending[i].start, meta->pending[i].count, "pending list");
-	note_use(&list, meta->stock.start, meta->stock.count, "stock for the pending list");
+		check_note_use(&list, meta->pending[i].start, meta->pending[i].count, "pending list");
+	check_note_use(&list, meta->stock.start, meta->stock.count, "stock for the pending list");
 	for (int set = 0; set < 2; set++)
 		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
-			note_use(&list, meta->catalogue[set][i], 1, "catalogue");
+			check_note_use(&list, meta->catalogue[set][i], 1, "catalogue");
 	check_uses(check->index, &list, meta->end);
 	pfree(meta);
 }
 
 /* Copy a page and check its form and checksum. */
 static Page
-load_page(Check *check, BlockNumber block, XmhashPageKind kind, uint64 owner, uint32 number)
+check_load_page(Check *check, BlockNumber block, XmhashPageKind kind, uint64 owner, uint32 number)
 {
 	Buffer		buffer;
 
@@ -233,7 +233,7 @@ check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint3
 
 /* A number for a row and its code; sums of them are equal if the rows are. */
 static uint64
-row_digest(ItemPointer tid, const uint64 *code, int words)
+check_row_digest(ItemPointer tid, const uint64 *code, int words)
 {
 	return hash_bytes_extended((const unsigned char *) code, words * sizeof(uint64),
 							   ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) |
@@ -241,19 +241,19 @@ row_digest(ItemPointer tid, const uint64 *code, int words)
 }
 
 static void
-add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
+check_add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
 {
 	check_tid(check, tid);
 	if (check->entries != NULL)
-		tuplesort_putdatum(check->entries, row_key(tid, code, words), false);
+		tuplesort_putdatum(check->entries, check_row_key(tid, code, words), false);
 }
 
 static void
 check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
 	int			words = check->contents->words;
-	Page		page = load_page(check, xmhash_segment_block(check->contents, segment, number),
-								 XMHASH_PAGE_DATA, segment->id, number);
+	Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, number),
+									   XMHASH_PAGE_DATA, segment->id, number);
 	uint32		first = check->span;
 	uint32		end;
 
@@ -272,8 +272,8 @@ check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 		check_padding(check, code, check->contents->bits);
 		if (check->directory != NULL)
 			check_spans(check, number, code, first, end);
-		add_entry(check, &XmhashPageTid(page, i), code, words);
-		check->digest += row_digest(&XmhashPageTid(page, i), code, words);
+		check_add_entry(check, &XmhashPageTid(page, i), code, words);
+		check->digest += check_row_digest(&XmhashPageTid(page, i), code, words);
 	}
 	check->rows += XmhashPageOpaque(page)->count;
 }
@@ -289,8 +289,8 @@ check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 
 	int			words = check->contents->words;
 	const uint16 *first = check->directory->band_first + band * segment->band_pages;
 	uint32		number = segment->data_pages + band * segment->band_pages + i;
-	Page		page = load_page(check, xmhash_segment_block(check->contents, segment, number),
-								 XMHASH_PAGE_BAND, segment->id, number);
+	Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, number),
+									   XMHASH_PAGE_BAND, segment->id, number);
 	int			count = XmhashPageOpaque(page)->count;
 
 	for (int n = 0; n < count; n++)
@@ -303,7 +303,7 @@ check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 
 						   "A code's value in band %u is %d, the directory says %u to %d.", band, value,
 						   first[i], i + 1 < segment->band_pages ? first[i + 1] : PG_UINT16_MAX);
 		check_tid(check, &XmhashPageTid(page, n));
-		*digest += row_digest(&XmhashPageTid(page, n), code, words);
+		*digest += check_row_digest(&XmhashPageTid(page, n), code, words);
 	}
 	*rows += count;
 }
@@ -314,7 +314,7 @@ check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 
  * rows; then its digest says nothing.
  */
 static bool
-bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
+check_bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
 {
 	for (*band = 0; *band < segment->bands; (*band)++)
 	{
@@ -331,19 +331,19 @@ bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
 
 /* Rows and digest of the data pages as they are now. */
 static void
-sum_data_pages(Check *check, const XmhashSegment *segment)
+check_sum_data_pages(Check *check, const XmhashSegment *segment)
 {
 	int			words = check->contents->words;
 
 	check->rows = check->digest = 0;
 	for (uint32 n = 0; n < segment->data_pages; n++)
 	{
-		Page		page = load_page(check, xmhash_segment_block(check->contents, segment, n),
-									 XMHASH_PAGE_DATA, segment->id, n);
+		Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, n),
+										   XMHASH_PAGE_DATA, segment->id, n);
 		int			count = XmhashPageOpaque(page)->count;
 
 		for (int i = 0; i < count; i++)
-			check->digest += row_digest(&XmhashPageTid(page, i), XmhashPageCodes(page) + (Size) i * words, words);
+			check->digest += check_row_digest(&XmhashPageTid(page, i), XmhashPageCodes(page) + (Size) i * words, words);
 		check->rows += count;
 	}
 }
@@ -359,11 +359,11 @@ check_bands(Check *check, const XmhashSegment *segment)
 	uint32		band;
 	bool		agree;
 
-	if (bands_agree(check, segment, &band))
+	if (check_bands_agree(check, segment, &band))
 		return;
 	xmhash_lock_page(check->index, XMHASH_MERGE_LOCK);
-	sum_data_pages(check, segment);
-	agree = bands_agree(check, segment, &band);
+	check_sum_data_pages(check, segment);
+	agree = check_bands_agree(check, segment, &band);
 	UnlockPage(check->index, XMHASH_MERGE_LOCK, ExclusiveLock);
 	if (!agree)
 		xmhash_damaged(check->index,
@@ -375,11 +375,11 @@ check_bands(Check *check, const XmhashSegment *segment)
 static void
 check_null_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
-	Page		page = load_page(check, xmhash_segment_block(check->contents, segment, number),
-								 XMHASH_PAGE_NULLS, segment->id, number);
+	Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, number),
+									   XMHASH_PAGE_NULLS, segment->id, number);
 
 	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
-		add_entry(check, &XmhashPageTid(page, i), NULL, 0);
+		check_add_entry(check, &XmhashPageTid(page, i), NULL, 0);
 	check->nulls += XmhashPageOpaque(page)->count;
 }
 
@@ -411,8 +411,8 @@ check_segment_pages(Check *check, const XmhashSegment *segment)
 static void
 check_pending_page(Check *check, uint32 i)
 {
-	Page		page = load_page(check, xmhash_pending_block(check->contents, i), XMHASH_PAGE_PENDING,
-								 check->contents->pending_first + i, 0);
+	Page		page = check_load_page(check, xmhash_pending_block(check->contents, i), XMHASH_PAGE_PENDING,
+									   check->contents->pending_first + i, 0);
 	int			bits = XmhashPageOpaque(page)->number;
 	int			words = HAMMING_WORDS(bits);
 
@@ -429,7 +429,7 @@ check_pending_page(Check *check, uint32 i)
 			xmhash_damaged(check->index, check->block, "Entry %d of the pending page has flags %u and %d bits.",
 						   j, slot->flags, bits);
 		check_padding(check, code, bits);
-		add_entry(check, &slot->tid, null ? NULL : code, words);
+		check_add_entry(check, &slot->tid, null ? NULL : code, words);
 	}
 }
 
@@ -453,32 +453,32 @@ check_structure(Check *check)
 
 /* Called for each row that the snapshot sees. */
 static void
-note_heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
+check_note_heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
 {
 	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
 	Bitcode    *code;
 
 	if (isnull[0])
 	{
-		tuplesort_putdatum(state, row_key(tid, NULL, 0), false);
+		tuplesort_putdatum(state, check_row_key(tid, NULL, 0), false);
 		return;
 	}
 	code = DatumGetBitcodeP(values[0]);
 	bitcode_check_length(BITCODE_BITS(code), NULL);
 	bitcode_to_words(code, words);
-	tuplesort_putdatum(state, row_key(tid, words, BITCODE_WORDS(code)), false);
+	tuplesort_putdatum(state, check_row_key(tid, words, BITCODE_WORDS(code)), false);
 	if ((Pointer) code != DatumGetPointer(values[0]))
 		pfree(code);
 }
 
 static Tuplesortstate *
-begin_keys(void)
+check_begin_keys(void)
 {
 	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, maintenance_work_mem / 2, NULL, TUPLESORT_NONE);
 }
 
 static bool
-next_key(Tuplesortstate *keys, int64 *key)
+check_next_key(Tuplesortstate *keys, int64 *key)
 {
 	Datum		value;
 	bool		isnull;
@@ -490,7 +490,7 @@ next_key(Tuplesortstate *keys, int64 *key)
 }
 
 static void
-raise_row(Relation index, int64 key, const char *what)
+check_raise_row(Relation index, int64 key, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INDEX_CORRUPTED),
@@ -504,26 +504,26 @@ raise_row(Relation index, int64 key, const char *what)
  * heap among them.  Entries that no row answers to are those of dead rows.
  */
 static void
-compare_keys(Relation index, Tuplesortstate *entries, Tuplesortstate *rows)
+check_compare_keys(Relation index, Tuplesortstate *entries, Tuplesortstate *rows)
 {
 	int64		entry,
 				last = 0,
 				row = 0;
 	bool		first = true;
-	bool		more = next_key(rows, &row);
+	bool		more = check_next_key(rows, &row);
 
-	for (; next_key(entries, &entry); last = entry, first = false)
+	for (; check_next_key(entries, &entry); last = entry, first = false)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!first && (uint64) entry >> 16 == (uint64) last >> 16)
-			raise_row(index, entry, "has more than one entry for");
+			check_raise_row(index, entry, "has more than one entry for");
 		if (more && row == entry)
-			more = next_key(rows, &row);
+			more = check_next_key(rows, &row);
 		else if (more && row < entry)
-			raise_row(index, row, "lacks, or has with another code,");
+			check_raise_row(index, row, "lacks, or has with another code,");
 	}
 	if (more)
-		raise_row(index, row, "lacks, or has with another code,");
+		check_raise_row(index, row, "lacks, or has with another code,");
 }
 
 /*
@@ -534,7 +534,7 @@ static void
 check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *entries)
 {
 	IndexInfo  *info = BuildIndexInfo(index);
-	Tuplesortstate *rows = begin_keys();
+	Tuplesortstate *rows = check_begin_keys();
 	TableScanDesc scan;
 
 	/* As a concurrent build would: the snapshot decides, dead rows are left out. */
@@ -542,10 +542,10 @@ check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *ent
 	info->ii_Unique = false;
 	scan = table_beginscan_strat(heap, snapshot, 0, NULL, true, false);
 	/* A scan of one's own counts as a parallel build's: core asserts that it may be synchronised. */
-	table_index_build_scan(heap, index, info, true, false, note_heap_row, rows, scan);
+	table_index_build_scan(heap, index, info, true, false, check_note_heap_row, rows, scan);
 	tuplesort_performsort(entries);
 	tuplesort_performsort(rows);
-	compare_keys(index, entries, rows);
+	check_compare_keys(index, entries, rows);
 	tuplesort_end(rows);
 }
 
@@ -565,7 +565,7 @@ xmhash_check(Relation heap, Relation index, bool heapallindexed)
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("index \"%s\" cannot be checked against the transaction's snapshot",
 							RelationGetRelationName(index))));
-		check.entries = begin_keys();
+		check.entries = check_begin_keys();
 	}
 	check.contents = xmhash_snapshot_create(CurrentMemoryContext);
 	check_blocks(&check);

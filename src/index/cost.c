@@ -33,7 +33,7 @@ typedef struct IndexShape
 } IndexShape;
 
 static void
-index_shape(IndexOptInfo *info, IndexShape *shape)
+cost_index_shape(IndexOptInfo *info, IndexShape *shape)
 {
 	memset(shape, 0, sizeof(IndexShape));
 	if (info->hypothetical)
@@ -62,7 +62,7 @@ index_shape(IndexOptInfo *info, IndexShape *shape)
  * that will come; pages seen once are in the cache for the next.
  */
 static double
-page_cost(PlannerInfo *root, IndexOptInfo *info, double visited, double all, double loops)
+cost_of_pages(PlannerInfo *root, IndexOptInfo *info, double visited, double all, double loops)
 {
 	double		seq_page;
 	double		read = visited;
@@ -104,7 +104,7 @@ xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	if (path->path.pathtype == T_IndexOnlyScan)
 		path->path.pathtype = T_IndexScan;
 
-	index_shape(info, &shape);
+	cost_index_shape(info, &shape);
 	*selectivity = clauselist_selectivity(root, add_predicate_to_index_quals(info, quals),
 										  info->rel->relid, JOIN_INNER, NULL);
 	*correlation = 0;
@@ -124,7 +124,7 @@ xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	operand_cost += order_cost.startup + order_cost.per_tuple;
 
 #define SEARCH_COST(n) \
-	(page_cost(root, info, (n) + shape.pending_pages, shape.pages + shape.pending_pages, loop_count) + \
+	(cost_of_pages(root, info, (n) + shape.pending_pages, shape.pages + shape.pending_pages, loop_count) + \
 	 ((n) + shape.pending_pages) * shape.codes_per_page / CODES_PER_OPERATOR * cpu_operator_cost)
 	/* The meta page, once: what keeps tiny tables to the sequential scan. */
 	get_tablespace_page_costs(info->reltablespace, &random_page, NULL);

@@ -12,7 +12,7 @@
 
 /* Refuse a directory that would lead a search out of its arrays or astray. */
 static void
-check_directory(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment,
+directory_check(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment,
 				const XmhashDirectory *directory)
 {
 	uint32		page = 0;
@@ -41,7 +41,7 @@ check_directory(Relation index, BlockNumber block, const IndexSnapshot *snapshot
 
 /* One piece of a directory's stream; false: recycled. */
 static bool
-read_directory_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, uint32 number,
+directory_read_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, uint32 number,
 					char *to, int bytes)
 {
 	BlockNumber block = xmhash_segment_block(snapshot, segment, number);
@@ -70,7 +70,7 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!read_directory_page(index, snapshot, segment, first + done / XMHASH_BLOB_CAPACITY, data + done,
+		if (!directory_read_page(index, snapshot, segment, first + done / XMHASH_BLOB_CAPACITY, data + done,
 								 Min(bytes - done, XMHASH_BLOB_CAPACITY)))
 			return NULL;
 	}
@@ -82,7 +82,7 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 	directory->band_firsts = segment->bands * segment->band_pages;
 	directory->band_first = (uint16 *) (directory->span + segment->spans);
 	if (segment->centres > 0)
-		check_directory(index, xmhash_segment_block(snapshot, segment, first), snapshot, segment, directory);
+		directory_check(index, xmhash_segment_block(snapshot, segment, first), snapshot, segment, directory);
 	return directory;
 }
 

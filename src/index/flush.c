@@ -22,7 +22,7 @@
  * by an earlier flush that did not finish, or by the insertion of the first code.
  */
 static void
-seal(Relation index, const IndexSnapshot *snapshot)
+flush_seal(Relation index, const IndexSnapshot *snapshot)
 {
 	uint32		last = snapshot->pending_pages - 1;
 	Buffer		buffer = ReadBuffer(index, xmhash_pending_block(snapshot, last));
@@ -49,7 +49,7 @@ typedef enum Pass
 
 /* One pass over a page; pages are stable now, so a copy need not be kept. */
 static void
-pass_over_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 *nulls)
+flush_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 *nulls)
 {
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
 	int			words = HAMMING_WORDS(opaque->number);
@@ -73,8 +73,8 @@ pass_over_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 
  * handed to it from a copy: no lock is held meanwhile.
  */
 static void
-pass_over_list(Relation index, const IndexSnapshot *snapshot, Pass pass, XmhashWriter *writer,
-			   uint64 *rows, uint64 *nulls)
+flush_list(Relation index, const IndexSnapshot *snapshot, Pass pass, XmhashWriter *writer,
+		   uint64 *rows, uint64 *nulls)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 
@@ -90,7 +90,7 @@ pass_over_list(Relation index, const IndexSnapshot *snapshot, Pass pass, XmhashW
 		UnlockReleaseBuffer(buffer);
 		if (pass == COUNT && !xmhash_page_checksum_agrees(copy->data))
 			xmhash_damaged(index, xmhash_pending_block(snapshot, i), "The checksum of the pending page is wrong.");
-		pass_over_page(copy->data, pass, writer, rows, nulls);
+		flush_page(copy->data, pass, writer, rows, nulls);
 	}
 	pfree(copy);
 }
@@ -105,13 +105,13 @@ flush_snapshot(Relation index, const IndexSnapshot *snapshot, uint64 *rows)
 	XmhashExtent *extent;
 	XmhashChange change = {.role = XMHASH_WRITER_FLUSH};
 
-	seal(index, snapshot);
-	pass_over_list(index, snapshot, COUNT, NULL, &codes, &nulls);
+	flush_seal(index, snapshot);
+	flush_list(index, snapshot, COUNT, NULL, &codes, &nulls);
 	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, snapshot->bits, NULL, 0, 0, codes, nulls);
 	if (codes > 0)
-		pass_over_list(index, snapshot, ROWS, writer, NULL, NULL);
+		flush_list(index, snapshot, ROWS, writer, NULL, NULL);
 	if (nulls > 0)
-		pass_over_list(index, snapshot, NULLS, writer, NULL, NULL);
+		flush_list(index, snapshot, NULLS, writer, NULL, NULL);
 	xmhash_writer_finish(writer, &segment, &extent);
 	change.add = &segment;
 	change.add_extent = extent;

@@ -15,7 +15,7 @@
 
 /* Rows and NULLs of the pending list; a page recycled meanwhile counts nothing. */
 static void
-count_pending(Relation index, const IndexSnapshot *snapshot, uint64 *rows, uint64 *nulls)
+stats_count_pending(Relation index, const IndexSnapshot *snapshot, uint64 *rows, uint64 *nulls)
 {
 	for (uint32 i = 0; i < snapshot->pending_pages; i++)
 	{
@@ -53,7 +53,7 @@ enum StatsColumn
 };
 
 static void
-segment_stats(const IndexSnapshot *snapshot, int64 *value)
+stats_of_segments(const IndexSnapshot *snapshot, int64 *value)
 {
 	for (int i = 0; i < snapshot->segments; i++)
 	{
@@ -108,8 +108,8 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 	xmhash_open_index(&open, fcinfo, AccessShareLock, false);
 	index = open.index;
 	xmhash_snapshot_read(index, snapshot);
-	segment_stats(snapshot, value);
-	count_pending(index, snapshot, &rows, &nulls);
+	stats_of_segments(snapshot, value);
+	stats_count_pending(index, snapshot, &rows, &nulls);
 	value[STATS_ROWS] += rows;
 	value[STATS_NULL_ROWS] += nulls;
 	value[STATS_PENDING_ROWS] = rows + nulls;

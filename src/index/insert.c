@@ -41,7 +41,7 @@ typedef enum AppendResult
 } AppendResult;
 
 static AppendResult
-page_takes(Page page, const Tail *tail, const Entry *entry)
+insert_page_takes(Page page, const Tail *tail, const Entry *entry)
 {
 	PageHeader	header = (PageHeader) page;
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
@@ -79,7 +79,7 @@ typedef struct Delta
 } Delta;
 
 static void
-note_range(Delta *delta, Page page, const void *start, int bytes)
+insert_note_range(Delta *delta, Page page, const void *start, int bytes)
 {
 	uint16		range[2] = {(const char *) start - (const char *) page, bytes};
 
@@ -90,7 +90,7 @@ note_range(Delta *delta, Page page, const void *start, int bytes)
 }
 
 static void
-append_logged(Relation index, Buffer buffer, const Entry *entry)
+insert_append_logged(Relation index, Buffer buffer, const Entry *entry)
 {
 	Page		page = BufferGetPage(buffer);
 	PageHeader	header = (PageHeader) page;
@@ -106,12 +106,12 @@ append_logged(Relation index, Buffer buffer, const Entry *entry)
 	if (RelationNeedsWAL(index))
 	{
 		delta.bytes = 0;
-		note_range(&delta, page, &header->pd_lower,
-				   offsetof(PageHeaderData, pd_special) - offsetof(PageHeaderData, pd_lower));
+		insert_note_range(&delta, page, &header->pd_lower,
+						  offsetof(PageHeaderData, pd_special) - offsetof(PageHeaderData, pd_lower));
 		if (words > 0)
-			note_range(&delta, page, XmhashPageCodes(page) + (Size) i * words, words * sizeof(uint64));
-		note_range(&delta, page, &XmhashPendingSlotAt(page, i), sizeof(XmhashPendingSlot));
-		note_range(&delta, page, &opaque->checksum, sizeof(opaque->checksum) + sizeof(opaque->count));
+			insert_note_range(&delta, page, XmhashPageCodes(page) + (Size) i * words, words * sizeof(uint64));
+		insert_note_range(&delta, page, &XmhashPendingSlotAt(page, i), sizeof(XmhashPendingSlot));
+		insert_note_range(&delta, page, &opaque->checksum, sizeof(opaque->checksum) + sizeof(opaque->count));
 
 		XLogBeginInsert();
 		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
@@ -124,7 +124,7 @@ append_logged(Relation index, Buffer buffer, const Entry *entry)
 
 /* The same by the documented calls. */
 static void
-append_generic(Relation index, Buffer buffer, const Entry *entry)
+insert_append_generic(Relation index, Buffer buffer, const Entry *entry)
 {
 	GenericXLogState *state = GenericXLogStart(index);
 
@@ -133,7 +133,7 @@ append_generic(Relation index, Buffer buffer, const Entry *entry)
 }
 
 static AppendResult
-append_to_tail(Relation index, const Tail *tail, const Entry *entry)
+insert_append_to_tail(Relation index, const Tail *tail, const Entry *entry)
 {
 	Buffer		buffer;
 	AppendResult result;
@@ -142,17 +142,17 @@ append_to_tail(Relation index, const Tail *tail, const Entry *entry)
 		return FULL;
 	buffer = ReadBuffer(index, tail->block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	result = page_takes(BufferGetPage(buffer), tail, entry);
+	result = insert_page_takes(BufferGetPage(buffer), tail, entry);
 	if (result == APPENDED && GENERIC_XLOG_FORMAT_KNOWN)
-		append_logged(index, buffer, entry);
+		insert_append_logged(index, buffer, entry);
 	else if (result == APPENDED)
-		append_generic(index, buffer, entry);
+		insert_append_generic(index, buffer, entry);
 	UnlockReleaseBuffer(buffer);
 	return result;
 }
 
 static void
-read_tail(const XmhashMeta *meta, Tail *tail)
+insert_read_tail(const XmhashMeta *meta, Tail *tail)
 {
 	const XmhashExtent *last;
 
@@ -170,7 +170,7 @@ read_tail(const XmhashMeta *meta, Tail *tail)
  * index.  False: that would be one extent more than the meta page has room for.
  */
 static bool
-grow_pending(XmhashMeta *meta, BlockNumber *block)
+insert_grow_list(XmhashMeta *meta, BlockNumber *block)
 {
 	XmhashExtent *last = meta->pending_extents > 0 ? &meta->pending[meta->pending_extents - 1] : NULL;
 	bool		from_stock = meta->stock.count > 0;
@@ -202,7 +202,7 @@ grow_pending(XmhashMeta *meta, BlockNumber *block)
  * flush believes that nothing is.  Part of the record that links the next page.
  */
 static Buffer
-seal_old_tail(Relation index, GenericXLogState *state, const Tail *tail)
+insert_seal_tail(Relation index, GenericXLogState *state, const Tail *tail)
 {
 	Buffer		buffer = ReadBuffer(index, tail->block);
 	Page		page;
@@ -219,7 +219,7 @@ seal_old_tail(Relation index, GenericXLogState *state, const Tail *tail)
  * is the length of the list, 0 when it had no room for another extent.
  */
 static bool
-append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, uint32 *pages)
+insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, uint32 *pages)
 {
 	Buffer		meta_buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
 	XmhashMeta *meta = XmhashPageMeta(BufferGetPage(meta_buffer));
@@ -231,7 +231,7 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 	BlockNumber block;
 	Tail		now;
 
-	read_tail(meta, &now);
+	insert_read_tail(meta, &now);
 	if (now.number != tail->number || now.nonce != tail->nonce)
 	{
 		*tail = now;
@@ -246,7 +246,7 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 	state = GenericXLogStart(index);
 	meta_page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
 	meta = XmhashPageMeta(meta_page);
-	if (!grow_pending(meta, &block))
+	if (!insert_grow_list(meta, &block))
 	{
 		GenericXLogAbort(state);
 		UnlockReleaseBuffer(meta_buffer);
@@ -257,10 +257,10 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
 	{
 		meta->bits = entry->bits;
 		if (tail->number != 0)
-			sealed = seal_old_tail(index, state, tail);
+			sealed = insert_seal_tail(index, state, tail);
 	}
 	xmhash_page_set_checksum(meta_page);
-	read_tail(meta, tail);
+	insert_read_tail(meta, tail);
 	*pages = meta->pending_pages;
 
 	xmhash_extend(index, block + 1);
@@ -281,7 +281,7 @@ append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, 
  * grow: then wait for them.  Must not leave anything in the caller's memory, which may be that of a whole COPY.
  */
 static void
-fold_in(Relation index, bool wait)
+insert_flush(Relation index, bool wait)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash flush", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -300,7 +300,7 @@ fold_in(Relation index, bool wait)
 
 /* An invalidation may throw away rd_amcache: so fetch it, and put it back. */
 static void
-recall_tail(Relation index, Tail *tail)
+insert_recall_tail(Relation index, Tail *tail)
 {
 	if (index->rd_amcache != NULL)
 		*tail = *(Tail *) index->rd_amcache;
@@ -309,7 +309,7 @@ recall_tail(Relation index, Tail *tail)
 }
 
 static void
-remember_tail(Relation index, const Tail *tail)
+insert_remember_tail(Relation index, const Tail *tail)
 {
 	if (index->rd_amcache == NULL)
 		index->rd_amcache = MemoryContextAlloc(index->rd_indexcxt, sizeof(Tail));
@@ -322,25 +322,25 @@ insert_entry(Relation index, const Entry *entry)
 	Tail		tail;
 	uint32		pages = 0;
 
-	recall_tail(index, &tail);
+	insert_recall_tail(index, &tail);
 	for (;;)
 	{
-		AppendResult result = append_to_tail(index, &tail, entry);
+		AppendResult result = insert_append_to_tail(index, &tail, entry);
 
 		if (result == APPENDED)
 			return;
-		if (!append_page(index, &tail, result, entry, &pages))
+		if (!insert_append_page(index, &tail, result, entry, &pages))
 		{
 			if (pages > 0)
 				break;
-			fold_in(index, true);
+			insert_flush(index, true);
 		}
-		remember_tail(index, &tail);
+		insert_remember_tail(index, &tail);
 		CHECK_FOR_INTERRUPTS();
 	}
-	remember_tail(index, &tail);
+	insert_remember_tail(index, &tail);
 	if (pages > xmhash_pending_limit_pages(index))
-		fold_in(index, false);
+		insert_flush(index, false);
 }
 
 bool

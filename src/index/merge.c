@@ -34,7 +34,7 @@ typedef struct Candidate
 } Candidate;
 
 static int
-compare_candidates(const void *a, const void *b)
+merge_compare_candidates(const void *a, const void *b)
 {
 	const Candidate *x = a;
 	const Candidate *y = b;
@@ -46,7 +46,7 @@ compare_candidates(const void *a, const void *b)
 
 /* The segments in ascending order of their size. */
 static Candidate *
-list_candidates(const IndexSnapshot *snapshot)
+merge_list_candidates(const IndexSnapshot *snapshot)
 {
 	Candidate  *candidate = palloc(sizeof(Candidate) * (snapshot->segments + 1));
 
@@ -59,13 +59,13 @@ list_candidates(const IndexSnapshot *snapshot)
 		candidate[i].segment = segment;
 		candidate[i].pages = (segment->data_pages + segment->null_pages) * live + 1;
 	}
-	qsort(candidate, snapshot->segments, sizeof(Candidate), compare_candidates);
+	qsort(candidate, snapshot->segments, sizeof(Candidate), merge_compare_candidates);
 	return candidate;
 }
 
 /* Of the smallest segments, as many as belong together under the ratio. */
 static int
-choose_by_ratio(const Candidate *candidate, int candidates)
+merge_choose_by_ratio(const Candidate *candidate, int candidates)
 {
 	uint64		sum = 0;
 	int			chosen = 0;
@@ -84,7 +84,7 @@ choose_by_ratio(const Candidate *candidate, int candidates)
  * are within a factor of four.
  */
 static int
-choose_small(const Candidate *candidate, int candidates, uint64 limit)
+merge_choose_small(const Candidate *candidate, int candidates, uint64 limit)
 {
 	int			chosen = 0;
 
@@ -106,7 +106,7 @@ choose_small(const Candidate *candidate, int candidates, uint64 limit)
  * for a while than a file several times as large as its content.
  */
 static bool
-space_is_short(const IndexSnapshot *snapshot)
+merge_space_is_short(const IndexSnapshot *snapshot)
 {
 	uint64		waiting = 0;
 	uint64		live = 0;
@@ -121,8 +121,8 @@ space_is_short(const IndexSnapshot *snapshot)
 
 /* A page of a segment into `copy`; under the merge lock it must be there. */
 static void
-copy_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, XmhashPageKind kind,
-		  uint32 number, BufferAccessStrategy strategy, char *copy)
+merge_copy_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, XmhashPageKind kind,
+				uint32 number, BufferAccessStrategy strategy, char *copy)
 {
 	BlockNumber block = xmhash_segment_block(snapshot, segment, number);
 	Buffer		buffer;
@@ -142,8 +142,8 @@ copy_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *se
 
 /* A sample over all chosen segments: equally distant codes. */
 static uint64 *
-take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen,
-			uint64 rows, uint32 wanted, uint32 *taken)
+merge_take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen,
+				  uint64 rows, uint32 wanted, uint32 *taken)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	uint64	   *sample = MemoryContextAllocHuge(CurrentMemoryContext,
@@ -158,7 +158,7 @@ take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate *cand
 		{
 			int			count;
 
-			copy_page(index, snapshot, candidate[i].segment, XMHASH_PAGE_DATA, n, NULL, copy->data);
+			merge_copy_page(index, snapshot, candidate[i].segment, XMHASH_PAGE_DATA, n, NULL, copy->data);
 			count = XmhashPageOpaque(copy->data)->count;
 			for (; next < seen + count && *taken < wanted; next += step)
 				memcpy(sample + (Size) (*taken)++ * snapshot->words,
@@ -171,7 +171,7 @@ take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate *cand
 }
 
 static void
-feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, XmhashSorter *sorter)
+merge_feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, XmhashSorter *sorter)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_NULLS_CAPACITY);
@@ -185,7 +185,7 @@ feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *
 			n = XmhashFirstNull(segment);	/* band runs have the same rows again */
 		if (n == XmhashFirstDirectory(segment))
 			break;
-		copy_page(index, snapshot, segment, data ? XMHASH_PAGE_DATA : XMHASH_PAGE_NULLS, n, NULL, copy->data);
+		merge_copy_page(index, snapshot, segment, data ? XMHASH_PAGE_DATA : XMHASH_PAGE_NULLS, n, NULL, copy->data);
 		count = XmhashPageOpaque(copy->data)->count;
 		for (int i = 0; i < count; i++)
 			tid[i] = XmhashPageTid(copy->data, i);
@@ -201,7 +201,7 @@ feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *
 
 /* Kilobytes for maintenance, as GIN counts them. */
 static int
-maintenance_memory(void)
+merge_memory(void)
 {
 	return MyBackendType == B_AUTOVAC_WORKER && autovacuum_work_mem != -1 ?
 		autovacuum_work_mem : maintenance_work_mem;
@@ -209,7 +209,7 @@ maintenance_memory(void)
 
 /* Merge the first `chosen` candidates into one segment; the sort takes `memory` kilobytes. */
 static void
-merge(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen, int memory)
+merge_segments(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen, int memory)
 {
 	uint64		rows = 0;
 	uint64	   *drop = palloc(sizeof(uint64) * chosen);
@@ -225,11 +225,11 @@ merge(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate,
 		drop[i] = candidate[i].segment->id;
 		rows += candidate[i].segment->rows;
 	}
-	sample = take_sample(index, snapshot, candidate, chosen, rows, xmhash_sample_rows(snapshot->bits, rows), &sampled);
+	sample = merge_take_sample(index, snapshot, candidate, chosen, rows, xmhash_sample_rows(snapshot->bits, rows), &sampled);
 	sorter = xmhash_sorter_begin(snapshot->bits, sample, sampled, rows, (Size) memory * 1024);
 	xmhash_sorter_set_bands(sorter, snapshot->bands);
 	for (int i = 0; i < chosen; i++)
-		feed_sorter(index, snapshot, candidate[i].segment, sorter);
+		merge_feed_sorter(index, snapshot, candidate[i].segment, sorter);
 	xmhash_writer_finish(xmhash_sorter_write(sorter, index, XMHASH_WRITER_MERGE), &segment, &extent);
 	xmhash_sorter_end(sorter);
 	if (segment.rows + segment.nulls == 0)
@@ -258,23 +258,23 @@ xmhash_merge_small(Relation index, bool wait)
 		int			chosen;
 
 		xmhash_snapshot_read(index, snapshot);
-		if (space_is_short(snapshot))
+		if (merge_space_is_short(snapshot))
 			break;
-		candidate = list_candidates(snapshot);
-		chosen = choose_small(candidate, snapshot->segments, limit);
+		candidate = merge_list_candidates(snapshot);
+		chosen = merge_choose_small(candidate, snapshot->segments, limit);
 		/* Where no further segment would fit, the smallest ones, whatever they are. */
 		if (chosen == 0 && snapshot->segments == XMHASH_MAX_SEGMENTS)
 			chosen = SMALL_MERGE_SEGMENTS;
 		if (chosen == 0)
 			break;
-		merge(index, snapshot, candidate, chosen, work_mem);
+		merge_segments(index, snapshot, candidate, chosen, work_mem);
 	}
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 }
 
 /* A segment of which more than half has been removed is worth writing anew. */
 static int
-choose_hollow(Candidate *candidate, int candidates)
+merge_choose_sparse(Candidate *candidate, int candidates)
 {
 	for (int i = 0; i < candidates; i++)
 	{
@@ -305,12 +305,12 @@ xmhash_merge_all(Relation index)
 		int			chosen;
 
 		xmhash_snapshot_read(index, snapshot);
-		candidate = list_candidates(snapshot);
-		chosen = choose_by_ratio(candidate, snapshot->segments);
+		candidate = merge_list_candidates(snapshot);
+		chosen = merge_choose_by_ratio(candidate, snapshot->segments);
 		if (chosen == 0)
-			chosen = choose_hollow(candidate, snapshot->segments);
+			chosen = merge_choose_sparse(candidate, snapshot->segments);
 		if (chosen > 0)
-			merge(index, snapshot, candidate, chosen, maintenance_memory());
+			merge_segments(index, snapshot, candidate, chosen, merge_memory());
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 		if (chosen == 0)

@@ -15,7 +15,7 @@
 
 /* The checksum, which scans compute, leaves reservations out: so look at each. */
 static void
-check_reservations(Relation index, const XmhashMeta *meta)
+meta_check_reservations(Relation index, const XmhashMeta *meta)
 {
 	for (int role = 0; role < XMHASH_RESERVATIONS; role++)
 	{
@@ -36,7 +36,7 @@ check_reservations(Relation index, const XmhashMeta *meta)
 
 /* Refuse a meta page whose numbers could lead astray. */
 static void
-check_meta(Relation index, Page page)
+meta_check(Relation index, Page page)
 {
 	XmhashMeta *meta = XmhashPageMeta(page);
 	PageHeader	header = (PageHeader) page;
@@ -60,7 +60,7 @@ check_meta(Relation index, Page page)
 		meta->pending_extents > XMHASH_PENDING_EXTENTS ||
 		meta->catalogue_bytes > meta->catalogue_blocks[meta->catalogue_set] * XMHASH_BLOB_CAPACITY)
 		xmhash_damaged(index, XMHASH_META_BLOCK, "A number on the meta page is out of range.");
-	check_reservations(index, meta);
+	meta_check_reservations(index, meta);
 }
 
 /* The meta page, pinned, locked and checked. */
@@ -70,7 +70,7 @@ xmhash_meta_buffer(Relation index, int mode)
 	Buffer		buffer = ReadBuffer(index, XMHASH_META_BLOCK);
 
 	LockBuffer(buffer, mode);
-	check_meta(index, BufferGetPage(buffer));
+	meta_check(index, BufferGetPage(buffer));
 	return buffer;
 }
 
@@ -91,7 +91,7 @@ xmhash_declared_bits(Relation index)
 }
 
 static void
-init_meta_page(Relation index, Page page)
+meta_init_page(Relation index, Page page)
 {
 	XmhashMeta *meta;
 	uint64		nonce;
@@ -117,13 +117,13 @@ init_meta_page(Relation index, Page page)
 
 /* The meta page of an empty index, logged whole: later records are changes. */
 static void
-create_meta_page(Relation index, ForkNumber fork)
+meta_create_page(Relation index, ForkNumber fork)
 {
 	Buffer		buffer = ReadBufferExtended(index, fork, P_NEW, RBM_NORMAL, NULL);
 	PGAlignedBlock image;
 
 	Assert(BufferGetBlockNumber(buffer) == XMHASH_META_BLOCK);
-	init_meta_page(index, image.data);
+	meta_init_page(index, image.data);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	START_CRIT_SECTION();
 	memcpy(BufferGetPage(buffer), image.data, BLCKSZ);
@@ -146,11 +146,11 @@ xmhash_build_start(Relation index)
 	if (index->rd_amcache != NULL)
 		pfree(index->rd_amcache);
 	index->rd_amcache = NULL;
-	create_meta_page(index, MAIN_FORKNUM);
+	meta_create_page(index, MAIN_FORKNUM);
 }
 
 void
 xmhash_build_empty(Relation index)
 {
-	create_meta_page(index, INIT_FORKNUM);
+	meta_create_page(index, INIT_FORKNUM);
 }

@@ -18,7 +18,7 @@
 #include "utils/lsyscache.h"
 
 static void
-no_index(Oid oid)
+open_no_index(Oid oid)
 {
 	char	   *name = get_rel_name(oid);
 
@@ -70,21 +70,21 @@ xmhash_open_index(XmhashOpenIndex *open, FunctionCallInfo fcinfo, LOCKMODE mode,
 	RowsWhere	where;
 
 	if (!OidIsValid(table))
-		no_index(oid);
+		open_no_index(oid);
 	/* Others are not to wait for a lock, or to make others wait. */
 	if (owner && !relation_ownercheck(oid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, get_rel_name(oid));
 	open->mode = mode;
 	open->heap = try_relation_open(table, mode);
 	if (open->heap == NULL)
-		no_index(oid);
+		open_no_index(oid);
 	role_switch(&open->role, open->heap->rd_rel->relowner);
 	RestrictSearchPath();
 	open->index = index = try_relation_open(oid, mode);
 
 	/* While we waited for the locks, both may have got another owner, or gone and their numbers been given anew. */
 	if (index == NULL || index->rd_rel->relkind != RELKIND_INDEX || index->rd_index->indrelid != table)
-		no_index(oid);
+		open_no_index(oid);
 	if (owner && !has_privs_of_role(open->role.user, index->rd_rel->relowner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
 	if (index->rd_indam->ambuild != xmhash_build)

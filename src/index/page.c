@@ -31,7 +31,7 @@ xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint64 nonce, uin
 
 /* Bytes of one tid on a page of this kind. */
 static Size
-slot_size(XmhashPageKind kind)
+page_slot_size(XmhashPageKind kind)
 {
 	switch (kind)
 	{
@@ -55,13 +55,13 @@ xmhash_page_set_count(Page page, int words, int count)
 
 	opaque->count = count;
 	header->pd_lower = XmhashPageHeaderSize + count * words * sizeof(uint64);
-	header->pd_upper = header->pd_special - count * slot_size(opaque->kind);
+	header->pd_upper = header->pd_special - count * page_slot_size(opaque->kind);
 	Assert(header->pd_lower <= header->pd_upper);
 }
 
 /* What every checksum begins with: the page's identity. */
 static pg_crc32c
-identity_checksum(const XmhashOpaque *opaque)
+page_identity_checksum(const XmhashOpaque *opaque)
 {
 	pg_crc32c	sum;
 
@@ -74,7 +74,7 @@ identity_checksum(const XmhashOpaque *opaque)
 }
 
 static pg_crc32c
-pending_entry_checksum(pg_crc32c sum, Page page, int i)
+page_entry_checksum(pg_crc32c sum, Page page, int i)
 {
 	int			words = HAMMING_WORDS(XmhashPageOpaque(page)->number);
 
@@ -88,13 +88,13 @@ page_checksum(Page page)
 {
 	PageHeader	header = (PageHeader) page;
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
-	pg_crc32c	sum = identity_checksum(opaque);
+	pg_crc32c	sum = page_identity_checksum(opaque);
 	Size		lower = header->pd_lower - XmhashPageHeaderSize;
 
 	if (opaque->kind == XMHASH_PAGE_PENDING)
 	{
 		for (int i = 0; i < opaque->count; i++)
-			sum = pending_entry_checksum(sum, page, i);
+			sum = page_entry_checksum(sum, page, i);
 		return sum;
 	}
 	COMP_CRC32C(sum, &opaque->count, sizeof(opaque->count));
@@ -136,9 +136,9 @@ xmhash_pending_page_add(Page page, const uint64 *code, ItemPointer tid)
 	slot->tid = *tid;
 	slot->flags = code == NULL ? XMHASH_SLOT_NULL : 0;
 	if (i == 0)
-		opaque->checksum = identity_checksum(opaque);
+		opaque->checksum = page_identity_checksum(opaque);
 	xmhash_page_set_count(page, words, i + 1);
-	opaque->checksum = pending_entry_checksum(opaque->checksum, page, i);
+	opaque->checksum = page_entry_checksum(opaque->checksum, page, i);
 }
 
 /* Put a piece of a stream of bytes on a catalogue or directory page. */

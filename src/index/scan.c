@@ -41,7 +41,7 @@ scan_reallocate(void *arena, void *old, size_t bytes)
 }
 
 static ScanWork *
-work_take(int bits)
+scan_take_work(int bits)
 {
 	ScanWork   *work = spare_work;
 	int			words = HAMMING_WORDS(bits);
@@ -69,7 +69,7 @@ work_take(int bits)
 }
 
 static void
-work_give_back(ScanWork *work)
+scan_give_back_work(ScanWork *work)
 {
 	Size		size = search_size(work->search) + work->pages * 2 * sizeof(int16);
 
@@ -87,7 +87,7 @@ work_give_back(ScanWork *work)
 
 /* Another array; should there be no memory for it, the old one is kept. */
 static void *
-enlarge(MemoryContext context, void *old, Size bytes)
+scan_enlarge(MemoryContext context, void *old, Size bytes)
 {
 	void	   *new = MemoryContextAllocHuge(context, bytes);
 
@@ -97,20 +97,20 @@ enlarge(MemoryContext context, void *old, Size bytes)
 }
 
 static void
-work_fit(ScanWork *work, const Layout *layout)
+scan_fit_work(ScanWork *work, const Layout *layout)
 {
 	if (layout->pages > work->pages || work->bound == NULL || work->others == NULL)
 	{
 		size_t		pages = layout->pages + layout->pages / 4;
 
-		work->bound = enlarge(work->context, work->bound, (pages + 1) * sizeof(int16));
-		work->others = enlarge(work->context, work->others, (pages + 1) * sizeof(int16));
+		work->bound = scan_enlarge(work->context, work->bound, (pages + 1) * sizeof(int16));
+		work->others = scan_enlarge(work->context, work->others, (pages + 1) * sizeof(int16));
 		work->pages = pages;
 	}
 	if (layout->most_centres > work->centres || work->distances == NULL)
 	{
-		work->distances = enlarge(work->context, work->distances,
-								  (layout->most_centres + 1) * sizeof(uint16));
+		work->distances = scan_enlarge(work->context, work->distances,
+									   (layout->most_centres + 1) * sizeof(uint16));
 		work->centres = layout->most_centres;
 	}
 }
@@ -119,7 +119,7 @@ work_fit(ScanWork *work, const Layout *layout)
 
 /* Give back what is held outside the scan's own memory. */
 static void
-let_go(void *argument)
+scan_let_go(void *argument)
 {
 	XmhashScan *state = argument;
 
@@ -127,7 +127,7 @@ let_go(void *argument)
 		layout_release(state->layout);
 	state->layout = NULL;
 	if (state->work)
-		work_give_back(state->work);
+		scan_give_back_work(state->work);
 	state->work = NULL;
 }
 
@@ -146,7 +146,7 @@ xmhash_begin_scan(Relation index, int keys, int orderbys)
 	state->announce_most = -1;
 	state->filter = MemoryContextAlloc(context, (keys + 1) * sizeof(Ball));
 	state->filter_equal = MemoryContextAlloc(context, (keys + 1) * sizeof(bool));
-	state->callback.func = let_go;
+	state->callback.func = scan_let_go;
 	state->callback.arg = state;
 	MemoryContextRegisterResetCallback(context, &state->callback);
 	if (orderbys > 0)
@@ -160,7 +160,7 @@ xmhash_begin_scan(Relation index, int keys, int orderbys)
 
 /* Add what the search has counted to what xmhash_last_scan() tells. */
 static void
-count_search(XmhashScan *state)
+scan_count(XmhashScan *state)
 {
 	const SearchCounters *counters;
 
@@ -183,7 +183,7 @@ xmhash_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int
 {
 	XmhashScan *state = scan->opaque;
 
-	count_search(state);
+	scan_count(state);
 	if (keys && scan->numberOfKeys > 0)
 		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
 	if (orderbys && scan->numberOfOrderBys > 0)
@@ -197,15 +197,15 @@ xmhash_end_scan(IndexScanDesc scan)
 {
 	XmhashScan *state = scan->opaque;
 
-	count_search(state);
-	MemoryContextDelete(state->context);	/* calls let_go() */
+	scan_count(state);
+	MemoryContextDelete(state->context);	/* calls scan_let_go() */
 	scan->opaque = NULL;
 }
 
 /* ---------- The stages ---------- */
 
 static void
-leave_out(int16 *bound, uint32 pages)
+scan_leave_out(int16 *bound, uint32 pages)
 {
 	for (uint32 i = 0; i < pages; i++)
 		bound[i] = BOUND_NEVER;
@@ -213,7 +213,7 @@ leave_out(int16 *bound, uint32 pages)
 
 /* Bounds of a segment's data pages for the driver, the filters' vetoes included. */
 static void
-find_data_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
+scan_data_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
 {
 	ScanWork   *work = state->work;
 
@@ -235,7 +235,7 @@ find_data_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
  * read sooner than the bounds of all data pages are computed.
  */
 static void
-find_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
+scan_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
 {
 	int16	   *band_bound = bound + segment->pages;
 	uint32		band_pages = segment->bands * segment->band_pages;
@@ -243,32 +243,32 @@ find_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *boun
 	uint32		marked = PG_UINT32_MAX; /* not to be searched so */
 	uint32		data = 0;
 
-	leave_out(band_bound, band_pages);
+	scan_leave_out(band_bound, band_pages);
 	if (band_pages > 0 && !state->driver_equal && radius < state->layout->bits &&
 		band_probes(state->layout->bits, segment->bands, radius, segment->pages) < segment->pages)
 		marked = band_mark(segment->band_first, segment->band_pages, state->driver.query,
 						   state->layout->bits, segment->bands, radius, band_bound);
 	if (marked < segment->pages / 64)
 	{
-		leave_out(bound, segment->pages);
+		scan_leave_out(bound, segment->pages);
 		state->by_bands = true;
 		return;
 	}
-	find_data_bounds(state, segment, bound);
+	scan_data_bounds(state, segment, bound);
 	if (marked >= segment->pages)
 	{
-		leave_out(band_bound, band_pages);
+		scan_leave_out(band_bound, band_pages);
 		return;
 	}
 	for (uint32 i = 0; i < segment->pages; i++)
 		data += bound[i] <= radius;
 	if (marked < data)
 	{
-		leave_out(bound, segment->pages);
+		scan_leave_out(bound, segment->pages);
 		state->by_bands = true;
 	}
 	else
-		leave_out(band_bound, band_pages);
+		scan_leave_out(band_bound, band_pages);
 }
 
 /*
@@ -276,7 +276,7 @@ find_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *boun
  * whatever came later is invisible to them.
  */
 static void
-acquire(IndexScanDesc scan, bool anew)
+scan_acquire(IndexScanDesc scan, bool anew)
 {
 	XmhashScan *state = scan->opaque;
 
@@ -300,13 +300,13 @@ acquire(IndexScanDesc scan, bool anew)
 	if (state->layout->bits == 0 || (state->work && state->work->bits == state->layout->bits))
 		return;
 	if (state->work)
-		work_give_back(state->work);
+		scan_give_back_work(state->work);
 	state->work = NULL;
-	state->work = work_take(state->layout->bits);
+	state->work = scan_take_work(state->layout->bits);
 }
 
 static void
-note_scan(IndexScanDesc scan)
+scan_note(IndexScanDesc scan)
 {
 	XmhashScan *state = scan->opaque;
 
@@ -324,7 +324,7 @@ note_scan(IndexScanDesc scan)
 }
 
 static void
-start(IndexScanDesc scan, bool anew)
+scan_start(IndexScanDesc scan, bool anew)
 {
 	XmhashScan *state = scan->opaque;
 
@@ -334,9 +334,9 @@ start(IndexScanDesc scan, bool anew)
 		count_index_search(scan);
 	}
 	state->snapshot = scan->xs_snapshot;
-	acquire(scan, anew);
+	scan_acquire(scan, anew);
 	scan_take_keys(scan);
-	note_scan(scan);
+	scan_note(scan);
 	state->null_page = 0;
 	state->null_count = state->null_next = 0;
 	state->announced = 0;
@@ -346,10 +346,10 @@ start(IndexScanDesc scan, bool anew)
 		state->stage = STAGE_NULLS;
 	else
 	{
-		work_fit(state->work, state->layout);
+		scan_fit_work(state->work, state->layout);
 		state->by_bands = false;
 		for (int s = 0; s < state->layout->segments; s++)
-			find_segment_bounds(state, &state->layout->segment[s],
+			scan_segment_bounds(state, &state->layout->segment[s],
 								state->work->bound + state->layout->segment[s].base);
 		if (state->by_bands)
 			xmhash_last.strategy = "bands";
@@ -363,12 +363,12 @@ start(IndexScanDesc scan, bool anew)
 
 /* The next row; false: no more.  state->stage tells whether it is a NULL's. */
 static bool
-next_row(IndexScanDesc scan, Candidate *answer)
+scan_next_row(IndexScanDesc scan, Candidate *answer)
 {
 	XmhashScan *state = scan->opaque;
 
 	if (state->stage == STAGE_START)
-		start(scan, false);
+		scan_start(scan, false);
 	for (;;)
 	{
 		SearchResult result = SEARCH_END;
@@ -389,7 +389,7 @@ next_row(IndexScanDesc scan, Candidate *answer)
 			if (state->returned)
 				xmhash_recycled(state->index);
 			CHECK_FOR_INTERRUPTS();
-			start(scan, true);
+			scan_start(scan, true);
 		}
 		else if (state->stage == STAGE_CODES && scan->numberOfKeys == 0)
 			state->stage = STAGE_NULLS;
@@ -404,7 +404,7 @@ next_row(IndexScanDesc scan, Candidate *answer)
  * others, which is no more than they are, and puts rows in order itself.
  */
 static void
-tell_distances(IndexScanDesc scan, int distance)
+scan_set_distances(IndexScanDesc scan, int distance)
 {
 	XmhashScan *state = scan->opaque;
 
@@ -425,12 +425,12 @@ xmhash_get_tuple(IndexScanDesc scan, ScanDirection direction)
 	/* See xmhash_cost_estimate(). */
 	if (scan->xs_want_itup)
 		elog(ERROR, "xmhash does not support index-only scans");
-	if (!next_row(scan, &answer))
+	if (!scan_next_row(scan, &answer))
 		return false;
 	memcpy(&scan->xs_heaptid, &answer.row, sizeof(ItemPointerData));
 	scan->xs_recheck = !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
 	if (scan->numberOfOrderBys > 0)
-		tell_distances(scan, answer.distance);
+		scan_set_distances(scan, answer.distance);
 	xmhash_last.rows++;
 	return true;
 }
@@ -447,7 +447,7 @@ xmhash_get_bitmap(IndexScanDesc scan, TIDBitmap *bitmap)
 
 	while (more)
 	{
-		more = next_row(scan, &answer);
+		more = scan_next_row(scan, &answer);
 		if (more)
 			memcpy(&tids[count++], &answer.row, sizeof(ItemPointerData));
 		/* What has gone into a bitmap does no harm if the scan starts anew. */

@@ -12,7 +12,7 @@
 
 /* Copy a key's code to the words that search kernels take. */
 static uint64 *
-key_words(uint64 **next, const uint8 *data, int bytes, int words)
+scan_key_words(uint64 **next, const uint8 *data, int bytes, int words)
 {
 	uint64	   *result = *next;
 
@@ -28,7 +28,7 @@ key_words(uint64 **next, const uint8 *data, int bytes, int words)
  * not within a radius.
  */
 static bool
-key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
+scan_key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 {
 	int			bits = state->layout->bits;
 
@@ -42,7 +42,7 @@ key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 
 		if (possible)
 		{
-			ball->query = key_words(next, code->data, (code->bits + 7) / 8, state->layout->words);
+			ball->query = scan_key_words(next, code->data, (code->bits + 7) / 8, state->layout->words);
 			ball->radius = code->radius;
 		}
 		if ((Pointer) code != DatumGetPointer(key->sk_argument))
@@ -57,7 +57,7 @@ key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 			return false;
 		if (code.bits != bits)
 			xmhash_wrong_length(state->index, code.bits, bits);
-		ball->query = key_words(next, code.data, code.bytes, state->layout->words);
+		ball->query = scan_key_words(next, code.data, code.bytes, state->layout->words);
 		ball->radius = key->sk_strategy == XMHASH_STRATEGY_EQUAL ? 0 : bits;
 		bitcode_ref_release(&code, key->sk_argument);
 		return true;
@@ -69,7 +69,7 @@ key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
  * A ball about the driver's own code only narrows it; the rest are filters.
  */
 static void
-choose_driver(XmhashScan *state, Ball *balls, bool *equal, int count)
+scan_choose_driver(XmhashScan *state, Ball *balls, bool *equal, int count)
 {
 	int			first = 0;
 
@@ -124,24 +124,24 @@ scan_take_keys(IndexScanDesc scan)
 	}
 	for (int k = 0; k < scan->numberOfKeys; k++)
 	{
-		if (!key_ball(state, &scan->keyData[k], &next, &balls[count]))
+		if (!scan_key_ball(state, &scan->keyData[k], &next, &balls[count]))
 			state->impossible = true;
 		else
 			equal[count++] = scan->keyData[k].sk_strategy == XMHASH_STRATEGY_EQUAL;
 	}
 	if (scan->numberOfOrderBys > 0 && !state->null_order && !state->impossible)
-		state->ordered = key_ball(state, &scan->orderByData[0], &next, &state->driver);
+		state->ordered = scan_key_ball(state, &scan->orderByData[0], &next, &state->driver);
 	if (!state->impossible)
 	{
 		if (count == 0 && !state->ordered)
 		{
 			/* Every code is within `bits` of any. */
-			balls[0].query = key_words(&next, (const uint8 *) "", 0, words);
+			balls[0].query = scan_key_words(&next, (const uint8 *) "", 0, words);
 			balls[0].radius = state->layout->bits;
 			equal[0] = false;
 			count = 1;
 		}
-		choose_driver(state, balls, equal, count);
+		scan_choose_driver(state, balls, equal, count);
 	}
 	pfree(balls);
 	pfree(equal);

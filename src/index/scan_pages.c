@@ -23,7 +23,7 @@
  * one had, several are asked for ahead.
  */
 static void
-announce(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool missed)
+scan_prefetch(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool missed)
 {
 	Layout	   *layout = state->layout;
 
@@ -51,7 +51,7 @@ announce(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool misse
  * radius, and not already found in an earlier band.
  */
 static void
-only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageColumns *columns)
+scan_keep_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageColumns *columns)
 {
 	ScanWork   *work = state->work;
 	int			bits = state->layout->bits;
@@ -79,8 +79,8 @@ only_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageC
 }
 
 static bool
-read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
-		  PageColumns *columns)
+scan_read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
+			   PageColumns *columns)
 {
 	XmhashScan *state = ((ScanWork *) context)->scan;
 	Layout	   *layout = state->layout;
@@ -96,7 +96,7 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	if (!BufferIsValid(buffer) || ++state->reads % ORDINARY_READ == 0 ||
 		!ReadRecentBuffer(relation_locator(state->index), MAIN_FORKNUM, layout->block[page], buffer))
 		buffer = layout->recent[page] = ReadBuffer(state->index, layout->block[page]);
-	announce(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
+	scan_prefetch(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (!xmhash_page_usable(state->index, &state->contents, buffer,
 							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))
@@ -108,13 +108,13 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	columns->row_base = (const char *) &XmhashPageTid(content, 0);
 	columns->row_stride = -(int) sizeof(ItemPointerData);
 	if (in_band)
-		only_owned(state, segment, number, columns);
+		scan_keep_owned(state, segment, number, columns);
 	state->buffer = buffer;
 	return true;
 }
 
 static void
-release_page(void *context)
+scan_release_page(void *context)
 {
 	XmhashScan *state = ((ScanWork *) context)->scan;
 
@@ -124,7 +124,7 @@ release_page(void *context)
 
 /* Pin, lock and check a page of the pending list; false: recycled. */
 static bool
-lock_pending(XmhashScan *state, uint32 i)
+scan_lock_pending(XmhashScan *state, uint32 i)
 {
 	Buffer		buffer;
 
@@ -141,7 +141,7 @@ lock_pending(XmhashScan *state, uint32 i)
 
 /* Leave the NULLs out of a pending page's columns, by a copy if it has any. */
 static void
-without_nulls(ScanWork *work, Page page, PageColumns *columns)
+scan_leave_out_nulls(ScanWork *work, Page page, PageColumns *columns)
 {
 	int			words = HAMMING_WORDS(work->bits);
 	uint16		flags = 0;
@@ -166,7 +166,7 @@ without_nulls(ScanWork *work, Page page, PageColumns *columns)
 }
 
 static bool
-read_pending(void *context, uint32_t ordinal, PageColumns *columns)
+scan_read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 {
 	ScanWork   *work = context;
 	XmhashScan *state = work->scan;
@@ -177,7 +177,7 @@ read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 		columns->count = -1;
 		return true;
 	}
-	if (!lock_pending(state, ordinal))
+	if (!scan_lock_pending(state, ordinal))
 		return false;
 	page = BufferGetPage(state->buffer);
 	/* A page of zero bits has nothing but NULLs, and no room for codes. */
@@ -185,17 +185,17 @@ read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 	columns->codes = XmhashPageCodes(page);
 	columns->row_base = (const char *) &XmhashPendingSlotAt(page, 0);
 	columns->row_stride = -(int) sizeof(XmhashPendingSlot);
-	without_nulls(work, page, columns);
+	scan_leave_out_nulls(work, page, columns);
 	return true;
 }
 
-const PageReader scan_page_reader = {NULL, read_page, read_pending, release_page};
+const PageReader scan_page_reader = {NULL, scan_read_page, scan_read_pending, scan_release_page};
 
 /* ---------- NULLs ---------- */
 
 /* Copy the tids of the next page that may hold NULLs; false: recycled. */
 static bool
-read_nulls(XmhashScan *state)
+scan_read_nulls(XmhashScan *state)
 {
 	Layout	   *layout = state->layout;
 	uint32		i = state->null_page++;
@@ -228,7 +228,7 @@ read_nulls(XmhashScan *state)
 	}
 	else
 	{
-		if (!lock_pending(state, i - layout->null_pages))
+		if (!scan_lock_pending(state, i - layout->null_pages))
 			return false;
 		page = BufferGetPage(state->buffer);
 		count = XmhashPageOpaque(page)->count;
@@ -248,7 +248,7 @@ scan_next_null(XmhashScan *state, Candidate *answer)
 	{
 		if (state->null_page >= state->layout->null_pages + state->contents.pending_pages)
 			return SEARCH_END;
-		if (!read_nulls(state))
+		if (!scan_read_nulls(state))
 			return SEARCH_CHANGED;
 	}
 	memcpy(&answer->row, &state->null_tids[state->null_next++], sizeof(RowPointer));

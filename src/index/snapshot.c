@@ -24,7 +24,7 @@ xmhash_snapshot_create(MemoryContext context)
 
 /* Every block that the meta page names lies inside of what it has handed out. */
 static void
-check_meta_blocks(Relation index, const XmhashMeta *meta)
+snapshot_check_meta(Relation index, const XmhashMeta *meta)
 {
 	uint64		pages = 0;
 
@@ -46,7 +46,7 @@ check_meta_blocks(Relation index, const XmhashMeta *meta)
 }
 
 static void
-check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment)
+snapshot_check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
 	uint64		pages = 0;
 
@@ -79,7 +79,7 @@ check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, 
 
 /* Take a catalogue's stream apart into the view. */
 static void
-decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes)
+snapshot_decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes)
 {
 	XmhashCatalogueHead head = {0};
 
@@ -102,12 +102,12 @@ decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, con
 	snapshot->free_extent = (XmhashFreeExtent *) (snapshot->extent + head.extents);
 	snapshot->free_extents = head.free_extents;
 	for (int i = 0; i < snapshot->segments; i++)
-		check_segment(index, block, snapshot, &snapshot->segment[i]);
+		snapshot_check_segment(index, block, snapshot, &snapshot->segment[i]);
 }
 
 /* One page of the catalogue into `to`; false: it is of another version. */
 static bool
-read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to, int bytes)
+snapshot_read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to, int bytes)
 {
 	BlockNumber block = meta->catalogue[meta->catalogue_set][number];
 	Buffer		buffer = ReadBuffer(index, block);
@@ -146,7 +146,7 @@ xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *sna
 	{
 		uint32		done = i * XMHASH_BLOB_CAPACITY;
 
-		if (!read_catalogue_page(index, meta, i, data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY)))
+		if (!snapshot_read_catalogue_page(index, meta, i, data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY)))
 		{
 			pfree(data);
 			return false;
@@ -156,7 +156,7 @@ xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *sna
 	snapshot->words = HAMMING_WORDS(meta->bits);
 	snapshot->bands = meta->bands;
 	snapshot->end = meta->end;
-	decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes);
+	snapshot_decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes);
 	snapshot->nonce = meta->nonce;
 	snapshot->version = meta->catalogue_version;
 	pfree(data);
@@ -180,7 +180,7 @@ xmhash_snapshot_read(Relation index, IndexSnapshot *snapshot)
 
 		memcpy(copy.head, XmhashPageMeta(BufferGetPage(buffer)), XMHASH_META_HEAD);
 		UnlockReleaseBuffer(buffer);
-		check_meta_blocks(index, meta);
+		snapshot_check_meta(index, meta);
 
 		snapshot->bits = meta->bits;
 		snapshot->words = HAMMING_WORDS(meta->bits);
@@ -216,7 +216,7 @@ xmhash_snapshot_rows(const IndexSnapshot *snapshot)
 }
 
 static BlockNumber
-extents_block(const XmhashExtent *extent, int extents, uint32 number)
+snapshot_extents_block(const XmhashExtent *extent, int extents, uint32 number)
 {
 	for (int i = 0; i < extents; i++)
 	{
@@ -231,13 +231,13 @@ extents_block(const XmhashExtent *extent, int extents, uint32 number)
 BlockNumber
 xmhash_segment_block(const IndexSnapshot *snapshot, const XmhashSegment *segment, uint32 number)
 {
-	return extents_block(snapshot->extent + segment->first_extent, segment->extents, number);
+	return snapshot_extents_block(snapshot->extent + segment->first_extent, segment->extents, number);
 }
 
 BlockNumber
 xmhash_pending_block(const IndexSnapshot *snapshot, uint32 i)
 {
-	return extents_block(snapshot->pending, snapshot->pending_extents, i);
+	return snapshot_extents_block(snapshot->pending, snapshot->pending_extents, i);
 }
 
 /* Does the view, a fresh one, still have a page with that kind and owner? */

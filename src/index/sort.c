@@ -29,7 +29,7 @@
 /* ---------- Beginning ---------- */
 
 static double
-pages_of(int bits, double rows)
+sort_pages(int bits, double rows)
 {
 	return rows / XMHASH_DATA_CAPACITY(HAMMING_WORDS(bits));
 }
@@ -37,13 +37,13 @@ pages_of(int bits, double rows)
 uint32
 xmhash_sample_rows(int bits, double rows)
 {
-	int			wanted = centres_wanted(pages_of(bits, rows), bits);
+	int			wanted = centres_wanted(sort_pages(bits, rows), bits);
 
 	return wanted == 0 ? 0 : centres_sample_size(wanted, bits);
 }
 
 static XmhashSorter *
-sorter_create(int bits, Size memory)
+sort_create(int bits, Size memory)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash sorter",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -78,8 +78,8 @@ xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory)
 XmhashSorter *
 xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows, double rows, Size memory)
 {
-	XmhashSorter *sorter = sorter_create(bits, memory);
-	int			wanted = centres_wanted(pages_of(bits, rows), bits);
+	XmhashSorter *sorter = sort_create(bits, memory);
+	int			wanted = centres_wanted(sort_pages(bits, rows), bits);
 
 	if (wanted > 0 && sample_rows > 0)
 	{
@@ -100,7 +100,7 @@ XmhashSorter *
 xmhash_sorter_begin_shared(int bits, const uint64 *centre, int centres,
 						   Size memory, SharedFileSet *files, int participant)
 {
-	XmhashSorter *sorter = sorter_create(bits, memory);
+	XmhashSorter *sorter = sort_create(bits, memory);
 	Size		size = (Size) centres * sorter->words * sizeof(uint64);
 
 	sorter->centres = centres;
@@ -121,13 +121,13 @@ xmhash_sorter_centres(const XmhashSorter *sorter, int *count)
 /* ---------- Adding ---------- */
 
 static void
-ensure_capacity(XmhashSorter *sorter)
+sort_ensure_capacity(XmhashSorter *sorter)
 {
 	if (sorter->count < sorter->capacity)
 		return;
 	if (sorter->capacity == sorter->most)
 	{
-		spill(sorter);
+		sort_spill(sorter);
 		return;
 	}
 	/* Grow by doubling: a flush of a few thousand rows takes no more than that. */
@@ -147,13 +147,13 @@ xmhash_sorter_set_bands(XmhashSorter *sorter, int bands)
 }
 
 static void
-add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 place, const uint64 *code,
-		const ItemPointerData *tid)
+sort_add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 place, const uint64 *code,
+			 const ItemPointerData *tid)
 {
 	SortRow    *row;
 
-	ensure_capacity(sorter);
-	row = row_at(sorter, sorter->count++);
+	sort_ensure_capacity(sorter);
+	row = sort_row_at(sorter, sorter->count++);
 	row->centre = centre;
 	row->place = place;
 	row->tid = *tid;
@@ -171,9 +171,9 @@ xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerDa
 		uint32		centre = sorter->centres == 0 ? 0 :
 		hamming_kernels->nearest(code, sorter->centre, sorter->words, sorter->centres, &distance);
 
-		add_row(sorter, 0, centre, centre_place(centre, distance, sorter->bits), code, &tids[i]);
+		sort_add_row(sorter, 0, centre, centre_place(centre, distance, sorter->bits), code, &tids[i]);
 		for (int band = 0; band < sorter->bands; band++)
-			add_row(sorter, 1 + band, band_value(code, sorter->bits, sorter->bands, band), 0, code, &tids[i]);
+			sort_add_row(sorter, 1 + band, band_value(code, sorter->bits, sorter->bands, band), 0, code, &tids[i]);
 	}
 	sorter->total += (uint64) count * (1 + sorter->bands);
 }
@@ -185,7 +185,7 @@ xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid)
 	{
 		MemoryContext old = MemoryContextSwitchTo(sorter->context);
 
-		sorter->own.nulls = create_file(sorter, "nulls");
+		sorter->own.nulls = sort_create_file(sorter, "nulls");
 		MemoryContextSwitchTo(old);
 	}
 	BufFileWrite(sorter->own.nulls, tid, sizeof(ItemPointerData));
@@ -197,16 +197,16 @@ xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid)
 
 /* binaryheap keeps the largest on top: the order is turned around. */
 static int
-compare_readers(Datum a, Datum b, void *context)
+sort_compare_readers(Datum a, Datum b, void *context)
 {
 	XmhashSorter *sorter = context;
 
-	return compare_rows(reader_row(sorter, &sorter->reader[DatumGetInt32(b)]),
-						reader_row(sorter, &sorter->reader[DatumGetInt32(a)]), sorter->words);
+	return sort_compare_rows(sort_reader_row(sorter, &sorter->reader[DatumGetInt32(b)]),
+							 sort_reader_row(sorter, &sorter->reader[DatumGetInt32(a)]), sorter->words);
 }
 
 static void
-write_row(const XmhashSorter *sorter, XmhashWriter *writer, SortRow *row, uint64 number)
+sort_write_row(const XmhashSorter *sorter, XmhashWriter *writer, SortRow *row, uint64 number)
 {
 	if (row->run == 0)
 		xmhash_writer_add(writer, row->centre, centre_place(row->centre, row->place, sorter->bits), SORT_ROW_CODE(row), &row->tid);
@@ -217,7 +217,7 @@ write_row(const XmhashSorter *sorter, XmhashWriter *writer, SortRow *row, uint64
 }
 
 static void
-write_merged(XmhashSorter *sorter, XmhashWriter *writer)
+sort_write_merged(XmhashSorter *sorter, XmhashWriter *writer)
 {
 	int			runs = sorter->own.runs;
 	binaryheap *heap;
@@ -231,13 +231,13 @@ write_merged(XmhashSorter *sorter, XmhashWriter *writer)
 	sorter->reader = palloc(Max(runs, 1) * sizeof(RunReader));
 	sorter->reader_rows = Max(sorter->memory / Max(runs, 1) / sorter->row_size, 64);
 	sorter->reader_rows = Min(sorter->reader_rows, 65536);
-	open_readers(sorter, &sorter->own);
+	sort_open_readers(sorter, &sorter->own);
 	for (int i = 0; i < sorter->imported; i++)
-		open_readers(sorter, &sorter->import[i]);
+		sort_open_readers(sorter, &sorter->import[i]);
 
-	heap = binaryheap_allocate(Max(runs, 1), compare_readers, sorter);
+	heap = binaryheap_allocate(Max(runs, 1), sort_compare_readers, sorter);
 	for (int r = 0; r < sorter->readers; r++)
-		if (reader_row(sorter, &sorter->reader[r]))
+		if (sort_reader_row(sorter, &sorter->reader[r]))
 			binaryheap_add_unordered(heap, Int32GetDatum(r));
 	binaryheap_build(heap);
 	while (!binaryheap_empty(heap))
@@ -245,9 +245,9 @@ write_merged(XmhashSorter *sorter, XmhashWriter *writer)
 		RunReader  *reader = &sorter->reader[DatumGetInt32(binaryheap_first(heap))];
 
 		CHECK_FOR_INTERRUPTS();
-		write_row(sorter, writer, reader_row(sorter, reader), ++written);
+		sort_write_row(sorter, writer, sort_reader_row(sorter, reader), ++written);
 		reader->next++;
-		if (reader_row(sorter, reader))
+		if (sort_reader_row(sorter, reader))
 			binaryheap_replace_first(heap, binaryheap_first(heap));
 		else
 			binaryheap_remove_first(heap);
@@ -256,7 +256,7 @@ write_merged(XmhashSorter *sorter, XmhashWriter *writer)
 }
 
 static void
-write_nulls(XmhashWriter *writer, SortFile *file)
+sort_write_nulls(XmhashWriter *writer, SortFile *file)
 {
 	if (!file->nulls)
 		return;
@@ -287,7 +287,7 @@ xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role)
 	if (in_memory)
 		sort_rows(sorter);
 	else if (sorter->count > 0)
-		spill(sorter);
+		sort_spill(sorter);
 	if (sorter->reports)
 	{
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_WRITING);
@@ -302,13 +302,13 @@ xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role)
 		for (uint32 i = 0; i < sorter->count; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			write_row(sorter, writer, row_at(sorter, sorter->order[i]), i + 1);
+			sort_write_row(sorter, writer, sort_row_at(sorter, sorter->order[i]), i + 1);
 		}
 	else
-		write_merged(sorter, writer);
-	write_nulls(writer, &sorter->own);
+		sort_write_merged(sorter, writer);
+	sort_write_nulls(writer, &sorter->own);
 	for (int i = 0; i < sorter->imported; i++)
-		write_nulls(writer, &sorter->import[i]);
+		sort_write_nulls(writer, &sorter->import[i]);
 	MemoryContextSwitchTo(old);
 	return writer;
 }

@@ -9,7 +9,7 @@
 #include "miscadmin.h"
 
 BufFile *
-create_file(XmhashSorter *sorter, const char *kind)
+sort_create_file(XmhashSorter *sorter, const char *kind)
 {
 	char		name[MAXPGPATH];
 
@@ -21,7 +21,7 @@ create_file(XmhashSorter *sorter, const char *kind)
 
 /* Sort the rows in memory and write them as a run. */
 void
-spill(XmhashSorter *sorter)
+sort_spill(XmhashSorter *sorter)
 {
 	MemoryContext old = MemoryContextSwitchTo(sorter->context);
 	SortFile   *own = &sorter->own;
@@ -31,7 +31,7 @@ spill(XmhashSorter *sorter)
 
 	sort_rows(sorter);
 	if (!own->rows)
-		own->rows = create_file(sorter, "rows");
+		own->rows = sort_create_file(sorter, "rows");
 	if (own->runs == own->run_capacity)
 	{
 		own->run_capacity = own->run_capacity ? 2 * own->run_capacity : 16;
@@ -47,7 +47,7 @@ spill(XmhashSorter *sorter)
 	for (uint32 i = 0; i < sorter->count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		BufFileWrite(own->rows, row_at(sorter, sorter->order[i]), sorter->row_size);
+		BufFileWrite(own->rows, sort_row_at(sorter, sorter->order[i]), sorter->row_size);
 	}
 	pfree(sorter->order);
 	sorter->order = NULL;
@@ -72,9 +72,9 @@ xmhash_sorter_export(XmhashSorter *sorter)
 	BufFile    *file;
 
 	if (sorter->count > 0)
-		spill(sorter);
+		sort_spill(sorter);
 	summary.runs = own->runs;
-	file = create_file(sorter, "runs");
+	file = sort_create_file(sorter, "runs");
 	BufFileWrite(file, &summary, sizeof(summary));
 	if (own->runs > 0)
 		BufFileWrite(file, own->run, own->runs * sizeof(SortRun));
@@ -95,7 +95,7 @@ xmhash_sorter_export(XmhashSorter *sorter)
 }
 
 static BufFile *
-open_file(SharedFileSet *files, const char *kind, int participant)
+sort_open_file(SharedFileSet *files, const char *kind, int participant)
 {
 	char		name[MAXPGPATH];
 
@@ -109,7 +109,7 @@ xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int participant
 	MemoryContext old = MemoryContextSwitchTo(sorter->context);
 	SortFile   *import;
 	SortSummary summary;
-	BufFile    *file = open_file(files, "runs", participant);
+	BufFile    *file = sort_open_file(files, "runs", participant);
 
 	sorter->import = sorter->import ?
 		repalloc(sorter->import, (sorter->imported + 1) * sizeof(SortFile)) :
@@ -123,10 +123,10 @@ xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int participant
 	{
 		import->run = palloc(summary.runs * sizeof(SortRun));
 		BufFileReadExact(file, import->run, summary.runs * sizeof(SortRun));
-		import->rows = open_file(files, "rows", participant);
+		import->rows = sort_open_file(files, "rows", participant);
 	}
 	if (summary.nulls > 0)
-		import->nulls = open_file(files, "nulls", participant);
+		import->nulls = sort_open_file(files, "nulls", participant);
 	BufFileClose(file);
 	sorter->nulls += summary.nulls;
 	for (int r = 0; r < import->runs; r++)
@@ -136,7 +136,7 @@ xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int participant
 
 /* The reader's next row; NULL at the run's end. */
 SortRow *
-reader_row(const XmhashSorter *sorter, RunReader *reader)
+sort_reader_row(const XmhashSorter *sorter, RunReader *reader)
 {
 	if (reader->next == reader->filled)
 	{
@@ -162,7 +162,7 @@ reader_row(const XmhashSorter *sorter, RunReader *reader)
 }
 
 void
-open_readers(XmhashSorter *sorter, SortFile *file)
+sort_open_readers(XmhashSorter *sorter, SortFile *file)
 {
 	for (int r = 0; r < file->runs; r++)
 	{

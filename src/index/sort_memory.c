@@ -11,7 +11,7 @@
 #include "miscadmin.h"
 
 static int
-compare_codes(const uint64 *a, const uint64 *b, int words)
+sort_compare_codes(const uint64 *a, const uint64 *b, int words)
 {
 	for (int w = 0; w < words; w++)
 		if (a[w] != b[w])
@@ -21,7 +21,7 @@ compare_codes(const uint64 *a, const uint64 *b, int words)
 
 /* Centre order; band runs after it, in the order of their values. */
 int
-compare_rows(const SortRow *a, const SortRow *b, int words)
+sort_compare_rows(const SortRow *a, const SortRow *b, int words)
 {
 	int			result;
 
@@ -31,7 +31,7 @@ compare_rows(const SortRow *a, const SortRow *b, int words)
 		return a->centre < b->centre ? -1 : 1;
 	if (a->place != b->place)
 		return a->place < b->place ? -1 : 1;
-	result = compare_codes(SORT_ROW_CODE(a), SORT_ROW_CODE(b), words);
+	result = sort_compare_codes(SORT_ROW_CODE(a), SORT_ROW_CODE(b), words);
 	if (result != 0)
 		return result;
 	return ItemPointerCompare(unconstify(ItemPointerData *, &a->tid),
@@ -39,7 +39,7 @@ compare_rows(const SortRow *a, const SortRow *b, int words)
 }
 
 static int
-compare_keys(const void *a, const void *b, void *context)
+sort_compare_keys(const void *a, const void *b, void *context)
 {
 	const SortKey *x = a;
 	const SortKey *y = b;
@@ -47,7 +47,7 @@ compare_keys(const void *a, const void *b, void *context)
 
 	if (x->head != y->head)
 		return x->head < y->head ? -1 : 1;
-	return compare_rows(row_at(sorter, x->position), row_at(sorter, y->position), sorter->words);
+	return sort_compare_rows(sort_row_at(sorter, x->position), sort_row_at(sorter, y->position), sorter->words);
 }
 
 typedef enum RowNumber
@@ -59,14 +59,14 @@ typedef enum RowNumber
 
 /* A stable counting sort of order[] into target[] by a small number of the row. */
 static void
-counting_sort(const XmhashSorter *sorter, RowNumber by, int values,
-			  const uint32 *order, uint32 *target)
+sort_by_number(const XmhashSorter *sorter, RowNumber by, int values,
+			   const uint32 *order, uint32 *target)
 {
 	uint32	   *start = palloc0(((Size) values + 1) * sizeof(uint32));
 
 #define VALUE(position) \
-	(by == BY_CENTRE ? row_at(sorter, position)->centre : \
-	 by == BY_PLACE ? row_at(sorter, position)->place : row_at(sorter, position)->run)
+	(by == BY_CENTRE ? sort_row_at(sorter, position)->centre : \
+	 by == BY_PLACE ? sort_row_at(sorter, position)->place : sort_row_at(sorter, position)->run)
 	for (uint32 i = 0; i < sorter->count; i++)
 		start[VALUE(i) + 1]++;
 	for (int v = 0; v < values; v++)
@@ -94,9 +94,9 @@ sort_group(XmhashSorter *sorter, uint32 *order, uint32 first, uint32 end,
 	for (uint32 i = 0; i < count; i++)
 	{
 		(*keys)[i].position = order[first + i];
-		(*keys)[i].head = SORT_ROW_CODE(row_at(sorter, order[first + i]))[0];
+		(*keys)[i].head = SORT_ROW_CODE(sort_row_at(sorter, order[first + i]))[0];
 	}
-	qsort_arg(*keys, count, sizeof(SortKey), compare_keys, sorter);
+	qsort_arg(*keys, count, sizeof(SortKey), sort_compare_keys, sorter);
 	for (uint32 i = 0; i < count; i++)
 		order[first + i] = (*keys)[i].position;
 }
@@ -114,21 +114,21 @@ sort_rows(XmhashSorter *sorter)
 
 	for (uint32 i = 0; i < sorter->count; i++)
 		other[i] = i;
-	counting_sort(sorter, BY_PLACE, sorter->bits + 1, other, order);
-	counting_sort(sorter, BY_CENTRE, sorter->bands > 0 ? Max(sorter->centres, 65536) : Max(sorter->centres, 1),
-				  order, other);
+	sort_by_number(sorter, BY_PLACE, sorter->bits + 1, other, order);
+	sort_by_number(sorter, BY_CENTRE, sorter->bands > 0 ? Max(sorter->centres, 65536) : Max(sorter->centres, 1),
+				   order, other);
 	if (sorter->bands > 0)
 	{
 		uint32	   *swap = order;
 
-		counting_sort(sorter, BY_RUN, sorter->bands + 1, other, order);
+		sort_by_number(sorter, BY_RUN, sorter->bands + 1, other, order);
 		order = other;
 		other = swap;
 	}
 	for (uint32 i = 1; i <= sorter->count; i++)
 	{
-		const SortRow *head = row_at(sorter, other[first]);
-		const SortRow *row = i < sorter->count ? row_at(sorter, other[i]) : NULL;
+		const SortRow *head = sort_row_at(sorter, other[first]);
+		const SortRow *row = i < sorter->count ? sort_row_at(sorter, other[i]) : NULL;
 
 		if (row && row->run == head->run && row->centre == head->centre && row->place == head->place)
 			continue;

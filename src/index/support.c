@@ -44,7 +44,7 @@ XMHASH_FUNCTION(hamming_ball_join_selectivity);
 
 /* The type hamming_ball, which lives where hamming_within does. */
 static Oid
-ball_type(Oid function)
+support_ball_type(Oid function)
 {
 	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("hamming_ball"),
 						   ObjectIdGetDatum(get_func_namespace(function)));
@@ -52,7 +52,7 @@ ball_type(Oid function)
 
 /* hamming_ball(code, integer), likewise. */
 static Oid
-ball_maker(Oid function, Oid code_type)
+support_ball_maker(Oid function, Oid code_type)
 {
 	Oid			types[2] = {code_type, INT4OID};
 	oidvector  *vector = buildoidvector(types, 2);
@@ -63,7 +63,7 @@ ball_maker(Oid function, Oid code_type)
 
 /* The ball as a constant where it is one, so that it is made once. */
 static Expr *
-ball_expression(Node *query, Node *radius, Oid maker, Oid type)
+support_ball_expression(Node *query, Node *radius, Oid maker, Oid type)
 {
 	if (IsA(query, Const) && IsA(radius, Const))
 	{
@@ -84,7 +84,7 @@ ball_expression(Node *query, Node *radius, Oid maker, Oid type)
 }
 
 static List *
-index_condition(SupportRequestIndexCondition *request)
+support_index_condition(SupportRequestIndexCondition *request)
 {
 	FuncExpr   *call = (FuncExpr *) request->node;
 	Oid			code_type = request->index->opcintype[request->indexcol];
@@ -103,8 +103,8 @@ index_condition(SupportRequestIndexCondition *request)
 		!is_pseudo_constant_for_index(request->root, radius, request->index))
 		return NIL;
 
-	type = ball_type(request->funcid);
-	maker = ball_maker(request->funcid, code_type);
+	type = support_ball_type(request->funcid);
+	maker = support_ball_maker(request->funcid, code_type);
 	if (!OidIsValid(type) || !OidIsValid(maker))
 		return NIL;
 	operator = get_opfamily_member(request->opfamily, code_type, type, XMHASH_STRATEGY_WITHIN);
@@ -113,7 +113,7 @@ index_condition(SupportRequestIndexCondition *request)
 	request->lossy = false;
 	return list_make1(make_opclause(operator, BOOLOID, false,
 									list_nth(call->args, request->indexarg),
-									ball_expression(query, radius, maker, type),
+									support_ball_expression(query, radius, maker, type),
 									InvalidOid, InvalidOid));
 }
 
@@ -130,7 +130,7 @@ typedef struct KnownValues
 } KnownValues;
 
 static void
-add_known(KnownValues *known, const Datum *values, const float4 *shares, double share, int count)
+support_add_known(KnownValues *known, const Datum *values, const float4 *shares, double share, int count)
 {
 	known->value = known->value ? repalloc(known->value, (known->count + count) * sizeof(Datum)) :
 		palloc(Max(count, 1) * sizeof(Datum));
@@ -144,7 +144,7 @@ add_known(KnownValues *known, const Datum *values, const float4 *shares, double 
 }
 
 static bool
-known_values(VariableStatData *variable, KnownValues *known)
+support_known_values(VariableStatData *variable, KnownValues *known)
 {
 	AttStatsSlot slot;
 	double		common = 0;
@@ -157,7 +157,7 @@ known_values(VariableStatData *variable, KnownValues *known)
 	if (get_attstatsslot(&slot, variable->statsTuple, STATISTIC_KIND_MCV, InvalidOid,
 						 ATTSTATSSLOT_VALUES | ATTSTATSSLOT_NUMBERS))
 	{
-		add_known(known, slot.values, slot.numbers, 0, Min(slot.nvalues, slot.nnumbers));
+		support_add_known(known, slot.values, slot.numbers, 0, Min(slot.nvalues, slot.nnumbers));
 		for (int i = 0; i < known->count; i++)
 			common += known->share[i];
 		free_attstatsslot(&slot);
@@ -168,7 +168,7 @@ known_values(VariableStatData *variable, KnownValues *known)
 		double		rest = Max(0, 1 - known->null_share - common);
 
 		known->resolution = rest / Max(slot.nvalues, 1);
-		add_known(known, slot.values, NULL, known->resolution, slot.nvalues);
+		support_add_known(known, slot.values, NULL, known->resolution, slot.nvalues);
 		free_attstatsslot(&slot);
 	}
 	return known->count > 0;
@@ -176,7 +176,7 @@ known_values(VariableStatData *variable, KnownValues *known)
 
 /* The share of known values within the radius, -1: lengths differ. */
 static double
-share_within(const KnownValues *known, Datum query, int32 radius)
+support_share_within(const KnownValues *known, Datum query, int32 radius)
 {
 	BitcodeRef q = DatumGetBitcodeRef(query);
 	double		share = 0;
@@ -197,13 +197,13 @@ share_within(const KnownValues *known, Datum query, int32 radius)
  * values stand for it.
  */
 static double
-within_selectivity(VariableStatData *variable, Node *query, Node *radius)
+support_within_selectivity(VariableStatData *variable, Node *query, Node *radius)
 {
 	KnownValues known;
 	double		share = 0;
 	int			within;
 
-	if (radius == NULL || !IsA(radius, Const) || !known_values(variable, &known))
+	if (radius == NULL || !IsA(radius, Const) || !support_known_values(variable, &known))
 		return DEFAULT_WITHIN_SELECTIVITY;
 	if (((Const *) radius)->constisnull)
 		return 0;
@@ -214,7 +214,7 @@ within_selectivity(VariableStatData *variable, Node *query, Node *radius)
 	{
 		if (((Const *) query)->constisnull)
 			return 0;
-		share = share_within(&known, ((Const *) query)->constvalue, within);
+		share = support_share_within(&known, ((Const *) query)->constvalue, within);
 	}
 	else
 	{
@@ -223,7 +223,7 @@ within_selectivity(VariableStatData *variable, Node *query, Node *radius)
 
 		for (int i = 0; i < known.count; i += step, tried++)
 			/* A value is within any radius of itself, which says nothing. */
-			share += share_within(&known, known.value[i], within) - known.share[i];
+			share += support_share_within(&known, known.value[i], within) - known.share[i];
 		share /= tried;
 	}
 	/* None among the sample: fewer than it can show. */
@@ -234,20 +234,20 @@ within_selectivity(VariableStatData *variable, Node *query, Node *radius)
 
 /* Selectivity of a clause about `code`, one side of which is a column. */
 static double
-clause_selectivity_of(PlannerInfo *root, Node *code, Node *query, Node *radius, int relation)
+support_clause_selectivity(PlannerInfo *root, Node *code, Node *query, Node *radius, int relation)
 {
 	VariableStatData variable;
 	double		result;
 
 	examine_variable(root, code, relation, &variable);
-	result = within_selectivity(&variable, query ? estimate_expression_value(root, query) : NULL,
-								radius ? estimate_expression_value(root, radius) : NULL);
+	result = support_within_selectivity(&variable, query ? estimate_expression_value(root, query) : NULL,
+										radius ? estimate_expression_value(root, radius) : NULL);
 	ReleaseVariableStats(variable);
 	return result;
 }
 
 static bool
-has_column(PlannerInfo *root, Node *node, int relation)
+support_has_column(PlannerInfo *root, Node *node, int relation)
 {
 	if (relation == 0)
 		return contain_vars_of_level(node, 0);
@@ -255,7 +255,7 @@ has_column(PlannerInfo *root, Node *node, int relation)
 }
 
 static bool
-function_selectivity(SupportRequestSelectivity *request)
+support_function_selectivity(SupportRequestSelectivity *request)
 {
 	Node	   *first;
 	Node	   *second;
@@ -264,12 +264,12 @@ function_selectivity(SupportRequestSelectivity *request)
 		return false;
 	first = linitial(request->args);
 	second = lsecond(request->args);
-	if (has_column(request->root, first, request->varRelid))
-		request->selectivity = clause_selectivity_of(request->root, first, second,
-													 lthird(request->args), request->varRelid);
+	if (support_has_column(request->root, first, request->varRelid))
+		request->selectivity = support_clause_selectivity(request->root, first, second,
+														  lthird(request->args), request->varRelid);
 	else
-		request->selectivity = clause_selectivity_of(request->root, second, first,
-													 lthird(request->args), request->varRelid);
+		request->selectivity = support_clause_selectivity(request->root, second, first,
+														  lthird(request->args), request->varRelid);
 	return true;
 }
 
@@ -289,10 +289,10 @@ hamming_within_support(PG_FUNCTION_ARGS)
 							 lsecond(simplify->fcall->args));
 	}
 	else if (IsA(request, SupportRequestIndexCondition))
-		result = (Node *) index_condition((SupportRequestIndexCondition *) request);
+		result = (Node *) support_index_condition((SupportRequestIndexCondition *) request);
 	else if (IsA(request, SupportRequestSelectivity))
 	{
-		if (function_selectivity((SupportRequestSelectivity *) request))
+		if (support_function_selectivity((SupportRequestSelectivity *) request))
 			result = request;
 	}
 	PG_RETURN_POINTER(result);
@@ -300,9 +300,9 @@ hamming_within_support(PG_FUNCTION_ARGS)
 
 /* The two sides of code <@ ball or ball @> code, by what stands first. */
 static void
-take_membership(Oid function, List *args, Node **code, Node **ball)
+support_take_membership(Oid function, List *args, Node **code, Node **ball)
 {
-	bool		contains = exprType(linitial(args)) == ball_type(function);
+	bool		contains = exprType(linitial(args)) == support_ball_type(function);
 
 	*code = contains ? lsecond(args) : linitial(args);
 	*ball = contains ? linitial(args) : lsecond(args);
@@ -319,7 +319,7 @@ bitcode_in_ball_support(PG_FUNCTION_ARGS)
 		Node	   *code;
 		Node	   *ball;
 
-		take_membership(simplify->fcall->funcid, simplify->fcall->args, &code, &ball);
+		support_take_membership(simplify->fcall->funcid, simplify->fcall->args, &code, &ball);
 		if (IsA(ball, Const) && !((Const *) ball)->constisnull)
 			bitcode_check_declared(simplify->root, code,
 								   DatumGetBallcodeP(((Const *) ball)->constvalue)->bits, exprType(code));
@@ -336,7 +336,7 @@ bitcode_in_ball_support(PG_FUNCTION_ARGS)
  * to be of our types.
  */
 static double
-ball_clause_selectivity(PlannerInfo *root, Oid estimator, List *args, int relation)
+support_ball_selectivity(PlannerInfo *root, Oid estimator, List *args, int relation)
 {
 	Oid			bitcode = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("bitcode"),
 										  ObjectIdGetDatum(get_func_namespace(estimator)));
@@ -347,13 +347,13 @@ ball_clause_selectivity(PlannerInfo *root, Oid estimator, List *args, int relati
 
 	if (list_length(args) != 2)
 		return DEFAULT_WITHIN_SELECTIVITY;
-	take_membership(estimator, args, &code, &ball);
-	if (exprType(code) != bitcode || exprType(ball) != ball_type(estimator))
+	support_take_membership(estimator, args, &code, &ball);
+	if (exprType(code) != bitcode || exprType(ball) != support_ball_type(estimator))
 		return DEFAULT_WITHIN_SELECTIVITY;
 	ball = estimate_expression_value(root, ball);
 	if (IsA(ball, FuncExpr) &&
-		(((FuncExpr *) ball)->funcid == ball_maker(estimator, bitcode) ||
-		 ((FuncExpr *) ball)->funcid == ball_maker(estimator, BITOID)))
+		(((FuncExpr *) ball)->funcid == support_ball_maker(estimator, bitcode) ||
+		 ((FuncExpr *) ball)->funcid == support_ball_maker(estimator, BITOID)))
 	{
 		query = linitial(((FuncExpr *) ball)->args);
 		radius = lsecond(((FuncExpr *) ball)->args);
@@ -370,19 +370,19 @@ ball_clause_selectivity(PlannerInfo *root, Oid estimator, List *args, int relati
 	}
 	else if (IsA(ball, Const))
 		return 0;
-	return clause_selectivity_of(root, code, query, radius, relation);
+	return support_clause_selectivity(root, code, query, radius, relation);
 }
 
 Datum
 hamming_ball_selectivity(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), fcinfo->flinfo->fn_oid,
-											 (List *) PG_GETARG_POINTER(2), PG_GETARG_INT32(3)));
+	PG_RETURN_FLOAT8(support_ball_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), fcinfo->flinfo->fn_oid,
+											  (List *) PG_GETARG_POINTER(2), PG_GETARG_INT32(3)));
 }
 
 Datum
 hamming_ball_join_selectivity(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(ball_clause_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), fcinfo->flinfo->fn_oid,
-											 (List *) PG_GETARG_POINTER(2), 0));
+	PG_RETURN_FLOAT8(support_ball_selectivity((PlannerInfo *) PG_GETARG_POINTER(0), fcinfo->flinfo->fn_oid,
+											  (List *) PG_GETARG_POINTER(2), 0));
 }

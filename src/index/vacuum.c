@@ -30,7 +30,7 @@ typedef struct Sweep
 
 /* Take the entries marked dead off the page. */
 static void
-compact_page(Page page, int words, const bool *dead)
+vacuum_compact_page(Page page, int words, const bool *dead)
 {
 	int			count = XmhashPageOpaque(page)->count;
 	int			kept = 0;
@@ -56,7 +56,7 @@ compact_page(Page page, int words, const bool *dead)
  * else changes the page, as VACUUM and merges exclude each other.
  */
 static void
-sweep_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
+vacuum_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 {
 	XmhashPageKind kind = number < segment->data_pages ? XMHASH_PAGE_DATA :
 	number < XmhashFirstNull(segment) ? XMHASH_PAGE_BAND : XMHASH_PAGE_NULLS;
@@ -87,7 +87,7 @@ sweep_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		state = GenericXLogStart(sweep->index);
-		compact_page(GenericXLogRegisterBuffer(state, buffer, 0), words, dead);
+		vacuum_compact_page(GenericXLogRegisterBuffer(state, buffer, 0), words, dead);
 		GenericXLogFinish(state);
 	}
 	UnlockReleaseBuffer(buffer);
@@ -101,7 +101,7 @@ sweep_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 
 /* The count is committed after each segment: a cancelled VACUUM loses little. */
 static void
-sweep_segment(Sweep *sweep, const XmhashSegment *segment)
+vacuum_segment(Sweep *sweep, const XmhashSegment *segment)
 {
 	uint64		before = sweep->removed;
 	XmhashRemoval removal = {.segment = segment->id};
@@ -111,7 +111,7 @@ sweep_segment(Sweep *sweep, const XmhashSegment *segment)
 	for (uint32 n = 0; n < XmhashFirstDirectory(segment); n++)
 	{
 		xmhash_delay_point();
-		sweep_page(sweep, segment, n);
+		vacuum_page(sweep, segment, n);
 	}
 	removal.removed = segment->rows + segment->nulls - sweep->left;
 	removal.removed_nulls = segment->nulls - sweep->left_nulls;
@@ -136,7 +136,7 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	stats->num_index_tuples = 0;
 	for (int i = 0; i < sweep.snapshot->segments; i++)
 	{
-		sweep_segment(&sweep, &sweep.snapshot->segment[i]);
+		vacuum_segment(&sweep, &sweep.snapshot->segment[i]);
 		stats->num_index_tuples += sweep.left;
 	}
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
@@ -152,7 +152,7 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
  * the version of the catalogue.
  */
 static void
-forget_length(Relation index, const IndexSnapshot *snapshot)
+vacuum_forget_length(Relation index, const IndexSnapshot *snapshot)
 {
 	int			declared = xmhash_declared_bits(index);
 	Buffer		buffer;
@@ -194,7 +194,7 @@ xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	xmhash_forget_reservation(index, XMHASH_WRITER_MERGE);
 	snapshot = xmhash_snapshot_create(CurrentMemoryContext);
 	xmhash_snapshot_read(index, snapshot);
-	forget_length(index, snapshot);
+	vacuum_forget_length(index, snapshot);
 	UnlockPage(index, XMHASH_MERGE_LOCK, ExclusiveLock);
 
 	for (int i = 0; i < snapshot->free_extents; i++)

@@ -20,7 +20,7 @@
 #include "utils/syscache.h"
 
 static void
-complain(const char *opclass, const char *what)
+validate_complain(const char *opclass, const char *what)
 {
 	ereport(INFO,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -34,13 +34,13 @@ validate_operator(const char *opclass, Oid type, const FormData_pg_amop *operato
 	bool		orders = operator->amopstrategy == XMHASH_STRATEGY_DISTANCE;
 
 	if (operator->amopstrategy < 1 || operator->amopstrategy > XMHASH_STRATEGIES)
-		complain(opclass, "has an operator with an unknown strategy number");
+		validate_complain(opclass, "has an operator with an unknown strategy number");
 	else if (operator->amoppurpose != (orders ? AMOP_ORDER : AMOP_SEARCH))
-		complain(opclass, "uses an operator for the wrong purpose");
+		validate_complain(opclass, "uses an operator for the wrong purpose");
 	else if (operator->amoplefttype != type)
-		complain(opclass, "has an operator on another type");
+		validate_complain(opclass, "has an operator on another type");
 	else if (get_op_rettype(operator->amopopr) != (orders ? INT4OID : BOOLOID))
-		complain(opclass, "has an operator with the wrong result type");
+		validate_complain(opclass, "has an operator with the wrong result type");
 	else
 		return true;
 	return false;
@@ -72,12 +72,12 @@ xmhash_validate(Oid opclass)
 	}
 	if (!distance)
 	{
-		complain(name, "has no distance operator");
+		validate_complain(name, "has no distance operator");
 		valid = false;
 	}
 	if (functions->n_members > 0)
 	{
-		complain(name, "has support functions, but none is used");
+		validate_complain(name, "has support functions, but none is used");
 		valid = false;
 	}
 	ReleaseCatCacheList(functions);

@@ -47,7 +47,7 @@ struct XmhashWriter
 
 /* The most pages that the rows can take, closing pages early included. */
 static uint32
-most_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
+writer_max_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
 	int			capacity = XMHASH_DATA_CAPACITY(words);
 	int			min = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
@@ -88,7 +88,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 	if (role == XMHASH_WRITER_BUILD)
 		writer->segment.id = 1;
 	else
-		writer->segment.id = xmhash_reserve(index, role, most_pages(writer->words, centres, bands, rows, nulls),
+		writer->segment.id = xmhash_reserve(index, role, writer_max_pages(writer->words, centres, bands, rows, nulls),
 											&writer->reservation);
 	return writer;
 }
@@ -101,7 +101,7 @@ xmhash_writer_rows(const XmhashWriter *writer)
 
 /* Blocks come to be a few dozen at a time, within the extent at hand. */
 static void
-make_exist(XmhashWriter *writer, BlockNumber block, BlockNumber limit)
+writer_make_exist(XmhashWriter *writer, BlockNumber block, BlockNumber limit)
 {
 	if (block < writer->exists)
 		return;
@@ -110,7 +110,7 @@ make_exist(XmhashWriter *writer, BlockNumber block, BlockNumber limit)
 }
 
 static BlockNumber
-next_block(XmhashWriter *writer)
+writer_next_block(XmhashWriter *writer)
 {
 	XmhashReservation *reservation = &writer->reservation;
 	XmhashExtent *extent;
@@ -119,7 +119,7 @@ next_block(XmhashWriter *writer)
 	if (writer->role == XMHASH_WRITER_BUILD)
 	{
 		block = XMHASH_META_BLOCK + 1 + writer->written++;
-		make_exist(writer, block, 0);
+		writer_make_exist(writer, block, 0);
 		return block;
 	}
 	if (writer->extent_used == reservation->extent[writer->extent].count)
@@ -131,7 +131,7 @@ next_block(XmhashWriter *writer)
 		elog(ERROR, "segment " UINT64_FORMAT " outgrows its reservation", writer->segment.id);
 	extent = &reservation->extent[writer->extent];
 	block = extent->start + writer->extent_used++;
-	make_exist(writer, block, extent->start + extent->count);
+	writer_make_exist(writer, block, extent->start + extent->count);
 	writer->written++;
 	return block;
 }
@@ -141,7 +141,7 @@ next_block(XmhashWriter *writer)
  * then nothing points to them.
  */
 static void
-write_pages(XmhashWriter *writer)
+writer_write_pages(XmhashWriter *writer)
 {
 	Buffer		buffer[MAX_GENERIC_XLOG_PAGES];
 	GenericXLogState *state = NULL;
@@ -155,7 +155,7 @@ write_pages(XmhashWriter *writer)
 	{
 		Page		page;
 
-		buffer[i] = xmhash_new_buffer(writer->index, next_block(writer));
+		buffer[i] = xmhash_new_buffer(writer->index, writer_next_block(writer));
 		page = state == NULL ? BufferGetPage(buffer[i]) :
 			GenericXLogRegisterBuffer(state, buffer[i], GENERIC_XLOG_FULL_IMAGE);
 		memcpy(page, writer->image[i].data, BLCKSZ);
@@ -170,15 +170,15 @@ write_pages(XmhashWriter *writer)
 }
 
 static Page
-current_page(XmhashWriter *writer)
+writer_page(XmhashWriter *writer)
 {
 	return writer->image[writer->filled].data;
 }
 
 static void
-begin_page(XmhashWriter *writer)
+writer_begin_page(XmhashWriter *writer)
 {
-	xmhash_page_init(current_page(writer), writer->kind, writer->segment.id, writer->nonce, writer->pages++);
+	xmhash_page_init(writer_page(writer), writer->kind, writer->segment.id, writer->nonce, writer->pages++);
 	writer->count = 0;
 	if (writer->kind == XMHASH_PAGE_DATA)
 		writer->segment.data_pages++;
@@ -187,27 +187,27 @@ begin_page(XmhashWriter *writer)
 }
 
 static void
-count_filled(XmhashWriter *writer)
+writer_count_filled(XmhashWriter *writer)
 {
 	if (++writer->filled == MAX_GENERIC_XLOG_PAGES)
-		write_pages(writer);
+		writer_write_pages(writer);
 }
 
 static void
-close_page(XmhashWriter *writer)
+writer_close_page(XmhashWriter *writer)
 {
 	if (writer->count < 0)
 		return;
-	xmhash_page_set_count(current_page(writer),
+	xmhash_page_set_count(writer_page(writer),
 						  writer->kind == XMHASH_PAGE_NULLS ? 0 : writer->words, writer->count);
-	xmhash_page_set_checksum(current_page(writer));
-	count_filled(writer);
+	xmhash_page_set_checksum(writer_page(writer));
+	writer_count_filled(writer);
 	writer->count = -1;
 }
 
 /* Note in the directory that the page holds that centre at that distance. */
 static void
-extend_span(XmhashWriter *writer, uint32 centre, int distance)
+writer_extend_span(XmhashWriter *writer, uint32 centre, int distance)
 {
 	XmhashSegment *segment = &writer->segment;
 	XmhashSpan *span = segment->spans == 0 ? NULL : &writer->span[segment->spans - 1];
@@ -239,16 +239,16 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
 	if (writer->count == capacity ||
 		(writer->count >= NEARLY_FULL(capacity) && segment->centres > 0 &&
 		 writer->span[segment->spans - 1].centre != centre))
-		close_page(writer);
+		writer_close_page(writer);
 	if (writer->count < 0)
-		begin_page(writer);
-	memcpy(XmhashPageCodes(current_page(writer)) + (Size) writer->count * writer->words, code,
+		writer_begin_page(writer);
+	memcpy(XmhashPageCodes(writer_page(writer)) + (Size) writer->count * writer->words, code,
 		   writer->words * sizeof(uint64));
-	XmhashPageTid(current_page(writer), writer->count) = *tid;
+	XmhashPageTid(writer_page(writer), writer->count) = *tid;
 	writer->count++;
 	segment->rows++;
 	if (segment->centres > 0)
-		extend_span(writer, centre, distance);
+		writer_extend_span(writer, centre, distance);
 }
 
 /*
@@ -262,12 +262,12 @@ xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint6
 
 	if (writer->kind == XMHASH_PAGE_DATA || writer->band != band ||
 		writer->count == XMHASH_DATA_CAPACITY(writer->words))
-		close_page(writer);
+		writer_close_page(writer);
 	writer->kind = XMHASH_PAGE_BAND;
 	writer->band = band;
 	if (writer->count < 0)
 	{
-		begin_page(writer);
+		writer_begin_page(writer);
 		if (writer->band_firsts == writer->band_capacity)
 		{
 			writer->band_capacity = Max(1024, 2 * writer->band_capacity);
@@ -276,7 +276,7 @@ xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint6
 		}
 		writer->band_first[writer->band_firsts++] = value;
 	}
-	page = current_page(writer);
+	page = writer_page(writer);
 	memcpy(XmhashPageCodes(page) + (Size) writer->count * writer->words, code, writer->words * sizeof(uint64));
 	XmhashPageTid(page, writer->count++) = *tid;
 }
@@ -285,18 +285,18 @@ void
 xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid)
 {
 	if (writer->kind != XMHASH_PAGE_NULLS || writer->count == XMHASH_NULLS_CAPACITY)
-		close_page(writer);
+		writer_close_page(writer);
 	writer->kind = XMHASH_PAGE_NULLS;
 	if (writer->count < 0)
-		begin_page(writer);
-	XmhashPageTid(current_page(writer), writer->count) = *tid;
+		writer_begin_page(writer);
+	XmhashPageTid(writer_page(writer), writer->count) = *tid;
 	writer->count++;
 	writer->segment.nulls++;
 }
 
 /* Cut the directory's stream, centres and spans, into pages. */
 static void
-write_directory(XmhashWriter *writer)
+writer_write_directory(XmhashWriter *writer)
 {
 	XmhashSegment *segment = &writer->segment;
 	Size		centre_bytes = (Size) segment->centres * writer->words * sizeof(uint64);
@@ -318,10 +318,10 @@ write_directory(XmhashWriter *writer)
 	memcpy(data + centre_bytes + span_bytes, writer->band_first, bytes - centre_bytes - span_bytes);
 	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
 	{
-		xmhash_page_init(current_page(writer), XMHASH_PAGE_DIRECTORY, segment->id, writer->nonce, writer->pages++);
-		xmhash_blob_page_fill(current_page(writer), data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY));
+		xmhash_page_init(writer_page(writer), XMHASH_PAGE_DIRECTORY, segment->id, writer->nonce, writer->pages++);
+		xmhash_blob_page_fill(writer_page(writer), data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY));
 		segment->directory_pages++;
-		count_filled(writer);
+		writer_count_filled(writer);
 	}
 	pfree(data);
 }
@@ -335,9 +335,9 @@ xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent 
 {
 	int			extents;
 
-	close_page(writer);
-	write_directory(writer);
-	write_pages(writer);
+	writer_close_page(writer);
+	writer_write_directory(writer);
+	writer_write_pages(writer);
 	Assert(writer->written == writer->pages);
 	*segment = writer->segment;
 	if (writer->role == XMHASH_WRITER_BUILD)
