@@ -461,7 +461,7 @@ COMMENT ON FUNCTION xmhash_index_check(regclass, boolean) IS
 CREATE FUNCTION xmhash_index_merge(index regclass) RETURNS bigint
   LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION xmhash_index_merge(regclass) IS
-  'fold pending insertions into an xmhash index and merge its segments; returns the rows folded in; for its owner';
+  'flush the pending insertions of an xmhash index and merge its segments; returns the rows flushed; for its owner';
 
 -- The radius condition as one operator, and the operator class
 

@@ -36,7 +36,7 @@ typedef struct HammingKernels
 
 	/*
 	 * The codes with d(query, codes[i]) <= bound: their positions in ascending
-	 * order and distances; returns how many.  Both output arrays have room for
+	 * order and distances; returns how many.  Both output arrays hold
 	 * count + HAMMING_SLACK elements, which vector stores may scribble on.
 	 * A negative bound finds nothing.
 	 */
@@ -61,7 +61,7 @@ extern const HammingKernels *hamming_kernels;
 extern void hamming_init(void);
 
 /* All kernels compiled in that this processor can run, the scalar one first. */
-extern int	hamming_available(const HammingKernels *kernels[], int most);
+extern int	hamming_available(const HammingKernels *kernels[], int max);
 
 /*
  * One table an instruction set.  The scalar one is the reference of the tests;

@@ -37,7 +37,7 @@ centre_place(uint32_t centre, int distance, int bits)
 
 /*
  * Find at most `wanted` centres of the sample by k-majority; returns how many
- * there are, at least one.  centres has room for wanted codes.  The same
+ * there are, at least one.  centres[wanted × words].  The same
  * sample and seed give the same centres.
  */
 extern int	centres_find(const CoreEnv *env, int bits,
@@ -46,7 +46,7 @@ extern int	centres_find(const CoreEnv *env, int bits,
 
 /* ---------- Directories and bounds (core/search_bound.c) ---------- */
 
-/* What a page holds of one centre: codes between least and greatest away. */
+/* What a page holds of one centre: codes between min and max away. */
 typedef struct Span
 {
 	uint32_t	page;
@@ -69,8 +69,8 @@ typedef struct Directory
 	int			centres;		/* 0: nothing is known, all bounds are 0 */
 	const uint64_t *centre;		/* [centres × words] */
 	const uint32_t *first;		/* [centres + 1] */
-	const int16_t *min;		/* [pages]: of the first span */
-	const int16_t *max;	/* [pages] */
+	const int16_t *min;			/* [pages]: of the first span */
+	const int16_t *max;			/* [pages] */
 	int			extras;
 	const Span *extra;			/* [extras]: the other spans */
 } Directory;
@@ -109,12 +109,12 @@ extern int	band_value(const uint64_t *code, int bits, int bands, int band);
 /* How far a band's values may be apart within that radius; negative: not probed. */
 extern int	band_allowance(int radius, int bands, int band);
 
-/* How many values a search within a radius looks up, at most `most`. */
-extern uint32_t band_probes(int bits, int bands, int radius, uint32_t most);
+/* How many values a search within a radius looks up, at most `max`. */
+extern uint32_t band_probes(int bits, int bands, int radius, uint32_t max);
 
 /*
  * Set to 0 the bounds of the band runs' pages that those values are on, of
- * bound[bands × pages]; returns how many.  first[bands × pages] is the least
+ * bound[bands × pages]; returns how many.  first[bands × pages] is the minimum
  * value on each page.
  */
 extern uint32_t band_mark(const uint16_t *first, uint32_t pages, const uint64_t *query,
@@ -150,14 +150,14 @@ extern void visit_begin(Visit *visit, const int16_t *bound, uint32_t pages,
 						const SearchMemory *memory);
 extern void visit_rewind(Visit *visit);
 
-/* All pages with a bound of at most `most`, in block order instead. */
-extern void visit_all(Visit *visit, int most);
+/* All pages with a bound of at most max_bound, in block order instead. */
+extern void visit_all(Visit *visit, int max_bound);
 
 /*
- * The next page whose bound is at most `most`, left in place: visit_step()
- * goes past it.  False: there is none (a larger `most` may find more).
+ * The next page whose bound is at most max_bound, left in place: visit_step()
+ * goes past it.  False: there is none (a larger max_bound may find more).
  */
-extern bool visit_peek(Visit *visit, int most, uint32_t *page, int *bound);
+extern bool visit_peek(Visit *visit, int max_bound, uint32_t *page, int *bound);
 
 static inline void
 visit_step(Visit *visit)
@@ -192,7 +192,7 @@ typedef struct PageColumns
 } PageColumns;
 
 /*
- * Where pages come from.  A view is valid until release().  read() and
+ * Where pages come from.  Columns are valid until release().  read() and
  * pending() return false when the index is no longer what the search believes
  * it to be: the search must start anew.  upcoming[] are the pages that are
  * likely to be read next.  Pending pages are those of no segment, in no order
@@ -224,7 +224,7 @@ typedef struct SearchCounters
 	uint64_t	candidates;		/* within the bound at that moment */
 	uint64_t	returned;
 	int			batches;
-	int			radius;			/* greatest distance returned */
+	int			radius;			/* maximum distance returned */
 } SearchCounters;
 
 typedef enum SearchResult
@@ -261,6 +261,6 @@ extern const SearchCounters *search_counters(const Search *search);
 extern size_t search_size(const Search *search);
 
 /* How many candidates the first batch and any batch keeps; for tests. */
-extern void search_set_batches(Search *search, int first, int most);
+extern void search_set_batches(Search *search, int first, int max);
 
 #endif							/* SEARCH_H */

@@ -118,7 +118,7 @@ typedef struct XmhashExtent
 typedef struct XmhashFreeExtent
 {
 	XmhashExtent extent;
-	uint64		stamp;			/* next FullTransactionId when freed; 0: at once */
+	uint64		freed_xid;		/* next FullTransactionId when freed; 0: at once */
 } XmhashFreeExtent;
 
 /*
@@ -154,10 +154,10 @@ typedef struct XmhashSegment
 /*
  * The directory of a segment, a stream of bytes over its directory pages:
  * uint64 centre[centres × words], XmhashSpan span[spans], and for band runs
- * uint16 band_first[bands × band_pages], the least band value on each page.  A span is what
+ * uint16 band_first[bands × band_pages], the minimum band value on each page.  A span is what
  * one data page holds of one centre; a page has one or more, in order.  No code
- * of the span is nearer to q than max(d(q,c) - greatest, least - d(q,c), 0); a
- * page's bound is the least of its spans'.
+ * of the span is nearer to q than the largest of d(q,c) - max, min - d(q,c) and 0; a
+ * page's bound is the minimum of its spans'.
  */
 typedef struct XmhashSpan
 {
@@ -182,7 +182,7 @@ typedef struct XmhashDirectory
 	((Size) (s)->centres * (words) * sizeof(uint64) + (Size) (s)->spans * sizeof(XmhashSpan) + \
 	 (Size) (s)->bands * (s)->band_pages * sizeof(uint16))
 
-/* Most band runs of an index. */
+/* Band runs of an index. */
 #define XMHASH_MAX_BANDS 32
 
 /*
@@ -195,10 +195,10 @@ typedef struct XmhashDirectory
  * another version than the meta page said starts over.
  * ---------------------------------------------------------------------------
  */
-#define XMHASH_CATALOGUE_PAGES	64	/* most, a set */
+#define XMHASH_CATALOGUE_PAGES	64	/* of a set, at most */
 #define XMHASH_PENDING_EXTENTS	64
 #define XMHASH_RESERVED_EXTENTS	192
-#define XMHASH_STOCK_PAGES		64
+#define XMHASH_PREALLOCATED_PAGES		64
 
 /* Blocks taken by a writer at work; void once its lock is free again. */
 typedef struct XmhashReservation
@@ -233,7 +233,7 @@ typedef struct XmhashMeta
 	uint32		pending_extents;
 	uint64		pending_first;	/* number of the list's first page */
 	uint32		pending_pages;
-	XmhashExtent stock;			/* free blocks kept for pending pages */
+	XmhashExtent preallocated;	/* free blocks kept for pending pages */
 	XmhashExtent pending[XMHASH_PENDING_EXTENTS];
 	BlockNumber catalogue[2][XMHASH_CATALOGUE_PAGES];
 	XmhashReservation reserved[XMHASH_RESERVATIONS];
@@ -283,7 +283,7 @@ typedef struct IndexSnapshot
 } IndexSnapshot;
 
 /*
- * Read the view; again with the same view: refresh, and true if its segments
+ * Read the snapshot; again with the same one: refresh it, and true if its segments
  * are still the same (then nothing but the pending list was read).
  */
 extern IndexSnapshot *xmhash_snapshot_create(MemoryContext context);
@@ -298,9 +298,9 @@ extern BlockNumber xmhash_segment_block(const IndexSnapshot *snapshot, const Xmh
 extern BlockNumber xmhash_pending_block(const IndexSnapshot *snapshot, uint32 i);
 
 /*
- * Is this page, pinned and locked at least for share, what the view says?  True: the
+ * Is this page, pinned and locked at least for share, what the snapshot says?  True: the
  * page is sound and may be used: count is in range and agrees with pd_lower
- * and pd_upper.  False: it has been recycled since the view was taken (only
+ * and pd_upper.  False: it has been recycled since the snapshot was taken (only
  * possible on a standby): restart, or raise xmhash_recycled() if rows have
  * been returned already.  A damaged page raises XX002.  The buffer is unlocked
  * and released before anything is raised or false returned.

@@ -26,7 +26,7 @@ typedef struct ScanWork
 	int			bits;
 	Search	   *search;
 	struct XmhashScan *scan;	/* whose pages the search reads */
-	size_t		pages;			/* room of the next two */
+	size_t		pages;			/* capacity of the next two */
 	int16	   *bound;
 	int16	   *others;
 	size_t		centres;
@@ -64,9 +64,9 @@ typedef struct XmhashScan
 	uint64	   *words;			/* the keys' codes */
 
 	/* reading */
-	Buffer		buffer;			/* of the view that the search holds */
-	int			announced;		/* pages ahead that were asked for */
-	int			announce_most;	/* -1: not looked up */
+	Buffer		buffer;			/* of the columns that the search holds */
+	int			prefetched;		/* pages ahead that were asked for */
+	int			prefetch_max;	/* -1: not looked up */
 	uint32		reads;
 
 	/* NULLs */

@@ -45,7 +45,7 @@ typedef struct Layout
 	LayoutSegment *segment;
 	uint32		pages;			/* data and band pages of all segments */
 	uint32		data_pages;
-	int			most_centres;	/* of any segment */
+	int			max_centres;	/* of any segment */
 	double		rows;
 	double		nulls;
 	BlockNumber *block;			/* [pages] */
@@ -58,7 +58,7 @@ typedef struct Layout
 } Layout;
 
 /*
- * The layout that the index has now, and in view what the index holds beside:
+ * The layout that the index has now, and in snapshot what the index holds beside:
  * the pending list.  Release by layout_release().
  */
 extern Layout *layout_acquire(Relation index, IndexSnapshot *snapshot);

@@ -123,10 +123,10 @@ struct XmhashSorter
 	int			centres;
 	uint64	   *centre;			/* [centres × words] */
 
-	char	   *rows;			/* [count], room for most */
+	char	   *rows;			/* [count], of capacity */
 	uint32		count;
 	uint32		capacity;
-	uint32		most;
+	uint32		max_rows;		/* as memory allows */
 	uint32	   *order;			/* [count]: after sort_rows() */
 
 	uint64		total;			/* rows in memory and in all files */

@@ -45,7 +45,7 @@ xmhash_catalogue_size(uint64 segments, uint64 extents, uint64 free_extents)
 }
 
 /* index/alloc.c */
-/* A growing list of extents with stamps. */
+/* A growing list of extents, each with the freed_xid it had. */
 typedef struct ExtentList
 {
 	XmhashFreeExtent *item;
@@ -53,14 +53,14 @@ typedef struct ExtentList
 	int			capacity;
 } ExtentList;
 
-extern bool xmhash_removable(uint64 stamp);
+extern bool xmhash_removable(uint64 freed_xid);
 extern XmhashExtent *xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip,
 										uint32 pages, int *count);
-extern void extent_list_add(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp);
-extern void extent_list_add_all(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp);
+extern void extent_list_add(ExtentList *list, BlockNumber start, uint32 count, uint64 freed_xid);
+extern void extent_list_add_all(ExtentList *list, const XmhashExtent *extent, int extents, uint64 freed_xid);
 extern void extent_list_sort(ExtentList *list);
 extern void alloc_add_known_free(ExtentList *known, const IndexSnapshot *snapshot);
-extern void alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
+extern void alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 freed_xid,
 							ExtentList *free);
 extern bool alloc_take_free(ExtentList *free, uint32 pages, XmhashExtent *taken);
 extern uint64 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages,

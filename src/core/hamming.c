@@ -17,7 +17,7 @@ const HammingKernels *hamming_kernels = &hamming_scalar;
  * to servers with BW and VL, but Xeon Phi has it without.
  */
 int
-hamming_available(const HammingKernels *kernels[], int most)
+hamming_available(const HammingKernels *kernels[], int max)
 {
 	const HammingKernels *found[MAX_KERNELS];
 	int			count = 0;
@@ -41,7 +41,7 @@ hamming_available(const HammingKernels *kernels[], int most)
 	found[count++] = &hamming_neon;
 #endif
 
-	for (i = 0; i < count && i < most; i++)
+	for (i = 0; i < count && i < max; i++)
 		kernels[i] = found[i];
 	return i;
 }

@@ -236,7 +236,7 @@ avx2_within(const uint64_t *query, const uint64_t *codes,
 					   positions, distances);
 }
 
-/* The least of the lanes' distances, and the first of its positions. */
+/* The minimum of the lanes' distances, and the first of its positions. */
 INLINE int
 nearest_lane(__m256i min, __m256i position, uint16_t *distance)
 {
@@ -254,7 +254,7 @@ nearest_lane(__m256i min, __m256i position, uint16_t *distance)
 	return p[best];
 }
 
-/* Each lane keeps its least distance and the first position that has it. */
+/* Each lane keeps its minimum distance and the first position that has it. */
 INLINE int
 nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 			 int count, uint16_t *distance)

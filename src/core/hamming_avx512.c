@@ -242,8 +242,8 @@ avx512_within(const uint64_t *query, const uint64_t *codes,
 }
 
 /*
- * Each lane keeps the least of its keys, distance * 2^32 + position, so that the
- * least key of all is the nearest code, and the first of equals.
+ * Each lane keeps the minimum of its keys, distance * 2^32 + position, so that the
+ * minimum of all is the nearest code, and the first of equals.
  */
 INLINE int
 nearest_loop(int words, const uint64_t *query, const uint64_t *codes,

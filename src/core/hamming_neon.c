@@ -70,7 +70,7 @@ block_of_4(const uint64_t *query, const uint64_t *codes)
 
 /*
  * Codes of any length: one vector of counts a code, of which each uint16 gets
- * at most 16 for each two words, so 2,048 at the greatest length; then a tree.
+ * at most 16 for each two words, so 2,048 at the maximum length; then a tree.
  */
 HAMMING_INLINE uint16x8_t
 block_of_any(int words, const uint64_t *query, const uint64_t *codes)
@@ -208,7 +208,7 @@ first_lane(uint16x8_t d, uint16_t distance)
 }
 
 /*
- * A block with a new least distance is rare: in random order the i-th has one
+ * A block with a new minimum is rare: in random order the i-th has one
  * with probability 1/i, so about ln(count) of them do.
  */
 HAMMING_INLINE int

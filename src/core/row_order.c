@@ -2,7 +2,7 @@
  * core/row_order.c: candidates in the order of their rows.
  *
  * A radix sort by the number of the row's block, a byte at a time from the
- * least one.  Blocks of small tables differ in a byte or two only, and a
+ * lowest one.  Blocks of small tables differ in a byte or two only, and a
  * handful of answers in a few values: a byte in which all agree is passed over.
  * It takes a few nanoseconds a row, where a comparison sort takes fifty.  Rows
  * of one block stay in the order in which they were found.

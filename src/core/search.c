@@ -13,7 +13,7 @@
  * thereby reads exactly the pages whose bound is below the k-th distance, not
  * knowing k, and a million equal codes cost a page or two.
  *
- * What to forget.  Only about `keep` candidates are kept.  `cut` is the least
+ * What to forget.  Only about `keep` candidates are kept.  `cut` is the minimum
  * distance such that at least `keep` candidates are within it.  Codes at cut on
  * pages to come have larger ranks than all those, so a page need only be asked
  * for codes within cut - 1.  cut changes after a whole page only: hence the
@@ -54,7 +54,7 @@ struct Search
 	int			bits;
 	int			words;
 	int			page_codes;
-	int64_t		most_kept;		/* as memory allows */
+	int64_t		max_kept;		/* as memory allows */
 	PageReader	reader;
 	SearchMemory memory;
 
@@ -63,7 +63,7 @@ struct Search
 	Ball		ball;
 	const Ball *filters;
 	int			filter_count;
-	int			top;			/* greatest distance that can be an answer */
+	int			top;			/* maximum distance of an answer */
 
 	/* the visit */
 	Visit		visit;
@@ -80,7 +80,7 @@ struct Search
 	uint32_t   *histogram;		/* [bits + 2]: of the candidates */
 
 	/*
-	 * Pages whose codes all were candidates, with the greatest distance: a
+	 * Pages whose codes all were candidates, with the maximum distance: a
 	 * later batch need not read them when that was answered.  Known from the
 	 * second batch on, before that UINT16_MAX or NULL.
 	 */
@@ -91,7 +91,7 @@ struct Search
 	Candidate  *candidates;		/* not answered, in the order of rank */
 	size_t		count;
 	size_t		capacity;
-	int			min;			/* least distance among them */
+	int			min;			/* minimum distance among them */
 
 	Candidate  *answers;
 	size_t		answer_next;
@@ -131,10 +131,10 @@ search_create(int bits, int page_codes, const PageReader *reader, const SearchMe
 }
 
 void
-search_set_batches(Search *search, int first, int most)
+search_set_batches(Search *search, int first, int max)
 {
 	search->keep = first;
-	search->most_kept = most;
+	search->max_kept = max;
 }
 
 size_t
@@ -181,9 +181,9 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	search->keep = FIRST_BATCH;
 	search->gather = 1;
 	/* Up to 2·keep candidates and as many answers, arrays growing by half. */
-	search->most_kept = memory / (8 * sizeof(Candidate));
-	if (search->most_kept < FIRST_BATCH)
-		search->most_kept = FIRST_BATCH;
+	search->max_kept = memory / (8 * sizeof(Candidate));
+	if (search->max_kept < FIRST_BATCH)
+		search->max_kept = FIRST_BATCH;
 	search->whole_known = false;
 	memset(&search->counters, 0, sizeof(SearchCounters));
 	visit_begin(&search->visit, bound, pages, &search->memory);
@@ -211,8 +211,8 @@ search_next_batch(Search *search)
 	search->floor = search->cut;
 	search->floor_rank = search->cut_rank;
 	search->keep *= BATCH_GROWTH;
-	if (search->keep > search->most_kept)
-		search->keep = search->most_kept;
+	if (search->keep > search->max_kept)
+		search->keep = search->max_kept;
 	visit_rewind(&search->visit);
 	search_begin_batch(search);
 }
@@ -237,7 +237,7 @@ search_passes_filters(const Search *search, const uint64_t *code)
 	return true;
 }
 
-/* Make room for a page's worth of elements after count. */
+/* Give the array a page's worth of elements after count. */
 static void
 search_grow(Search *search, Candidate **array, size_t count, size_t *capacity)
 {
@@ -328,8 +328,8 @@ search_order_by_row(Search *search)
 	}
 	candidates_by_row(search->answers, search->answer_count, search->candidates);
 	search->gather = GATHER_GROWTH * search->answer_count;
-	if (search->gather > search->most_kept)
-		search->gather = search->most_kept;
+	if (search->gather > search->max_kept)
+		search->gather = search->max_kept;
 }
 
 static int

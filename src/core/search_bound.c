@@ -2,10 +2,10 @@
  * core/search_bound.c: what a directory tells of pages without reading them.
  *
  * Hamming distance obeys the triangle inequality.  With c the centre of a page
- * and x any code on it,
- *     d(q, x) ≥ d(q, c) − d(x, c) ≥ d(q, c) − greatest,
- *     d(q, x) ≥ d(x, c) − d(q, c) ≥ least − d(q, c),
- * so max(d(q, c) − greatest, least − d(q, c), 0) is a lower bound for the page.
+ * and x any code on it, which lies from min to max away from c,
+ *     d(q, x) ≥ d(q, c) − d(x, c) ≥ d(q, c) − max,
+ *     d(q, x) ≥ d(x, c) − d(q, c) ≥ min − d(q, c),
+ * so the largest of d(q, c) − max, min − d(q, c) and 0 is a lower bound for the page.
  *
  * Distances fit an int16 (at most 16384), and so do their differences: the
  * loops below become a handful of vector instructions for eight pages on any

@@ -4,7 +4,7 @@
  * k-majority is k-means in Hamming space (Grana, Borghesani, Manfredi,
  * Cucchiara, 2013): assign every code to its nearest centre, then set every
  * centre to the bitwise majority of its codes, which is the point with the
- * least sum of distances to them; each step can only lower the total distance.
+ * minimum sum of distances to them; each step can only lower the total distance.
  *
  * Centres decide only how many pages a search reads, never what it finds.
  * So a sample will do, a few rounds will do, and they are never updated.
@@ -47,27 +47,27 @@ centres_wanted(double pages, int bits)
 {
 	double		wanted = .25 * pow(pages, .9);
 	int			words = bits > 0 ? HAMMING_WORDS(bits) : 1;	/* 0: not known yet */
-	int			most = MAX_CENTRE_WORDS / words;
+	int			max = MAX_CENTRE_WORDS / words;
 
 	if (pages < 8)
 		return 0;
-	if (most < CENTRES_LONG_CODES)
-		most = CENTRES_LONG_CODES;
-	if (most > MAX_CENTRES)
-		most = MAX_CENTRES;
+	if (max < CENTRES_LONG_CODES)
+		max = CENTRES_LONG_CODES;
+	if (max > MAX_CENTRES)
+		max = MAX_CENTRES;
 	if (wanted > pages / 2)
 		wanted = pages / 2;
-	return wanted > most ? most : (int) wanted;
+	return wanted > max ? max : (int) wanted;
 }
 
 int
 centres_sample_size(int wanted, int bits)
 {
-	size_t		most = CENTRE_SAMPLE_BYTES / (HAMMING_WORDS(bits) * sizeof(uint64_t));
+	size_t		max = CENTRE_SAMPLE_BYTES / (HAMMING_WORDS(bits) * sizeof(uint64_t));
 	size_t		samples = (size_t) wanted * CENTRE_SAMPLE_PER_CENTRE;
 
-	if (samples > most)
-		samples = most;
+	if (samples > max)
+		samples = max;
 	return samples < (size_t) wanted ? wanted : (int) samples;
 }
 
@@ -232,7 +232,7 @@ static int
 centres_drop_idle(const CentreWork *work, uint64_t *centres, int count, int *largest)
 {
 	int			kept = 0;
-	int			most = 0;
+	int			max = 0;
 
 	for (int c = 0; c < count; c++)
 	{
@@ -240,9 +240,9 @@ centres_drop_idle(const CentreWork *work, uint64_t *centres, int count, int *lar
 
 		if (members == 0)
 			continue;
-		if (members > most)
+		if (members > max)
 		{
-			most = members;
+			max = members;
 			*largest = kept;
 		}
 		memmove(centres + (size_t) kept * work->words,

@@ -35,11 +35,11 @@ band_value(const uint64_t *code, int bits, int bands, int band)
 	const uint8_t *byte = (const uint8_t *) code;
 	int			start = (int) ((int64_t) bits * band / bands);
 	int			width = band_width(bits, bands, band);
-	int			most = HAMMING_WORDS(bits) * 8;
+	int			bytes = HAMMING_WORDS(bits) * 8;
 	uint32_t	value = 0;
 
 	for (int i = start / 8; i < start / 8 + 3; i++)
-		value = value << 8 | (i < most ? byte[i] : 0);
+		value = value << 8 | (i < bytes ? byte[i] : 0);
 	return (int) (value << (8 + start % 8) >> (32 - width));
 }
 
@@ -50,31 +50,31 @@ band_allowance(int radius, int bands, int band)
 	return radius / bands - (band > radius % bands);
 }
 
-/* Number of values within `radius` of one of `width` bits, at most `most`. */
+/* Number of values within `radius` of one of `width` bits, at most `max`. */
 static uint32_t
-band_ball_size(int width, int radius, uint32_t most)
+band_ball_size(int width, int radius, uint32_t max)
 {
 	uint64_t	size = 0;
 	uint64_t	choose = 1;
 
-	for (int d = 0; d <= radius && d <= width && size < most; d++)
+	for (int d = 0; d <= radius && d <= width && size < max; d++)
 	{
 		size += choose;
 		choose = choose * (uint64_t) (width - d) / (uint64_t) (d + 1);
 	}
-	return size < most ? (uint32_t) size : most;
+	return size < max ? (uint32_t) size : max;
 }
 
-/* All probes that a radius takes, at most `most`. */
+/* All probes that a radius takes, at most `max`. */
 uint32_t
-band_probes(int bits, int bands, int radius, uint32_t most)
+band_probes(int bits, int bands, int radius, uint32_t max)
 {
 	uint32_t	probes = 0;
 
-	for (int band = 0; band < bands && probes < most; band++)
+	for (int band = 0; band < bands && probes < max; band++)
 		if (band_allowance(radius, bands, band) >= 0)
 			probes += band_ball_size(band_width(bits, bands, band), band_allowance(radius, bands, band),
-									 most - probes);
+									 max - probes);
 	return probes;
 }
 

@@ -4,7 +4,7 @@
  *
  * A search usually stops after a few of very many pages, so sorting them all
  * would cost more than the search.  Pages are taken level by level (a level is
- * a value of the bound) instead.  The least bound still to come of every group
+ * a value of the bound) instead.  The minimum bound still to come of every group
  * of 16 pages is kept; a level looks only into the groups that have it, which
  * are few, since pages of one centre stand together.
  */
@@ -32,7 +32,7 @@ visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, const SearchMemo
 	visit_rewind(visit);
 }
 
-/* The least of count bounds that is above level; BOUND_NEVER when there is none. */
+/* The minimum of those of count bounds that are above level; BOUND_NEVER when there is none. */
 static inline int16_t
 visit_min_above(const int16_t *restrict bound, int count, int16_t level)
 {
@@ -83,26 +83,26 @@ visit_take_group(Visit *visit, size_t group, int from, int last)
 }
 
 void
-visit_all(Visit *visit, int most)
+visit_all(Visit *visit, int max_bound)
 {
-	if (most >= BOUND_NEVER)
-		most = BOUND_NEVER - 1;
+	if (max_bound >= BOUND_NEVER)
+		max_bound = BOUND_NEVER - 1;
 	visit->count = 0;
 	visit->position = 0;
 	for (size_t g = 0; g < VISIT_GROUPS(visit->pages); g++)
-		if (visit->group_min[g] <= most)
-			visit_take_group(visit, g, 0, most);
+		if (visit->group_min[g] <= max_bound)
+			visit_take_group(visit, g, 0, max_bound);
 }
 
 bool
-visit_peek(Visit *visit, int most, uint32_t *page, int *bound)
+visit_peek(Visit *visit, int max_bound, uint32_t *page, int *bound)
 {
 	if (visit->position >= visit->count)
 	{
 		size_t		groups = VISIT_GROUPS(visit->pages);
 		int16_t		level = visit_min_above(visit->group_min, (int) groups, -1);
 
-		if (level > most || level == BOUND_NEVER)
+		if (level > max_bound || level == BOUND_NEVER)
 			return false;
 		visit->count = 0;
 		visit->position = 0;
@@ -112,5 +112,5 @@ visit_peek(Visit *visit, int most, uint32_t *page, int *bound)
 	}
 	*page = visit->chunk[visit->position];
 	*bound = visit->bound[*page];
-	return *bound <= most;
+	return *bound <= max_bound;
 }

@@ -3,7 +3,7 @@
  *
  * The list of free extents is not kept up but computed at every change: it is
  * what nothing else uses.  So blocks cannot get lost: what a crash or a cancel
- * left behind turns up there.  Known free extents keep their stamps, everything
+ * left behind turns up there.  Known free extents keep their freed_xid, everything
  * newly free gets the present one.
  *
  * Blocks are numbers that the meta page hands out, so all of this happens under
@@ -16,13 +16,13 @@
 
 #include "utils/snapmgr.h"
 
-/* Can no snapshot any more need what was freed at that stamp? */
+/* Can no snapshot any more need what was freed then? */
 bool
-xmhash_removable(uint64 stamp)
+xmhash_removable(uint64 freed_xid)
 {
-	if (stamp == 0)
+	if (freed_xid == 0)
 		return true;
-	return GlobalVisCheckRemovableFullXid(NULL, FullTransactionIdFromU64(stamp));
+	return GlobalVisCheckRemovableFullXid(NULL, FullTransactionIdFromU64(freed_xid));
 }
 
 /* The pages skip … skip + pages - 1 of a list of extents, as a list of its own. */
@@ -48,7 +48,7 @@ xmhash_extents_cut(const XmhashExtent *extent, int extents, uint32 skip, uint32 
 }
 
 void
-extent_list_add(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp)
+extent_list_add(ExtentList *list, BlockNumber start, uint32 count, uint64 freed_xid)
 {
 	if (count == 0)
 		return;
@@ -60,14 +60,14 @@ extent_list_add(ExtentList *list, BlockNumber start, uint32 count, uint64 stamp)
 	}
 	list->item[list->count].extent.start = start;
 	list->item[list->count].extent.count = count;
-	list->item[list->count++].stamp = stamp;
+	list->item[list->count++].freed_xid = freed_xid;
 }
 
 void
-extent_list_add_all(ExtentList *list, const XmhashExtent *extent, int extents, uint64 stamp)
+extent_list_add_all(ExtentList *list, const XmhashExtent *extent, int extents, uint64 freed_xid)
 {
 	for (int i = 0; i < extents; i++)
-		extent_list_add(list, extent[i].start, extent[i].count, stamp);
+		extent_list_add(list, extent[i].start, extent[i].count, freed_xid);
 }
 
 static int
@@ -86,10 +86,10 @@ extent_list_sort(ExtentList *list)
 		qsort(list->item, list->count, sizeof(XmhashFreeExtent), alloc_compare_extents);
 }
 
-/* Add a gap [start, end) of free blocks, with the stamps of what is known of it. */
+/* Add a gap [start, end) of free blocks, with the freed_xid of what is known of it. */
 static void
 alloc_add_gap(ExtentList *free, BlockNumber start, BlockNumber end, const ExtentList *known, int *next,
-			  uint64 stamp)
+			  uint64 freed_xid)
 {
 	while (start < end)
 	{
@@ -102,16 +102,16 @@ alloc_add_gap(ExtentList *free, BlockNumber start, BlockNumber end, const Extent
 		item = *next < known->count ? &known->item[*next] : NULL;
 		if (item == NULL || item->extent.start >= end)
 		{
-			extent_list_add(free, start, end - start, stamp);
+			extent_list_add(free, start, end - start, freed_xid);
 			return;
 		}
 		if (item->extent.start > start)
 		{
-			extent_list_add(free, start, item->extent.start - start, stamp);
+			extent_list_add(free, start, item->extent.start - start, freed_xid);
 			start = item->extent.start;
 		}
 		known_end = Min(end, item->extent.start + item->extent.count);
-		extent_list_add(free, start, known_end - start, item->stamp);
+		extent_list_add(free, start, known_end - start, item->freed_xid);
 		start = known_end;
 	}
 }
@@ -127,9 +127,9 @@ alloc_join_extents(ExtentList *list)
 		XmhashFreeExtent *item = &list->item[i];
 		XmhashFreeExtent *last = kept > 0 ? &list->item[kept - 1] : NULL;
 
-		if (xmhash_removable(item->stamp))
-			item->stamp = 0;
-		if (last != NULL && last->stamp == item->stamp &&
+		if (xmhash_removable(item->freed_xid))
+			item->freed_xid = 0;
+		if (last != NULL && last->freed_xid == item->freed_xid &&
 			last->extent.start + last->extent.count == item->extent.start)
 			last->extent.count += item->extent.count;
 		else
@@ -138,9 +138,9 @@ alloc_join_extents(ExtentList *list)
 	list->count = kept;
 }
 
-/* All of [1, end) that `used` leaves, with the stamps of `known`. */
+/* All of [1, end) that `used` leaves, with the freed_xid of what is `known`. */
 void
-alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 stamp,
+alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 freed_xid,
 				ExtentList *free)
 {
 	BlockNumber block = XMHASH_META_BLOCK + 1;
@@ -154,10 +154,10 @@ alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *k
 
 		if (extent->start < block || extent->start + extent->count > end)
 			xmhash_damaged(index, extent->start, "The block is in use twice, or beyond the index's end.");
-		alloc_add_gap(free, block, extent->start, known, &next, stamp);
+		alloc_add_gap(free, block, extent->start, known, &next, freed_xid);
 		block = extent->start + extent->count;
 	}
-	alloc_add_gap(free, block, end, known, &next, stamp);
+	alloc_add_gap(free, block, end, known, &next, freed_xid);
 	alloc_join_extents(free);
 }
 
@@ -169,7 +169,7 @@ alloc_take_free(ExtentList *free, uint32 pages, XmhashExtent *taken)
 	{
 		XmhashExtent *extent = &free->item[i].extent;
 
-		if (extent->count == 0 || free->item[i].stamp != 0)
+		if (extent->count == 0 || free->item[i].freed_xid != 0)
 			continue;
 		taken->start = extent->start;
 		taken->count = Min(pages, extent->count);
@@ -207,10 +207,10 @@ alloc_add_known_free(ExtentList *known, const IndexSnapshot *snapshot)
 			if (other.start + other.count <= start || other.start >= end)
 				continue;
 			if (other.start > start)
-				extent_list_add(known, start, other.start - start, snapshot->free_extent[i].stamp);
+				extent_list_add(known, start, other.start - start, snapshot->free_extent[i].freed_xid);
 			start = Min(end, other.start + other.count);
 		}
-		extent_list_add(known, start, end - start, snapshot->free_extent[i].stamp);
+		extent_list_add(known, start, end - start, snapshot->free_extent[i].freed_xid);
 	}
 }
 
@@ -247,7 +247,7 @@ alloc_compare_start(const void *a, const void *b)
 
 /*
  * Choose `pages` blocks: the smallest free extent that has them all, else the
- * largest ones (a segment in crumbs would be slow to read), the rest from the end.
+ * largest ones (a segment in small pieces would be slow to read), the rest from the end.
  */
 static void
 alloc_choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages,
@@ -304,7 +304,7 @@ xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReserv
 					   "It does not hold catalogue version " UINT64_FORMAT ".", meta->catalogue_version);
 	usable = palloc(sizeof(XmhashExtent) * (snapshot->free_extents + 1));
 	for (int i = 0; i < snapshot->free_extents; i++)
-		if (xmhash_removable(snapshot->free_extent[i].stamp) &&
+		if (xmhash_removable(snapshot->free_extent[i].freed_xid) &&
 			!alloc_overlaps(&meta->reserved[1 - role], &snapshot->free_extent[i].extent))
 			usable[usables++] = snapshot->free_extent[i].extent;
 

@@ -167,7 +167,7 @@ layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 		layout->pages += XmhashFirstNull(segment);
 		layout->data_pages += segment->data_pages;
 		layout->null_pages += segment->null_pages;
-		layout->most_centres = Max(layout->most_centres, (int) segment->centres);
+		layout->max_centres = Max(layout->max_centres, (int) segment->centres);
 		layout->rows += segment->rows;
 		layout->nulls += segment->nulls;
 	}
@@ -266,12 +266,12 @@ cache_find_entry(Oid index)
 	entry = hash_search(cache, &index, HASH_FIND, NULL);
 	if (!entry)
 	{
-		/* Memory first: an entry without a view must not stay behind. */
+		/* Memory first: an entry without a snapshot must not stay behind. */
 		MemoryContext context;
 		IndexSnapshot *snapshot;
 
 		cache_forget_suspects();
-		context = AllocSetContextCreate(cache_context, "xmhash view", ALLOCSET_SMALL_SIZES);
+		context = AllocSetContextCreate(cache_context, "xmhash snapshot", ALLOCSET_SMALL_SIZES);
 		snapshot = xmhash_snapshot_create(context);
 		entry = hash_search(cache, &index, HASH_ENTER, NULL);
 		entry->layout = NULL;
@@ -304,7 +304,7 @@ layout_acquire(Relation index, IndexSnapshot *snapshot)
 		break;
 	}
 	*snapshot = *entry->snapshot;
-	/* These belong to the cache, which may read the view again any time. */
+	/* These belong to the cache, which may read the snapshot again any time. */
 	snapshot->context = NULL;
 	snapshot->segments = snapshot->extents = snapshot->free_extents = 0;
 	snapshot->segment = NULL;

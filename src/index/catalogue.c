@@ -48,7 +48,7 @@ catalogue_drops(const XmhashChange *change, uint64 id)
 /* Segments of the new catalogue; extents of those dropped go to `known`. */
 static void
 catalogue_draft_segments(Relation index, Draft *draft, const IndexSnapshot *snapshot, const XmhashChange *change,
-						 ExtentList *known, uint64 stamp)
+						 ExtentList *known, uint64 freed_xid)
 {
 	draft->extent = palloc(sizeof(XmhashExtent) *
 						   (snapshot->extents + (change->add ? change->add->extents : 0) + 1));
@@ -64,7 +64,7 @@ catalogue_draft_segments(Relation index, Draft *draft, const IndexSnapshot *snap
 				segment.removed_nulls = change->removal[j].removed_nulls;
 			}
 		if (catalogue_drops(change, segment.id) || segment.removed >= segment.rows + segment.nulls)
-			extent_list_add_all(known, extent, segment.extents, stamp);
+			extent_list_add_all(known, extent, segment.extents, freed_xid);
 		else
 			catalogue_draft_segment(draft, &segment, extent);
 	}
@@ -80,8 +80,8 @@ catalogue_draft_segments(Relation index, Draft *draft, const IndexSnapshot *snap
 }
 
 /*
- * Is the list too long to be stored?  Then its crumbs are left out; they turn
- * up again at a later change.
+ * Is the list too long to be stored?  Then its smallest extents are left out; they
+ * turn up again at a later change.
  */
 static void
 catalogue_shorten_free(Draft *draft)
@@ -105,7 +105,7 @@ catalogue_list_used(const XmhashMeta *meta, const Draft *draft, ExtentList *used
 {
 	extent_list_add_all(used, draft->extent, draft->extents, 0);
 	extent_list_add_all(used, meta->pending, meta->pending_extents, 0);
-	extent_list_add_all(used, &meta->stock, 1, 0);
+	extent_list_add_all(used, &meta->preallocated, 1, 0);
 	for (int set = 0; set < 2; set++)
 		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
 			extent_list_add(used, meta->catalogue[set][i], 1, 0);
@@ -116,10 +116,10 @@ catalogue_list_used(const XmhashMeta *meta, const Draft *draft, ExtentList *used
 
 /*
  * Make the change on a copy of the meta page, but for the catalogue itself.
- * Reserved blocks that were not used have never been seen by anybody: stamp 0.
+ * Reserved blocks that were not used have never been seen by anybody: their freed_xid is 0.
  */
 static void
-catalogue_change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uint64 stamp)
+catalogue_change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *known, uint64 freed_xid)
 {
 	if (change->role != XMHASH_WRITER_BUILD)
 	{
@@ -145,7 +145,7 @@ catalogue_change_meta(XmhashMeta *meta, const XmhashChange *change, ExtentList *
 		XmhashExtent *rest = xmhash_extents_cut(meta->pending, meta->pending_extents,
 												change->pending_pages, meta->pending_pages, &left);
 
-		extent_list_add_all(known, gone, dropped, stamp);
+		extent_list_add_all(known, gone, dropped, freed_xid);
 		memcpy(meta->pending, rest, left * sizeof(XmhashExtent));
 		meta->pending_extents = left;
 		meta->pending_pages -= change->pending_pages;
@@ -233,10 +233,10 @@ catalogue_write(Relation index, Buffer meta_buffer, const XmhashMeta *meta, cons
 }
 
 /*
- * The stamp is read under the meta page's lock: whoever may still look at the
+ * freed_xid is read under the meta page's lock: whoever may still look at the
  * freed blocks has a snapshot taken before, so its xmin does not exceed it.
  * Nor does it exceed our own number, if we have one: it was running then, or
- * not even assigned.  With that stamp, blocks freed by a bulk load are free as
+ * not even assigned.  With that number, blocks freed by a bulk load are free as
  * soon as it has committed, without another transaction in between.
  */
 void
@@ -252,7 +252,7 @@ xmhash_commit(Relation index, const XmhashChange *change)
 	Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
 	FullTransactionId own = GetTopFullTransactionIdIfAny();
 	FullTransactionId freed = FullTransactionIdIsValid(own) ? own : ReadNextFullTransactionId();
-	uint64		stamp = U64FromFullTransactionId(freed);
+	uint64		freed_xid = U64FromFullTransactionId(freed);
 	int			set;
 	char	   *data;
 
@@ -261,26 +261,26 @@ xmhash_commit(Relation index, const XmhashChange *change)
 		xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
 					   "It does not hold catalogue version " UINT64_FORMAT ".", meta->catalogue_version);
 
-	catalogue_change_meta(meta, change, &known, stamp);
-	catalogue_draft_segments(index, draft, snapshot, change, &known, stamp);
+	catalogue_change_meta(meta, change, &known, freed_xid);
+	catalogue_draft_segments(index, draft, snapshot, change, &known, freed_xid);
 	extent_list_sort(&known);
 	alloc_add_known_free(&known, snapshot);
 	catalogue_list_used(meta, draft, &used);
-	alloc_find_free(index, meta->end, &used, &known, stamp, &draft->free);
+	alloc_find_free(index, meta->end, &used, &known, freed_xid, &draft->free);
 
 	/* Free blocks at the end were never handed out, as far as anybody knows. */
 	if (draft->free.count > 0)
 	{
 		XmhashFreeExtent *item = &draft->free.item[draft->free.count - 1];
 
-		if (item->stamp == 0 && item->extent.start + item->extent.count == meta->end)
+		if (item->freed_xid == 0 && item->extent.start + item->extent.count == meta->end)
 		{
 			meta->end = item->extent.start;
 			draft->free.count--;
 		}
 	}
-	if (meta->stock.count == 0)
-		alloc_take_free(&draft->free, XMHASH_STOCK_PAGES, &meta->stock);
+	if (meta->preallocated.count == 0)
+		alloc_take_free(&draft->free, XMHASH_PREALLOCATED_PAGES, &meta->preallocated);
 	catalogue_shorten_free(draft);
 	set = 1 - meta->catalogue_set;
 	catalogue_allot_blocks(meta, set, draft);

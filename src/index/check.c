@@ -1,8 +1,8 @@
 /*
  * index/check.c: xmhash_index_check(): verify all that the index relies on.
  *
- * It reads as a scan does, one view of the index under a snapshot that keeps
- * the view's pages as they are, but for rows that VACUUM removes; so nobody
+ * It reads as a scan does, one snapshot of the index under an MVCC snapshot that keeps
+ * its pages as they are, but for rows that VACUUM removes; so nobody
  * waits for it, however long it takes.  In this order: the meta page and catalogue (read with
  * their own checks), every block belongs to one thing only, every page is what
  * it should be with the right checksum, every code lies within the distances
@@ -113,8 +113,8 @@ check_uses(Relation index, UseList *list, BlockNumber end)
 }
 
 /*
- * The view, and a meta page that belongs to it: pending list, stock and end of
- * the index move while rows are inserted, so they are copied once for all.
+ * The snapshot, and a meta page that belongs to it: pending list, preallocated blocks and end
+ * of the index move while rows are inserted, so they are copied once for all.
  */
 static XmhashMeta *
 check_read_snapshot(Relation index, IndexSnapshot *contents)
@@ -153,7 +153,7 @@ check_blocks(Check *check)
 		check_note_use(&list, contents->free_extent[i].extent.start, contents->free_extent[i].extent.count, "free extent");
 	for (int i = 0; i < meta->pending_extents; i++)
 		check_note_use(&list, meta->pending[i].start, meta->pending[i].count, "pending list");
-	check_note_use(&list, meta->stock.start, meta->stock.count, "stock for the pending list");
+	check_note_use(&list, meta->preallocated.start, meta->preallocated.count, "preallocated for the pending list");
 	for (int set = 0; set < 2; set++)
 		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
 			check_note_use(&list, meta->catalogue[set][i], 1, "catalogue");

@@ -1,10 +1,10 @@
 /*
- * index/flush.c: fold the pending list into a segment.
+ * index/flush.c: write the pending list as a segment.
  *
- * Under the flush lock: seal the last page, so that what is to be folded in
+ * Under the flush lock: seal the last page, so that what is to be written
  * does not change any more (insertions go on, on pages behind it); write its
  * rows as a segment without centres; and put that segment in the place of the
- * pages, in one step.  A scan has either the one or the other in its view, and
+ * pages, in one step.  A scan has either the one or the other in its snapshot, and
  * the pages keep their content until no snapshot can need it.
  *
  * The rows are not sorted: a small segment is read as a whole anyway, and a
@@ -121,14 +121,14 @@ flush_snapshot(Relation index, const IndexSnapshot *snapshot, uint64 *rows)
 }
 
 /*
- * Fold the pending list in.  False: another backend is at it and we were not
+ * Write the pending list as a segment.  False: another backend is at it and we were not
  * to wait, or there are too many segments and a merge must come first.
  */
 bool
 xmhash_flush(Relation index, bool wait, uint64 *rows)
 {
 	IndexSnapshot *snapshot;
-	uint64		folded = 0;
+	uint64		flushed = 0;
 	bool		possible;
 
 	if (wait)
@@ -142,9 +142,9 @@ xmhash_flush(Relation index, bool wait, uint64 *rows)
 	if (snapshot->pending_pages == 0)
 		xmhash_forget_reservation(index, XMHASH_WRITER_FLUSH);
 	else if (possible)
-		flush_snapshot(index, snapshot, &folded);
+		flush_snapshot(index, snapshot, &flushed);
 	UnlockPage(index, XMHASH_FLUSH_LOCK, ExclusiveLock);
 	if (rows != NULL)
-		*rows = folded;
+		*rows = flushed;
 	return possible;
 }

@@ -119,7 +119,7 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 	for (int set = 0; set < 2; set++)
 		value[STATS_CATALOGUE_PAGES] += XmhashPageMeta(BufferGetPage(buffer))->catalogue_blocks[set];
 	blocks = RelationGetNumberOfBlocks(index);
-	value[STATS_FREE_PAGES] += XmhashPageMeta(BufferGetPage(buffer))->stock.count;
+	value[STATS_FREE_PAGES] += XmhashPageMeta(BufferGetPage(buffer))->preallocated.count;
 	/* Blocks given back to the end of the index are still in the file. */
 	if (blocks > XmhashPageMeta(BufferGetPage(buffer))->end)
 		value[STATS_FREE_PAGES] += blocks - XmhashPageMeta(BufferGetPage(buffer))->end;

@@ -166,16 +166,16 @@ insert_read_tail(const XmhashMeta *meta, Tail *tail)
 }
 
 /*
- * Give the pending list one more page, from the stock or from the end of the
- * index.  False: that would be one extent more than the meta page has room for.
+ * Give the pending list one more page, from the preallocated blocks or from the end of the
+ * index.  False: that would be one extent more than the meta page can name.
  */
 static bool
 insert_grow_list(XmhashMeta *meta, BlockNumber *block)
 {
 	XmhashExtent *last = meta->pending_extents > 0 ? &meta->pending[meta->pending_extents - 1] : NULL;
-	bool		from_stock = meta->stock.count > 0;
+	bool		is_preallocated = meta->preallocated.count > 0;
 
-	*block = from_stock ? meta->stock.start : meta->end;
+	*block = is_preallocated ? meta->preallocated.start : meta->end;
 	if (last != NULL && last->start + last->count == *block)
 		last->count++;
 	else if (meta->pending_extents < XMHASH_PENDING_EXTENTS)
@@ -185,10 +185,10 @@ insert_grow_list(XmhashMeta *meta, BlockNumber *block)
 	}
 	else
 		return false;
-	if (from_stock)
+	if (is_preallocated)
 	{
-		meta->stock.start++;
-		meta->stock.count--;
+		meta->preallocated.start++;
+		meta->preallocated.count--;
 	}
 	else
 		meta->end++;
@@ -197,7 +197,7 @@ insert_grow_list(XmhashMeta *meta, BlockNumber *block)
 }
 
 /*
- * Pages from before the first code cannot hold any; one that has room is left
+ * Pages from before the first code cannot hold any; one that is not full is left
  * behind then, and must be sealed, or NULLs might still be added to it while a
  * flush believes that nothing is.  Part of the record that links the next page.
  */
@@ -216,7 +216,7 @@ insert_seal_tail(Relation index, GenericXLogState *state, const Tail *tail)
 /*
  * Under the meta page's exclusive lock: if the tail is not the one tried, say
  * so in `tail` and return true.  Else append a new page with the entry: *pages
- * is the length of the list, 0 when it had no room for another extent.
+ * is the length of the list, 0 when it could not take another extent.
  */
 static bool
 insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *entry, uint32 *pages)
@@ -277,7 +277,7 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 }
 
 /*
- * The list is over its limit: fold it in, if nobody else is at it; or it cannot
+ * The list is over its limit: flush it, if nobody else is at it; or it cannot
  * grow: then wait for them.  Must not leave anything in the caller's memory, which may be that of a whole COPY.
  */
 static void
@@ -290,7 +290,7 @@ insert_flush(Relation index, bool wait)
 		xmhash_merge_small(index, false);
 	else
 	{
-		/* With too many segments to add one, a merge makes room. */
+		/* With too many segments to add one, a merge makes a place for it. */
 		xmhash_merge_small(index, wait);
 		xmhash_flush(index, wait, NULL);
 	}

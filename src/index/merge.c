@@ -112,7 +112,7 @@ merge_space_is_short(const IndexSnapshot *snapshot)
 	uint64		live = 0;
 
 	for (int i = 0; i < snapshot->free_extents; i++)
-		if (!xmhash_removable(snapshot->free_extent[i].stamp))
+		if (!xmhash_removable(snapshot->free_extent[i].freed_xid))
 			waiting += snapshot->free_extent[i].extent.count;
 	for (int i = 0; i < snapshot->segments; i++)
 		live += XmhashSegmentPages(&snapshot->segment[i]);
@@ -319,8 +319,8 @@ xmhash_merge_all(Relation index)
 }
 
 /*
- * Fold the pending list in, waiting for whoever is at it; where there are too
- * many segments to add one, a merge makes room.  The caller holds the merge
+ * Flush the pending list, waiting for whoever is at it; where there are too
+ * many segments to add one, a merge makes a place for it.  The caller holds the merge
  * lock.
  */
 void
@@ -330,5 +330,5 @@ xmhash_flush_all(Relation index, uint64 *rows)
 		return;
 	xmhash_merge_all(index);
 	if (!xmhash_flush(index, true, rows))
-		elog(ERROR, "merging index \"%s\" made no room for a segment", RelationGetRelationName(index));
+		elog(ERROR, "merging index \"%s\" left no place for a segment", RelationGetRelationName(index));
 }

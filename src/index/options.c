@@ -24,19 +24,19 @@ index_init(void)
 {
 	option_kind = add_reloption_kind();
 	add_int_reloption(option_kind, "pending_list_limit",
-					  "Size in kilobytes beyond which the pending list is folded in; 0 for xmhash.pending_list_limit.",
+					  "Size in kilobytes beyond which the pending list is flushed; 0 for xmhash.pending_list_limit.",
 					  0, 0, MAX_KILOBYTES, ShareUpdateExclusiveLock);
 	add_int_reloption(option_kind, "bands",
 					  "Additional copies of the codes, each sorted by one band of their bits, for search within a small radius; takes effect when the index is built.",
 					  0, 0, XMHASH_MAX_BANDS, ShareUpdateExclusiveLock);
 	DefineCustomIntVariable("xmhash.pending_list_limit",
-							"Sets the size beyond which the pending list of an xmhash index is folded in.",
-							"Every query reads the whole pending list; every folding in costs the inserter a pause.",
+							"Sets the size beyond which the pending list of an xmhash index is flushed.",
+							"Every query reads the whole pending list; every flush costs the inserter a pause.",
 							&pending_list_limit, 512, 8, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
-/* Pages that the pending list may have before it is folded in. */
+/* Pages that the pending list may have before it is flushed. */
 int
 xmhash_pending_limit_pages(Relation index)
 {

@@ -119,7 +119,7 @@ xmhash_page_checksum_agrees(Page page)
 	return XmhashPageOpaque(page)->checksum == page_checksum(page);
 }
 
-/* Append an entry, code NULL for a NULL, to a pending page that has room. */
+/* Append an entry, code NULL for a NULL, to a pending page that is not full. */
 void
 xmhash_pending_page_add(Page page, const uint64 *code, ItemPointer tid)
 {

@@ -45,7 +45,7 @@ scan_take_work(int bits)
 {
 	ScanWork   *work = spare_work;
 	int			words = HAMMING_WORDS(bits);
-	int			most = XMHASH_DATA_CAPACITY(words);
+	int			capacity = XMHASH_DATA_CAPACITY(words);
 	PageReader	reader = scan_page_reader;
 	MemoryContext context;
 
@@ -59,11 +59,11 @@ scan_take_work(int bits)
 	work->context = context;
 	work->bits = bits;
 	reader.context = work;
-	work->search = search_create(bits, most, &reader, &(SearchMemory) {scan_reallocate, context});
+	work->search = search_create(bits, capacity, &reader, &(SearchMemory) {scan_reallocate, context});
 	work->pending_codes = MemoryContextAlloc(context, BLCKSZ);
-	work->pending_tids = MemoryContextAlloc(context, most * sizeof(ItemPointerData));
-	work->positions = MemoryContextAlloc(context, (most + HAMMING_SLACK) * sizeof(uint32));
-	work->hit_distances = MemoryContextAlloc(context, (most + HAMMING_SLACK) * sizeof(uint16));
+	work->pending_tids = MemoryContextAlloc(context, capacity * sizeof(ItemPointerData));
+	work->positions = MemoryContextAlloc(context, (capacity + HAMMING_SLACK) * sizeof(uint32));
+	work->hit_distances = MemoryContextAlloc(context, (capacity + HAMMING_SLACK) * sizeof(uint16));
 	MemoryContextSetParent(context, CacheMemoryContext);
 	return work;
 }
@@ -107,11 +107,11 @@ scan_fit_work(ScanWork *work, const Layout *layout)
 		work->others = scan_enlarge(work->context, work->others, (pages + 1) * sizeof(int16));
 		work->pages = pages;
 	}
-	if (layout->most_centres > work->centres || work->distances == NULL)
+	if (layout->max_centres > work->centres || work->distances == NULL)
 	{
 		work->distances = scan_enlarge(work->context, work->distances,
-									   (layout->most_centres + 1) * sizeof(uint16));
-		work->centres = layout->most_centres;
+									   (layout->max_centres + 1) * sizeof(uint16));
+		work->centres = layout->max_centres;
 	}
 }
 
@@ -143,7 +143,7 @@ xmhash_begin_scan(Relation index, int keys, int orderbys)
 	state->serial = ++scans_begun;
 	state->context = context;
 	state->buffer = InvalidBuffer;
-	state->announce_most = -1;
+	state->prefetch_max = -1;
 	state->filter = MemoryContextAlloc(context, (keys + 1) * sizeof(Ball));
 	state->filter_equal = MemoryContextAlloc(context, (keys + 1) * sizeof(bool));
 	state->callback.func = scan_let_go;
@@ -339,7 +339,7 @@ scan_start(IndexScanDesc scan, bool anew)
 	scan_note(scan);
 	state->null_page = 0;
 	state->null_count = state->null_next = 0;
-	state->announced = 0;
+	state->prefetched = 0;
 	if (state->impossible)
 		state->stage = STAGE_END;
 	else if (state->layout->bits == 0)

@@ -34,16 +34,16 @@ scan_prefetch(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool 
 		hamming_prefetch(PageGetContents(next), XMHASH_DATA_CAPACITY(layout->words) * layout->words * sizeof(uint64));
 		hamming_prefetch(next + BLCKSZ - sizeof(XmhashOpaque), sizeof(XmhashOpaque));
 	}
-	if (state->announced > 0)
-		state->announced--;
+	if (state->prefetched > 0)
+		state->prefetched--;
 	if (!missed)
 		return;
-	if (state->announce_most < 0)
-		state->announce_most = get_tablespace_io_concurrency(state->index->rd_rel->reltablespace);
-	if (state->announced * 2 > state->announce_most)
+	if (state->prefetch_max < 0)
+		state->prefetch_max = get_tablespace_io_concurrency(state->index->rd_rel->reltablespace);
+	if (state->prefetched * 2 > state->prefetch_max)
 		return;
-	for (; state->announced < state->announce_most && state->announced < count; state->announced++)
-		PrefetchBuffer(state->index, MAIN_FORKNUM, layout->block[upcoming[state->announced]]);
+	for (; state->prefetched < state->prefetch_max && state->prefetched < count; state->prefetched++)
+		PrefetchBuffer(state->index, MAIN_FORKNUM, layout->block[upcoming[state->prefetched]]);
 }
 
 /*
@@ -180,7 +180,7 @@ scan_read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 	if (!scan_lock_pending(state, ordinal))
 		return false;
 	page = BufferGetPage(state->buffer);
-	/* A page of zero bits has nothing but NULLs, and no room for codes. */
+	/* A page of zero bits has nothing but NULLs, and no place for codes. */
 	columns->count = XmhashPageOpaque(page)->number == 0 ? 0 : XmhashPageOpaque(page)->count;
 	columns->codes = XmhashPageCodes(page);
 	columns->row_base = (const char *) &XmhashPendingSlotAt(page, 0);

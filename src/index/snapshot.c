@@ -77,7 +77,7 @@ snapshot_check_segment(Relation index, BlockNumber block, const IndexSnapshot *s
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.", segment->id);
 }
 
-/* Take a catalogue's stream apart into the view. */
+/* Take a catalogue's stream apart into the snapshot. */
 static void
 snapshot_decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes)
 {
@@ -132,8 +132,8 @@ snapshot_read_catalogue_page(Relation index, const XmhashMeta *meta, int number,
 }
 
 /*
- * Read the catalogue that the copy of the meta page names into the view; false
- * if it has been replaced meanwhile.  Only the view's catalogue part changes.
+ * Read the catalogue that the copy of the meta page names into the snapshot; false
+ * if it has been replaced meanwhile.  Only the snapshot's catalogue part changes.
  */
 bool
 xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot)
@@ -240,7 +240,7 @@ xmhash_pending_block(const IndexSnapshot *snapshot, uint32 i)
 	return snapshot_extents_block(snapshot->pending, snapshot->pending_extents, i);
 }
 
-/* Does the view, a fresh one, still have a page with that kind and owner? */
+/* Does the snapshot, a fresh one, still have a page with that kind and owner? */
 static bool
 snapshot_has_owner(const IndexSnapshot *snapshot, XmhashPageKind kind, uint64 owner)
 {
@@ -253,7 +253,7 @@ snapshot_has_owner(const IndexSnapshot *snapshot, XmhashPageKind kind, uint64 ow
 }
 
 /*
- * A page is not what the view says.  If the index as it is now still has that
+ * A page is not what the snapshot says.  If the index as it is now still has that
  * page, it is damaged; else it has been recycled.
  */
 bool

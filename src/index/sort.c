@@ -72,7 +72,7 @@ xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory)
 
 	Assert(sorter->total == 0);
 	sorter->memory = memory;
-	sorter->most = Min(Max(memory / each, 1024), PG_UINT32_MAX / 4);
+	sorter->max_rows = Min(Max(memory / each, 1024), PG_UINT32_MAX / 4);
 }
 
 XmhashSorter *
@@ -125,14 +125,14 @@ sort_ensure_capacity(XmhashSorter *sorter)
 {
 	if (sorter->count < sorter->capacity)
 		return;
-	if (sorter->capacity == sorter->most)
+	if (sorter->capacity == sorter->max_rows)
 	{
 		sort_spill(sorter);
 		return;
 	}
 	/* Grow by doubling: a flush of a few thousand rows takes no more than that. */
-	sorter->capacity = sorter->capacity ? (uint32) Min((uint64) sorter->capacity * 2, sorter->most) :
-		Min(1024, sorter->most);
+	sorter->capacity = sorter->capacity ? (uint32) Min((uint64) sorter->capacity * 2, sorter->max_rows) :
+		Min(1024, sorter->max_rows);
 	if (sorter->rows)
 		sorter->rows = repalloc_huge(sorter->rows, sorter->capacity * sorter->row_size);
 	else

@@ -45,7 +45,7 @@ struct XmhashWriter
 	uint32		band_capacity;
 };
 
-/* The most pages that the rows can take, closing pages early included. */
+/* The pages that the rows can take at most, closing pages early included. */
 static uint32
 writer_max_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {

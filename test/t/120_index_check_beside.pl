@@ -1,6 +1,6 @@
 # A check makes nobody wait: it ends while VACUUM, slowed down, holds the lock
 # of merges for ever; and while it is held up itself, rows are inserted, the
-# pending list is folded in, segments are merged and VACUUM runs through.  Nor does
+# pending list is flushed, segments are merged and VACUUM runs through.  Nor does
 # a merge or check that waits cancel an autovacuum.  Nothing here depends on time.
 use strict;
 use warnings;
@@ -52,7 +52,7 @@ for (1 .. 12)
 	query('INSERT INTO t (code) SELECT random_code(1024, 30) FROM generate_series(1, 300)');
 	cmp_ok(query("SELECT pending_pages FROM xmhash_index_stats('t_gate')"), '<=', 3, "the pending list stays short ($_)");
 }
-cmp_ok(query("SELECT segments FROM xmhash_index_stats('t_gate')"), '>', $next, 'as it is folded in');
+cmp_ok(query("SELECT segments FROM xmhash_index_stats('t_gate')"), '>', $next, 'as it is flushed');
 query("DELETE FROM t WHERE id % 5 = 0");
 query("UPDATE t SET code = random_code(1024, 30) WHERE id % 7 = 0");
 query("SELECT xmhash_index_merge('t_gate')");
