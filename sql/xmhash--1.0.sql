@@ -624,6 +624,12 @@ CREATE FUNCTION xmhash_model_info(
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION xmhash_model_info(regclass) IS 'what a model says of itself: for the view xmhash_models';
 
+-- It reads all weights, so it is no column of the former: the view computes it for queries that name it.
+CREATE FUNCTION xmhash_model_digest(model regclass) RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000;
+COMMENT ON FUNCTION xmhash_model_digest(regclass) IS
+  'SHA-256 of all that a model''s codes depend on, the same on every server; NULL if it has no weights, or none that can be read';
+
 CREATE FUNCTION xmhash_model_epochs(model regclass)
     RETURNS TABLE (epoch integer, epochs integer, loss double precision, loss_terms jsonb,
                    learning_rate double precision, seconds double precision, validation_map double precision)
@@ -637,7 +643,8 @@ CREATE VIEW xmhash_models AS
 SELECT c.oid::pg_catalog.regclass AS model,
        c.relowner::pg_catalog.regrole AS owner,
        i.method, i.bits, i.image_dimensions, i.text_dimensions, i.image_hidden, i.text_hidden,
-       i.classes, i.options, i.status, i.epochs_done, i.pairs, i.loss, i.created, i.seconds, i.bytes
+       i.classes, i.options, i.status, i.epochs_done, i.pairs, i.loss, i.created, i.seconds, i.bytes,
+       xmhash_model_digest(c.oid::pg_catalog.regclass) AS digest
 FROM pg_catalog.pg_class c
      CROSS JOIN LATERAL xmhash_model_info(c.oid::pg_catalog.regclass) i
 WHERE c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid

@@ -104,6 +104,8 @@ extern void model_write_pieces(const ModelTable *table, const char *part, const 
 							   size_t count, const char *info);
 extern float *model_read_pieces(const ModelTable *table, const char *part, size_t count,
 								const CoreEnv *env);
+extern bool model_pieces_visit(const ModelTable *table, const char *part, size_t count,
+							   void (*visit) (void *argument, const char *bytes, size_t size), void *argument);
 extern uint64 model_fingerprint(const ModelTable *table, bool *uncommitted);
 
 /* model/row.c: what the row of part "model" says. */
@@ -133,6 +135,7 @@ extern void model_find(const ModelTable *table, ModelRow *row);
 extern bool model_find_quietly(const ModelTable *table, ModelRow *row, char **problem);
 extern void model_insert(const ModelTable *table, const ModelRow *row);
 extern void model_update(const ModelTable *table, const ModelRow *row);
+extern void model_append_networks(StringInfo json, const ModelRow *row);
 extern double model_now(void);
 extern bool model_get_number(Jsonb *object, const char *key, double min, double most, double *number);
 extern char *model_get_string(Jsonb *object, const char *key);

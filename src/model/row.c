@@ -300,6 +300,26 @@ append_number(StringInfo json, const char *key, double value)
 	model_append_number(json, value);
 }
 
+/* What the weights are laid out by. */
+void
+model_append_networks(StringInfo json, const ModelRow *row)
+{
+	int			i;
+
+	appendStringInfo(json, ", \"bits\": %d", row->bits);
+	for (i = 0; i < 2; i++)
+	{
+		int			l;
+
+		if (!model_has(row, i))
+			continue;
+		appendStringInfo(json, ", \"%s\": {\"layers\": [%d, ", modality_name[i], row->dimensions[i]);
+		for (l = 0; l < row->hidden[i].count; l++)
+			appendStringInfo(json, "%d, ", row->hidden[i].units[l]);
+		appendStringInfo(json, "%d], \"scales\": %d}", row->bits, row->scales[i]);
+	}
+}
+
 static char *
 write_info(const ModelRow *row)
 {
@@ -310,18 +330,7 @@ write_info(const ModelRow *row)
 	appendStringInfo(&json, "{\"format\": %d", FORMAT);
 	append_string(&json, "status", row->status);
 	append_string(&json, "method", row->method);
-	appendStringInfo(&json, ", \"bits\": %d", row->bits);
-	for (i = 0; i < 2; i++)
-	{
-		int			l;
-
-		if (!model_has(row, i))
-			continue;
-		appendStringInfo(&json, ", \"%s\": {\"layers\": [%d, ", modality_name[i], row->dimensions[i]);
-		for (l = 0; l < row->hidden[i].count; l++)
-			appendStringInfo(&json, "%d, ", row->hidden[i].units[l]);
-		appendStringInfo(&json, "%d], \"scales\": %d}", row->bits, row->scales[i]);
-	}
+	model_append_networks(&json, row);
 	for (i = 0; i < row->classes; i++)
 	{
 		appendStringInfoString(&json, i == 0 ? ", \"classes\": [" : ", ");

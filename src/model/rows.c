@@ -237,58 +237,131 @@ model_write_pieces(const ModelTable *table, const char *part, const float *float
 	pfree(data);
 }
 
+/* At a level below ERROR the caller goes on, and says so by what it returns. */
 static void
-fail_damaged(const ModelTable *table, char *detail)
+report_damaged(const ModelTable *table, int level, char *detail)
 {
-	ereport(ERROR,
+	ereport(level,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("model \"%s\" is damaged", RelationGetRelationName(table->relation)),
 			 errdetail_internal("%s", detail)));
 }
 
-/*
- * The tuples of all pieces, still with their data out of line; each is there
- * once, and of the size that it must have.
- */
-static HeapTuple *
-collect_pieces(const ModelTable *table, const char *part, size_t count, int pieces)
+/* Take a piece that was found, if it can be what it says it is. */
+static bool
+collect_piece(const ModelScan *scan, const char *part, size_t count, int pieces, int level, HeapTuple *tuples)
 {
-	HeapTuple  *tuples = palloc0((size_t) pieces * sizeof(HeapTuple));
-	ModelScan	scan;
-	int			i;
+	const ModelTable *table = scan->table;
+	char	   *problem;
+	size_t		expected;
+	size_t		found = 0;
+	bool		isnull;
+	Datum		data = get_column(scan, table->data, &isnull);
 
-	model_scan_begin(&scan, table, part, MODEL_ANY_NUMBER);
-	while (model_scan_next(&scan))
+	if (scan->number < 0 || scan->number >= pieces)
+		problem = psprintf("Its part \"%s\" has a piece with number %d, expected 0 to %d.",
+						   part, scan->number, pieces - 1);
+	else if (tuples[scan->number] != NULL)
+		problem = psprintf("Its part \"%s\" has piece %d more than once.", part, scan->number);
+	else
 	{
-		size_t		expected;
-		size_t		found = 0;
-		bool		isnull;
-		Datum		data = get_column(&scan, table->data, &isnull);
-
-		if (scan.number < 0 || scan.number >= pieces)
-			fail_damaged(table, psprintf("Its part \"%s\" has a piece with number %d, expected 0 to %d.",
-										 part, scan.number, pieces - 1));
-		if (tuples[scan.number] != NULL)
-			fail_damaged(table, psprintf("Its part \"%s\" has piece %d more than once.", part, scan.number));
-		expected = Min(count - scan.number * PIECE_FLOATS, PIECE_FLOATS) * sizeof(float);
+		expected = Min(count - scan->number * PIECE_FLOATS, PIECE_FLOATS) * sizeof(float);
 		if (!isnull)
 			found = toast_raw_datum_size(data) - VARHDRSZ;
-		if (found != expected)
-			fail_damaged(table, psprintf("Its part \"%s\" has %zu bytes in piece %d, expected %zu.",
-										 part, found, scan.number, expected));
-		tuples[scan.number] = heap_copytuple(scan.tuple);
+		if (found == expected)
+		{
+			tuples[scan->number] = heap_copytuple(scan->tuple);
+			return true;
+		}
+		problem = psprintf("Its part \"%s\" has %zu bytes in piece %d, expected %zu.",
+						   part, found, scan->number, expected);
 	}
+	report_damaged(table, level, problem);
+	return false;
+}
+
+/*
+ * The tuples of all pieces, still with their data out of line; each is there
+ * once, and of the size that it must have.  Otherwise NULL, or an error at the
+ * level ERROR.
+ */
+static HeapTuple *
+collect_pieces(const ModelTable *table, const char *part, size_t count, int level)
+{
+	size_t		pieces = (count + PIECE_FLOATS - 1) / PIECE_FLOATS;
+	HeapTuple  *tuples;
+	ModelScan	scan;
+	bool		good = true;
+	size_t		i;
+
+	if (pieces > INT_MAX / 2)
+	{
+		report_damaged(table, level, psprintf("Its part \"%s\" would have %zu pieces.", part, pieces));
+		return NULL;
+	}
+	tuples = palloc0(pieces * sizeof(HeapTuple));
+	model_scan_begin(&scan, table, part, MODEL_ANY_NUMBER);
+	while (good && model_scan_next(&scan))
+		good = collect_piece(&scan, part, count, (int) pieces, level, tuples);
 	model_scan_end(&scan);
+	for (i = 0; good && i < pieces; i++)
+	{
+		if (tuples[i] != NULL)
+			continue;
+		good = false;
+		ereport(level,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" is not complete: piece %zu of %zu of its %s is missing",
+						RelationGetRelationName(table->relation), i + 1, pieces, part),
+				 errhint("A restore or a replication may be filling its table still.")));
+	}
+	return good ? tuples : NULL;
+}
+
+/* Show each piece's bytes, freed after it, to a function. */
+static void
+visit_pieces(const ModelTable *table, HeapTuple *tuples, size_t count,
+			 void (*visit) (void *argument, const char *bytes, size_t size), void *argument)
+{
+	size_t		pieces = (count + PIECE_FLOATS - 1) / PIECE_FLOATS;
+	size_t		i;
+
 	for (i = 0; i < pieces; i++)
 	{
-		if (tuples[i] == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("model \"%s\" is not complete: piece %d of %d of its %s is missing",
-							RelationGetRelationName(table->relation), i + 1, pieces, part),
-					 errhint("A restore or a replication may be filling its table still.")));
+		bool		isnull;
+		Datum		value = heap_getattr(tuples[i], table->data, RelationGetDescr(table->relation), &isnull);
+		bytea	   *data = DatumGetByteaPP(value);
+
+		CHECK_FOR_INTERRUPTS();
+		visit(argument, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+		if ((Pointer) data != DatumGetPointer(value))
+			pfree(data);
+		heap_freetuple(tuples[i]);
 	}
-	return tuples;
+	pfree(tuples);
+}
+
+/* The same of a whole part, as it is stored; false if it is not complete and sound. */
+bool
+model_pieces_visit(const ModelTable *table, const char *part, size_t count,
+				   void (*visit) (void *argument, const char *bytes, size_t size), void *argument)
+{
+	HeapTuple  *tuples = collect_pieces(table, part, count, DEBUG1);
+
+	if (tuples == NULL)
+		return false;
+	visit_pieces(table, tuples, count, visit, argument);
+	return true;
+}
+
+/* The next of a part's floats. */
+static void
+append_floats(void *argument, const char *bytes, size_t size)
+{
+	char	  **to = argument;
+
+	copy_floats(*to, bytes, size / sizeof(float));
+	*to += size;
 }
 
 /*
@@ -299,15 +372,11 @@ collect_pieces(const ModelTable *table, const char *part, size_t count, int piec
 float *
 model_read_pieces(const ModelTable *table, const char *part, size_t count, const CoreEnv *env)
 {
-	size_t		pieces = (count + PIECE_FLOATS - 1) / PIECE_FLOATS;
 	double		bytes = (double) count * sizeof(float);
-	HeapTuple  *tuples;
+	HeapTuple  *tuples = collect_pieces(table, part, count, ERROR);
 	float	   *floats;
-	size_t		i;
+	char	   *at;
 
-	if (pieces > INT_MAX / 2)
-		fail_damaged(table, psprintf("Its part \"%s\" would have %zu pieces.", part, pieces));
-	tuples = collect_pieces(table, part, count, (int) pieces);
 	if (bytes > MODEL_PART_BYTES && bytes > model_memory_available())
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -315,19 +384,8 @@ model_read_pieces(const ModelTable *table, const char *part, size_t count, const
 						RelationGetRelationName(table->relation), bytes / (1024 * 1024),
 						model_memory_available() / (1024 * 1024))));
 	floats = env->allocate(env->arena, count * sizeof(float));
-	for (i = 0; i < pieces; i++)
-	{
-		bool		isnull;
-		Datum		value = heap_getattr(tuples[i], table->data, RelationGetDescr(table->relation), &isnull);
-		bytea	   *data = DatumGetByteaPP(value);
-
-		CHECK_FOR_INTERRUPTS();
-		copy_floats((char *) (floats + i * PIECE_FLOATS), VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data) / sizeof(float));
-		if ((Pointer) data != DatumGetPointer(value))
-			pfree(data);
-		heap_freetuple(tuples[i]);
-	}
-	pfree(tuples);
+	at = (char *) floats;
+	visit_pieces(table, tuples, count, append_floats, &at);
 	return floats;
 }
 
