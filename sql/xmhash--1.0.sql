@@ -402,32 +402,27 @@ COMMENT ON FUNCTION hamming_within(a bit, b bitcode, radius integer) IS 'whether
 
 -- The centre of a set of codes
 
-CREATE FUNCTION bitcode_majority_add(internal, bitcode) RETURNS internal
+-- The state is bytea: engines that combine partial states of several servers send
+-- what is no pseudo-type.
+CREATE FUNCTION bitcode_majority_add(bytea, bitcode) RETURNS bytea
   AS 'MODULE_PATHNAME', 'bitcode_majority_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_majority_add(internal, bitcode) IS 'aggregate transition function';
-CREATE FUNCTION bitcode_majority_remove(internal, bitcode) RETURNS internal
+COMMENT ON FUNCTION bitcode_majority_add(bytea, bitcode) IS 'aggregate transition function';
+CREATE FUNCTION bitcode_majority_remove(bytea, bitcode) RETURNS bytea
   AS 'MODULE_PATHNAME', 'bitcode_majority_remove' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_majority_remove(internal, bitcode) IS 'aggregate inverse transition function';
-CREATE FUNCTION bitcode_majority_combine(internal, internal) RETURNS internal
+COMMENT ON FUNCTION bitcode_majority_remove(bytea, bitcode) IS 'aggregate inverse transition function';
+CREATE FUNCTION bitcode_majority_combine(bytea, bytea) RETURNS bytea
   AS 'MODULE_PATHNAME', 'bitcode_majority_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_majority_combine(internal, internal) IS 'aggregate combine function';
-CREATE FUNCTION bitcode_majority_serialize(internal) RETURNS bytea
-  AS 'MODULE_PATHNAME', 'bitcode_majority_serialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_majority_serialize(internal) IS 'aggregate serial function';
-CREATE FUNCTION bitcode_majority_deserialize(bytea, internal) RETURNS internal
-  AS 'MODULE_PATHNAME', 'bitcode_majority_deserialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_majority_deserialize(bytea, internal) IS 'aggregate deserial function';
-CREATE FUNCTION bitcode_majority_result(internal) RETURNS bitcode
+COMMENT ON FUNCTION bitcode_majority_combine(bytea, bytea) IS 'aggregate combine function';
+CREATE FUNCTION bitcode_majority_result(bytea) RETURNS bitcode
   AS 'MODULE_PATHNAME', 'bitcode_majority_result' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION bitcode_majority_result(internal) IS 'aggregate final function';
+COMMENT ON FUNCTION bitcode_majority_result(bytea) IS 'aggregate final function';
 
 CREATE AGGREGATE bit_majority(bitcode) (
-  SFUNC = bitcode_majority_add, STYPE = internal, SSPACE = 1024,
+  SFUNC = bitcode_majority_add, STYPE = bytea, SSPACE = 1024,
   FINALFUNC = bitcode_majority_result, FINALFUNC_MODIFY = READ_ONLY,
   COMBINEFUNC = bitcode_majority_combine,
-  SERIALFUNC = bitcode_majority_serialize, DESERIALFUNC = bitcode_majority_deserialize,
   MSFUNC = bitcode_majority_add, MINVFUNC = bitcode_majority_remove,
-  MSTYPE = internal, MSSPACE = 1024,
+  MSTYPE = bytea, MSSPACE = 1024,
   MFINALFUNC = bitcode_majority_result, MFINALFUNC_MODIFY = READ_ONLY,
   PARALLEL = SAFE
 );

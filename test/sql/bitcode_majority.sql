@@ -68,4 +68,45 @@ RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 RESET min_parallel_table_scan_size;
 
-DROP TABLE majority_codes, majority_window, majority_large;
+-- A state is a value, of a type that is none of the server's inner ones: it can be
+-- stored, sent, and combined elsewhere.
+SELECT t.typname, t.typtype, a.aggcombinefn FROM pg_aggregate a JOIN pg_type t ON t.oid = a.aggtranstype
+WHERE a.aggfnoid = 'bit_majority(bitcode)'::regprocedure;
+CREATE AGGREGATE pg_temp.partial(bitcode) (SFUNC = bitcode_majority_add, STYPE = bytea);
+CREATE AGGREGATE pg_temp.combined(bytea) (SFUNC = bitcode_majority_combine, STYPE = bytea, FINALFUNC = bitcode_majority_result);
+CREATE TABLE majority_states (grp integer, state bytea);
+INSERT INTO majority_states SELECT grp, pg_temp.partial(code) FROM majority_codes GROUP BY grp, random() < 0.3;
+INSERT INTO majority_states SELECT grp, pg_temp.partial(NULL) FROM majority_codes GROUP BY grp;
+INSERT INTO majority_states SELECT grp, NULL FROM majority_codes GROUP BY grp;
+SELECT count(*) AS groups, count(*) FILTER (WHERE far IS DISTINCT FROM near) AS wrong
+FROM (SELECT grp, pg_temp.combined(state) AS far FROM majority_states GROUP BY grp) s
+JOIN (SELECT grp, bit_majority(code) AS near FROM majority_codes GROUP BY grp) c USING (grp);
+-- many of them, so that counts carry over, and stored compressed and out of line
+SELECT count(*) AS states, pg_temp.combined(state) = :'serial_all' AS same
+FROM (SELECT pg_temp.partial(code) AS state FROM majority_large GROUP BY left(code::text, 20)) s;
+TRUNCATE majority_states;
+INSERT INTO majority_states SELECT i, pg_temp.partial(repeat((i % 3 / 2)::text, 16384)::bitcode) FROM generate_series(1, 90) i, generate_series(1, i) GROUP BY i;
+SELECT bit_count(pg_temp.combined(state)) AS zero, bit_count(pg_temp.combined(state) FILTER (WHERE grp % 3 < 2 AND grp < 5 OR grp % 3 = 2)) AS ones FROM majority_states;
+-- the bits beyond the code's end, of a state that somebody has made up
+SELECT bitcode_majority_result(set_byte(pg_temp.partial('0101'), 20, 255)) = '1111' AS nothing_beyond;
+-- what is no state
+SELECT pg_temp.failure($$SELECT bitcode_majority_result('')$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_result('\x584d414a')$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_result(set_byte(pg_temp.partial('0101'), 4, 255))$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_result(set_byte(pg_temp.partial('0101'), 8, 63))$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_result(set_byte(pg_temp.partial('0101'), 11, 255))$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_result(pg_temp.partial('0101') || '\x00')$$);
+SELECT pg_temp.failure($$SELECT pg_temp.combined(state) FROM (SELECT pg_temp.partial('0101') UNION ALL SELECT '\x00') v(state)$$);
+SELECT pg_temp.failure($$SELECT pg_temp.combined(state) FROM (SELECT pg_temp.partial(code::bitcode) FROM unnest('{01,0101}'::text[]) code GROUP BY code) v(state)$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_add(pg_temp.partial('0101'), '0101')$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_combine(NULL, pg_temp.partial('0101'))$$);
+SELECT pg_temp.failure($$SELECT bitcode_majority_remove(pg_temp.partial('0101'), '0101')$$);
+CREATE AGGREGATE pg_temp.begun(bitcode) (SFUNC = bitcode_majority_add, STYPE = bytea, INITCOND = '\x584d414a00');
+SELECT pg_temp.failure($$SELECT pg_temp.begun('0101')$$);
+
+-- more counts than there can be: a state of 63 planes whose bits are all 1
+DO $$ BEGIN EXECUTE format('CREATE AGGREGATE pg_temp.full(bitcode) (SFUNC = bitcode_majority_add, STYPE = bytea, INITCOND = %L)',
+  substr(pg_temp.partial('1'), 1, 8) || '\x3f000000'::bytea || substr(pg_temp.partial('1'), 13, 8) || decode(repeat('ff', 63 * 8), 'hex')); END $$;
+SELECT pg_temp.failure($$SELECT pg_temp.full('1')$$);
+
+DROP TABLE majority_codes, majority_window, majority_large, majority_states;
