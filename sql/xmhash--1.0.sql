@@ -760,6 +760,20 @@ CREATE FUNCTION xmhash_evaluate(
   AS 'MODULE_PATHNAME', 'xmhash_evaluate' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
 COMMENT ON FUNCTION xmhash_evaluate(regclass, name, regclass, name, name, integer) IS
   'mean average precision, precision, recall and NDCG of rankings by Hamming distance';
+CREATE FUNCTION xmhash_duplicate_groups(
+  relation regclass, id_column name, code_column name, radius integer, OUT group_id bigint, OUT id text)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_duplicate_groups(regclass, name, name, integer) IS
+  'Groups of near-duplicates: rows whose codes are linked by steps of at most that Hamming distance; one row a member of each group of two or more';
+CREATE FUNCTION xmhash_duplicate_groups(
+  relation regclass, id_column name, code_column name, radius integer, id_type anyelement,
+  OUT group_id bigint, OUT id anyelement)
+  RETURNS SETOF record
+  AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_duplicate_groups(regclass, name, name, integer, anyelement) IS
+  'Groups of near-duplicates as the function without id_type gives them, the identifiers in the type of that argument, whose value does not matter';
+
 CREATE FUNCTION xmhash_precision_recall(
     queries regclass, query_code name, database regclass, database_code name,
     label_column name, k integer DEFAULT NULL)

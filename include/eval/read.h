@@ -9,6 +9,7 @@
 
 #include "core/metrics.h"
 #include "model/label.h"
+#include "utils/tuplestore.h"
 
 /* Codes and label sets of a relation's rows. */
 typedef struct EvalItems
@@ -63,5 +64,17 @@ extern Evaluator *eval_evaluator(const EvalInput *input, int64 k);
 extern void eval_require_argument(FunctionCallInfo fcinfo, int argument, const char *name);
 extern void eval_get_source(FunctionCallInfo fcinfo, EvalSource *source);
 extern int64 eval_get_cutoff(FunctionCallInfo fcinfo, int argument);
+
+/* What the numeric core gets for work within a memory context. */
+extern CoreEnv eval_core_env(MemoryContext context);
+
+/* The type of a column, or an error. */
+extern Oid	eval_column(Oid relation, const char *column);
+
+/* The type of a column of codes, or an error; for the function as above. */
+extern Oid	eval_code_column(Oid relation, const char *column, Oid function);
+
+/* A set-valued function's rows, all at once, spilling to disk beyond work_mem. */
+extern Tuplestorestate *eval_begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor);
 
 #endif							/* EVAL_READ_H */

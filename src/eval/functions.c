@@ -151,8 +151,7 @@ xmhash_evaluate(PG_FUNCTION_ARGS)
 
 /* ---------------------------------------------- xmhash_precision_recall */
 
-/* A tuplestore for all rows at once, spilling to disk beyond work_mem. */
-static Tuplestorestate *
+Tuplestorestate *
 eval_begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;

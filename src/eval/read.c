@@ -64,6 +64,12 @@ read_interrupt(void)
 	CHECK_FOR_INTERRUPTS();
 }
 
+CoreEnv
+eval_core_env(MemoryContext context)
+{
+	return (CoreEnv) {.allocate = read_allocate, .arena = context, .interrupt = read_interrupt};
+}
+
 /* The type bitcode of the extension that the function belongs to. */
 static Oid
 read_find_bitcode(Oid function)
@@ -74,9 +80,8 @@ read_find_bitcode(Oid function)
 						   ObjectIdGetDatum(schema));
 }
 
-/* Type of a column that must be there. */
-static Oid
-read_column_type(Oid relation, const char *column)
+Oid
+eval_column(Oid relation, const char *column)
 {
 	AttrNumber	number = get_attnum(relation, column);
 
@@ -93,7 +98,7 @@ read_column_type(Oid relation, const char *column)
 static Oid
 read_code_column_type(Oid relation, const char *column, Oid bitcode)
 {
-	Oid			type = read_column_type(relation, column);
+	Oid			type = eval_column(relation, column);
 	Oid			base = getBaseType(type);
 
 	if (base != bitcode && base != BITOID && base != VARBITOID)
@@ -120,7 +125,14 @@ read_check_relation(Oid relation)
 				 errmsg("\"%s\" is not a table or view", get_rel_name(relation))));
 }
 
-/* Room for one more row. */
+Oid
+eval_code_column(Oid relation, const char *column, Oid function)
+{
+	read_check_relation(relation);
+	return read_code_column_type(relation, column, read_find_bitcode(function));
+}
+
+/* Capacity for one more row. */
 static void
 read_reserve_row(Reading *reading)
 {
@@ -307,7 +319,7 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 	reading.code_column = code_column;
 	reading.stored = in_storage_order && relation_rows_where(relation, &elsewhere) == ROWS_HERE;
 	reading.type[0] = code_type;
-	reading.type[1] = read_column_type(relation, label_column);
+	reading.type[1] = eval_column(relation, label_column);
 	labels_source(labels, reading.relation, label_column, reading.type[1]);
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT %s, %s", quote_identifier(code_column),
@@ -378,9 +390,7 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 										   ALLOCSET_DEFAULT_SIZES);
 	input->queries.context = input->context;
 	input->database.context = input->context;
-	input->env.allocate = read_allocate;
-	input->env.arena = input->context;
-	input->env.interrupt = read_interrupt;
+	input->env = eval_core_env(input->context);
 	read_check_relation(source->queries);
 	read_check_relation(source->database);
 	query_type = read_code_column_type(source->queries, source->query_code, bitcode);
