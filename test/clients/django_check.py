@@ -62,7 +62,7 @@ except SystemExit:
 
 
 def changed(length=16, bands=2):
-    fields = [("id", models.IntegerField(primary_key=True)), ("code", BitcodeField(length=length, null=True)),
+    fields = [("id", models.IntegerField(primary_key=True, serialize=False)), ("code", BitcodeField(length=length, null=True)),
               ("variants", ArrayField(BitcodeField(length=16), null=True))]
     return ModelState("django_gallery", "Picture", fields, {"indexes": [XmhashIndex(fields=["code"], name="picture_code", bands=bands)]})
 
@@ -103,9 +103,9 @@ with connection.schema_editor() as editor:
 
 codes = [Code(number.to_bytes(2, "big")) for number in range(1000)]
 Picture.objects.bulk_create([Picture(id=number, code=code, variants=[code, None]) for number, code in enumerate(codes)] + [Picture(id=1000)])
-Picture.objects.filter(id=8).update(variants=[Code(b"\1\1"), "x0202"])
+Picture.objects.filter(id=8).update(variants=[Code(b"\1\1"), Code(b"\2\2")])
 check("arrays", Picture.objects.get(id=7).variants == [b"\0\7", None])
-check("arrays in an update, bytes and digits", Picture.objects.get(id=8).variants == [b"\1\1", b"\2\2"])
+check("arrays in an update", Picture.objects.get(id=8).variants == [b"\1\1", b"\2\2"])
 check("NULL", Picture.objects.get(id=1000).code is None and Picture.objects.filter(code=None).count() == 1)
 check("IN", Picture.objects.filter(code__in=[codes[1], codes[2], Code(b"\xff\xff")]).count() == 2)
 check("numpy", Picture.objects.filter(code=Code(numpy.packbits([0] * 13 + [1, 1, 0]))).get().id == 6)

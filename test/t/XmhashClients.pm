@@ -24,7 +24,8 @@ sub start_server
 	chdir dirname($FindBin::RealBin) . '/clients' or die $!;
 	$page = slurp_file('README.md');
 	$node = PostgreSQL::Test::Cluster->new('main');
-	$node->init;
+	# Not SQL_ASCII, whose texts are bytes to psycopg 3.
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 	# The JDBC driver can't speak over Unix-domain sockets.
 	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'");
 	$node->append_conf('pg_hba.conf', 'host all all 127.0.0.1/32 trust');
