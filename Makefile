@@ -8,6 +8,7 @@
 #   make bench QUICK=1           measured beside other programs: test/bench/README.md
 #   make installcheck            regression tests against a running server
 #   make dist                    the archive for PGXN, from what is committed
+#   make deb                     a package for Debian's PostgreSQL, in build/
 
 EXTENSION = xmhash
 MODULE_big = xmhash
@@ -37,7 +38,7 @@ EXTRA_CLEAN = build results output_iso tmp_check tmp_check_iso log regression.di
 
 PG_CONFIG ?= pg_config
 # The scripts behind these targets install what is missing first, pg_config included.
-TARGETS = test unit regress tap test-versions fuzz bench demo demo-stop dist
+TARGETS = test unit regress tap test-versions fuzz bench demo demo-stop dist deb
 ifneq ($(filter $(TARGETS),$(MAKECMDGOALS)),)
 $(TARGETS):
 	@$(if $(SECONDS),FUZZ_SECONDS=$(SECONDS)) test/run.sh $@

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# run.sh TARGET: what stands behind make test, fuzz, bench, demo, demo-stop and dist.
+# run.sh TARGET: what stands behind make test, fuzz, bench, demo, demo-stop, dist and deb.
 #
 # Does everything from a bare Debian machine: installs the packages that are
 # missing (as root; otherwise it says which), builds, installs into a staging
@@ -269,6 +269,43 @@ write_archive() { # FOLDER [COMMIT]
   git -C "$top" archive --format=zip --prefix="xmhash-$version/" -o "$archive" "${2:-HEAD}"
 }
 
+# A package of Debian's for the PostgreSQL that was built for: what make install installs,
+# stripped, and the documents, with their links to one another.
+write_package() { # FOLDER
+  local name=postgresql-$version-xmhash root=$work/package documents libc revision
+  revision=$(sed -nE 's/^  "version": "(.*)",$/\1/p' "$top/META.json")-1
+  documents=$root/usr/share/doc/$name
+  cp -r "$work/stage" "$root"
+  find "$root" -name '*.so' -exec strip --strip-unneeded {} +
+  mkdir -p "$documents/sql" "$documents/test" "$root/DEBIAN"
+  cp "$top/LICENSE" "$documents/copyright"
+  cp "$top/README.md" "$documents/"
+  cp "$top/sql/README.md" "$documents/sql/"
+  cp -r "$top/test/clients" "$documents/test/"
+  gzip -9n <"$top/CHANGELOG.md" >"$documents/changelog.gz"
+  find "$root" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
+  # The newest symbols that the library takes from libc.
+  libc=$(find "$root" -name '*.so' -exec readelf -W -V {} + | grep -o 'GLIBC_[0-9.]*' | sed 's/GLIBC_//' | sort -uV | tail -1)
+  cat >"$root/DEBIAN/control" <<CONTROL
+Package: $name
+Version: $revision
+Architecture: $(dpkg --print-architecture)
+Maintainer: $(sed -nE 's/^  "maintainer": \["(.*)"\],$/\1/p' "$top/META.json")
+Section: database
+Priority: optional
+Installed-Size: $(du -sk --exclude DEBIAN "$root" | cut -f1)
+Depends: postgresql-$version, libc6 (>= $libc)
+Recommends: libopenblas0-pthread | libopenblas0
+Description: $(sed -nE 's/^  "abstract": "(.*)",$/\1/p' "$top/META.json")
+$(sed -nE 's/^  "description": "(.*)",$/\1/p' "$top/META.json" | fold -s -w 78 | sed 's/^/ /; s/ *$//')
+ .
+ In each database: CREATE EXTENSION xmhash. OpenBLAS is needed for models only.
+CONTROL
+  (cd "$root" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums)
+  package=$1/${name}_${revision}_$(dpkg --print-architecture).deb
+  dpkg-deb --root-owner-group --build "$root" "$package" >/dev/null
+}
+
 # --------------------------------------------------------------- benchmark
 
 # Everything cached, one checkpoint at the most, nothing in the background.
@@ -416,5 +453,15 @@ case $target in
     mkdir -p "$top/build"
     write_archive "$top/build" || die "the archive is made from what git has; this is no clone"
     say "$archive" ;;
+  deb)
+    make_workplace
+    find_version
+    command -v dpkg-deb >/dev/null && [[ $pg_config == /usr/lib/postgresql/* ]] || die "make deb packages for Debian's PostgreSQL; $pg_config is not of it"
+    # shellcheck disable=SC2046
+    need_packages $(packages_build) binutils
+    build
+    mkdir -p "$top/build"
+    write_package "$top/build"
+    say "$package" ;;
   *) die "unknown target $target" ;;
 esac

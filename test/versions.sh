@@ -7,7 +7,7 @@
 # the files, with the packages that the project itself asks for.
 #
 #   VERSIONS="17 18 19:regress"    versions, each with a target of its own if need be
-#   TARGET="unit regress"          of test, unit, regress, tap, demo, upgrade; all but the parts of test
+#   TARGET="unit regress"          of test, unit, regress, tap, demo, upgrade, deb, clients; test demo upgrade deb
 #   BASES=folder                   bare installations to copy, if they are there: bookworm, trixie, sid
 #
 # Needs root, and the package mirror that this machine is set up with.  Each
@@ -18,7 +18,7 @@ set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 versions=${VERSIONS:-15 17 18 19}
-targets=${TARGET:-test demo upgrade}
+targets=${TARGET:-test demo upgrade deb}
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'xmhash: %s\n' "$*" >&2; exit 1; }
@@ -179,7 +179,19 @@ try_version() { # VERSION TARGET...
   [ -z "$old" ] || sources "$old" >"$root/etc/apt/older.list"
   copy_files "$root/usr/src/xmhash" || return 1
   reason="its packages can't be fetched"
-  enter "$root" bash /usr/src/xmhash/test/versions.sh --inside "$version" "${old:-none}" "$@"
+  enter "$root" bash /usr/src/xmhash/test/versions.sh --inside "$version" "${old:-none}" "$@" || return
+  [[ " $* " != *" deb "* ]] || try_package "$version"
+}
+
+# What make deb has built, in an installation with nothing else of the project.
+try_package() { # VERSION
+  local root=$work/$1 bare=$work/$1/bare
+  cp -a "$work/base-$(release_of "$1")" "$bare" || return 1
+  cp "$root/etc/apt/sources.list" "$bare/etc/apt/"
+  cp -a "$root/etc/apt/preferences.d/." "$bare/etc/apt/preferences.d/"
+  rm -f "$bare/etc/apt/sources.list.d/"*
+  cp "$root"/usr/src/xmhash/build/*.deb "$root/usr/src/xmhash/test/versions.sh" "$bare/root/" || return 1
+  enter "$bare" bash /root/versions.sh --package "$1"
 }
 
 # ------------------------------------------------- inside an installation
@@ -211,6 +223,62 @@ upgrade() {
   OLD_PG_CONFIG=/usr/lib/postgresql/$older/bin/pg_config PROVE_TESTS=test/t/502_upgrade.pl make tap
 }
 
+# The clients that this release has, and pgvector.  JDBC, which needs a whole Java, is left out.
+clients() {
+  local go=golang-github-jackc-pgx-v5-dev pgx=pgx
+  apt-cache show "$go" >/dev/null 2>&1 || { go=golang-github-jackc-pgx-v4-dev; pgx="pgx 4"; }
+  say "== clients of PostgreSQL $PG_MAJOR"
+  packages install --no-install-recommends python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy python3-alembic \
+    python3-django node-pg ruby-activerecord ruby-pg golang-go "$go" "postgresql-$PG_MAJOR-pgvector"
+  XMHASH_CLIENTS="psycopg 3, psycopg2, asyncpg, node-postgres, $pgx, SQLAlchemy, Django, ActiveRecord" \
+    PROVE_TESTS="test/t/401_drivers.pl test/t/404_frameworks.pl test/t/406_pgvector.pl" make tap
+}
+
+sql() { (cd / && runuser -u postgres -- psql -X -q -At -v ON_ERROR_STOP=1 "$@" 2>&1); }
+
+# The package: installed, used, upgraded, upgraded over itself, removed and installed again beside
+# what it left alone, and purged.
+package() { # VERSION
+  local name=postgresql-$1-xmhash file answer='3|0 2|1'
+  local search="SET enable_seqscan = off; SELECT string_agg(id || '|' || distance, ' ') FROM (SELECT id, code <~> 'xFF00' AS distance FROM picture ORDER BY 2 LIMIT 2) AS near"
+  say "== package $name"
+  cd /root
+  file=$(echo "$name"_*.deb)
+  packages update
+  # As README.md says.
+  packages install "./$file"
+  [ "$(dpkg-query -W -f '${db:Status-Status}' libopenblas0-pthread)" = installed ] || die "OpenBLAS did not come along"
+  pg_lsclusters -h | grep -q "^$1 *main" || pg_createcluster "$1" main >/dev/null
+  pg_ctlcluster "$1" main start
+  sql -c 'CREATE EXTENSION xmhash' -c 'CREATE TABLE picture (id int PRIMARY KEY, code bitcode(16))' \
+    -c "INSERT INTO picture VALUES (1, 'xCAFE'), (2, 'xFF01'), (3, 'xFF00')" -c 'CREATE INDEX ON picture USING xmhash (code)' \
+    -c "CREATE TABLE pair AS SELECT ARRAY[1, i % 3, i % 5]::real[] AS image, ARRAY[1, i % 7]::real[] AS words FROM generate_series(1, 100) AS i" \
+    -c "SET xmhash.progress = off; CALL xmhash_train('a_model', 'pair', 'image', 'words', 8, options => '{\"epochs\": 2}')" || die "it can't be used"
+  [ "$(sql -c "$search")" = "$answer" ] || die "a search after the installation: $(sql -c "$search")"
+  [ -z "$(dpkg --verify "$name")" ] || die "dpkg --verify: $(dpkg --verify "$name")"
+  [ -s "/usr/share/doc/$name/README.md" ] && [ -s "/usr/share/doc/$name/copyright" ] || die "the documents are not there"
+
+  # A newer one, and that again over itself, while the server runs.
+  dpkg-deb -R "$file" newer
+  sed -i 's/^Version: .*/&.1/' newer/DEBIAN/control
+  dpkg-deb --root-owner-group --build newer newer.deb >/dev/null
+  for file in newer.deb newer.deb "$file"; do
+    dpkg -i "$file" >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; die "dpkg -i $file failed"; }
+    [ "$(sql -c "$search")" = "$answer" ] || die "a search after dpkg -i $file: $(sql -c "$search")"
+  done
+
+  # Away, and back: the data is the server's.
+  packages remove "$name"
+  [[ "$(sql -c "$search" || true)" == *'could not access file'* ]] || die "it was removed, and a new session finds it"
+  packages install "./$file"
+  [ "$(sql -c "$search")" = "$answer" ] || die "a search after it was installed again: $(sql -c "$search")"
+  sql -c "SELECT xmhash_index_check('picture_code_idx', true)" >/dev/null || die "the index is damaged"
+  packages purge "$name"
+  pg_ctlcluster "$1" main stop
+  file=$(find / -xdev -path /proc -prune -o -path /root -prune -o -path '/var/lib/postgresql/*' -prune -o -iname '*xmhash*' -print)
+  [ -z "$file" ] || die "purged, and there are: $file"
+}
+
 inside() { # VERSION OLDER TARGET...
   local target said
   export PG_MAJOR=$1
@@ -235,6 +303,8 @@ inside() { # VERSION OLDER TARGET...
         { make demo && make demo-stop && chown -R ordinary: . && as_user make demo && as_user make demo-stop; } >/tmp/demo.log 2>&1 ||
           { tail -40 /tmp/demo.log; die "the demonstration failed"; } ;;
       upgrade) upgrade ;;
+      clients) clients ;;
+      deb) chown -R ordinary: . && as_user make deb ;;
       *) make "$target" ;;
     esac
   done
@@ -242,12 +312,16 @@ inside() { # VERSION OLDER TARGET...
 
 # ------------------------------------------------------------------- main
 
-if [ "${1:-}" = --inside ]; then
-  shift
-  cd "$top"
-  inside "$@"
-  exit 0
-fi
+case ${1:-} in
+  --inside)
+    shift
+    cd "$top"
+    inside "$@"
+    exit 0 ;;
+  --package)
+    package "$2"
+    exit 0 ;;
+esac
 
 [ "$(id -u)" -eq 0 ] || die "test-versions needs root: it makes installations of Debian's releases to run the tests in"
 for version in $versions; do release_of "${version%%:*}" >/dev/null; done
