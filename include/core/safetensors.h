@@ -73,6 +73,13 @@ extern bool safetensors_parse(const uint8_t *bytes, size_t size, char *strings, 
 /* An element of a tensor that can be read: the very number, since a double holds them all. */
 extern double safetensors_number(const SafeTensors *file, const SafeTensor *tensor, uint64_t element);
 
+/*
+ * The elements of a JSON array of strings and numbers, as strings, one after
+ * the other in `strings`, which has room for as many bytes as the text has.
+ * Returns how many; -1 if it is anything else.
+ */
+extern int	safetensors_list(const char *text, char *strings);
+
 extern const SafeTensor *safetensors_find(const SafeTensors *file, const char *name);
 extern const char *safetensors_text(const SafeTensors *file, const char *key);
 

@@ -176,6 +176,7 @@ extern void model_copy_floats(float *to, const float *from, size_t count);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 extern void model_append_number(StringInfo text, double number);
 extern double model_memory_available(void);
+extern void model_check_memory(const char *model, double bytes);
 
 /* model/blas_settings.c: the library of matrix products, and its threads. */
 extern void model_blas_init(void);

@@ -21,7 +21,7 @@ typedef struct Parser
 	const uint8_t *at;
 	const uint8_t *end;
 	char	   *strings;		/* where the next one goes */
-	SafeTensors *file;
+	SafeTensors *file;			/* for what is found, and what is wrong; NULL: for neither */
 	bool		failed;
 } Parser;
 
@@ -33,7 +33,7 @@ fail(Parser *parser, const char *format,...)
 {
 	va_list		arguments;
 
-	if (!parser->failed)
+	if (!parser->failed && parser->file != NULL)
 	{
 		va_start(arguments, format);
 		vsnprintf(parser->file->error, sizeof(parser->file->error), format, arguments);
@@ -527,6 +527,33 @@ safetensors_parse(const uint8_t *bytes, size_t size, char *strings, SafeTensors 
 	file->data = parser.end;
 	file->data_size = size - 8 - header;
 	return parse_entries(&parser) && check_places(&parser);
+}
+
+int
+safetensors_list(const char *text, char *strings)
+{
+	Parser		parser = {0};
+	int			count = 0;
+
+	parser.start = (const uint8_t *) text;
+	parser.at = parser.start;
+	parser.end = parser.start + strlen(text);
+	parser.strings = strings;
+	if (!accept(&parser, '['))
+		return -1;
+	if (!accept(&parser, ']'))
+	{
+		do
+		{
+			if (parse_text(&parser) == NULL)
+				return -1;
+			count++;
+		} while (accept(&parser, ','));
+		if (!accept(&parser, ']'))
+			return -1;
+	}
+	skip_space(&parser);
+	return parser.at == parser.end ? count : -1;
 }
 
 /* A float of half the width: 5 bits of exponent, 10 of fraction. */

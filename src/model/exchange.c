@@ -21,7 +21,6 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 
 #define FORMAT_NAME "xmhash 1"
 
@@ -216,6 +215,7 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("model \"%s\" has %zu bytes, too many for a bytea value", row.name, size)));
+	model_check_memory(row.name, total);
 	result = palloc(total);
 	SET_VARSIZE(result, total);
 	to = VARDATA(result);
@@ -233,11 +233,18 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-static void refuse(const char *format,...) __attribute__((format(printf, 1, 2), noreturn));
+/* What is imported, and as what. */
+typedef struct Import
+{
+	const char *model;
+	SafeTensors file;
+} Import;
+
+static void refuse(const Import *import, const char *format,...) __attribute__((format(printf, 2, 3), noreturn));
 
 /* Every reason not to import a file is one error, with the reason as detail. */
 static void
-refuse(const char *format,...)
+refuse(const Import *import, const char *format,...)
 {
 	char		reason[400];
 	va_list		arguments;
@@ -251,53 +258,59 @@ refuse(const char *format,...)
 		strlcpy(reason, "A name in it is not valid text.", sizeof(reason));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("this is no model in safetensors format that can be imported"),
+			 errmsg("could not import model \"%s\" from a file in safetensors format", import->model),
 			 errdetail_internal("%s", reason)));
+}
+
+static char *
+to_server(const char *utf8)
+{
+	return pstrdup(pg_any_to_server(utf8, strlen(utf8), PG_UTF8));
 }
 
 /* A metadata string in the database's encoding; NULL if there is none. */
 static char *
-get_metadata(const SafeTensors *file, const char *key)
+get_metadata(const Import *import, const char *key)
 {
-	const char *value = safetensors_text(file, key);
+	const char *value = safetensors_text(&import->file, key);
 
 	if (value == NULL)
 		return NULL;
 	if (!pg_verify_mbstr(PG_UTF8, value, strlen(value), true))
-		refuse("Metadata \"%s\" is not valid UTF-8.", key);
-	return pstrdup(pg_any_to_server(value, strlen(value), PG_UTF8));
+		refuse(import, "Metadata \"%s\" is not valid UTF-8.", key);
+	return to_server(value);
 }
 
 /* A tensor of numbers, with that many dimensions or, where one number may stand for all, none; NULL if absent. */
 static const SafeTensor *
-find_tensor(const SafeTensors *file, const char *modality, const char *name, int dimensions, bool scalar)
+find_tensor(const Import *import, const char *modality, const char *name, int dimensions, bool scalar)
 {
-	const SafeTensor *tensor = safetensors_find(file, psprintf("%s.%s", modality, name));
+	const SafeTensor *tensor = safetensors_find(&import->file, psprintf("%s.%s", modality, name));
 
 	if (tensor == NULL)
 		return NULL;
 	if (tensor->type == SAFE_OTHER)
-		refuse("Tensor \"%s\" has dtype %.20s, expected F32, F16, BF16 or F64.", tensor->name, tensor->dtype);
+		refuse(import, "Tensor \"%s\" has dtype %.20s, expected F32, F16, BF16 or F64.", tensor->name, tensor->dtype);
 	if (tensor->dimensions != dimensions && !(scalar && tensor->dimensions == 0))
-		refuse("Tensor \"%s\" has %d dimensions, expected %d.", tensor->name, tensor->dimensions, dimensions);
+		refuse(import, "Tensor \"%s\" has %d dimensions, expected %d.", tensor->name, tensor->dimensions, dimensions);
 	return tensor;
 }
 
 /* A layer's shape: its weight is [outputs, inputs], its bias, if it has one, [outputs]. */
 static void
-read_layer_shape(const SafeTensors *file, const char *modality, int number, int most_inputs,
+read_layer_shape(const Import *import, const char *modality, int number, int most_inputs,
 				 int most_outputs, int *inputs, int *outputs)
 {
-	const SafeTensor *weight = find_tensor(file, modality, layer_tensor(number, "weight"), 2, false);
-	const SafeTensor *bias = find_tensor(file, modality, layer_tensor(number, "bias"), 1, false);
+	const SafeTensor *weight = find_tensor(import, modality, layer_tensor(number, "weight"), 2, false);
+	const SafeTensor *bias = find_tensor(import, modality, layer_tensor(number, "bias"), 1, false);
 
 	if (weight->shape[1] < 1 || weight->shape[1] > (uint64) most_inputs ||
 		weight->shape[0] < 1 || weight->shape[0] > (uint64) most_outputs)
-		refuse("Tensor \"%s\" has shape [%llu, %llu], expected at most [%d, %d], and no zero.", weight->name,
+		refuse(import, "Tensor \"%s\" has shape [%llu, %llu], expected at most [%d, %d], and no zero.", weight->name,
 			   (unsigned long long) weight->shape[0], (unsigned long long) weight->shape[1],
 			   most_outputs, most_inputs);
 	if (bias != NULL && bias->shape[0] != weight->shape[0])
-		refuse("Tensor \"%s\" has %llu elements, expected %llu.", bias->name,
+		refuse(import, "Tensor \"%s\" has %llu elements, expected %llu.", bias->name,
 			   (unsigned long long) bias->shape[0], (unsigned long long) weight->shape[0]);
 	*inputs = (int) weight->shape[1];
 	*outputs = (int) weight->shape[0];
@@ -305,7 +318,7 @@ read_layer_shape(const SafeTensors *file, const char *modality, int number, int 
 
 /* Shift and scale may be absent; if one has an element a dimension, so have both. */
 static int
-read_scales_shape(const SafeTensors *file, const char *modality, int dimensions)
+read_scales_shape(const Import *import, const char *modality, int dimensions)
 {
 	static const char *const names[] = {"shift", "scale"};
 	int			scales = 1;
@@ -313,12 +326,12 @@ read_scales_shape(const SafeTensors *file, const char *modality, int dimensions)
 
 	for (i = 0; i < 2; i++)
 	{
-		const SafeTensor *tensor = find_tensor(file, modality, names[i], 1, true);
+		const SafeTensor *tensor = find_tensor(import, modality, names[i], 1, true);
 
 		if (tensor == NULL)
 			continue;
 		if (tensor->elements != 1 && tensor->elements != (uint64) dimensions)
-			refuse("Tensor \"%s\" has %llu elements, expected 1 or %d.", tensor->name,
+			refuse(import, "Tensor \"%s\" has %llu elements, expected 1 or %d.", tensor->name,
 				   (unsigned long long) tensor->elements, dimensions);
 		scales = Max(scales, (int) tensor->elements);
 	}
@@ -330,14 +343,14 @@ read_scales_shape(const SafeTensors *file, const char *modality, int dimensions)
  * Returns the outputs: 0 if there is no first layer, so no such network.
  */
 static int
-read_network_shape(const SafeTensors *file, const char *modality, int *dimensions, HiddenLayers *hidden)
+read_network_shape(const Import *import, const char *modality, int *dimensions, HiddenLayers *hidden)
 {
 	int			layers = 0;
 	int			outputs = 0;
 	int			i;
 
 	while (layers < NETWORK_MAX_LAYERS &&
-		   safetensors_find(file, psprintf("%s.%s", modality, layer_tensor(layers, "weight"))) != NULL)
+		   safetensors_find(&import->file, psprintf("%s.%s", modality, layer_tensor(layers, "weight"))) != NULL)
 		layers++;
 	for (i = 0; i < layers; i++)
 	{
@@ -345,12 +358,12 @@ read_network_shape(const SafeTensors *file, const char *modality, int *dimension
 		int			inputs;
 		int			units;
 
-		read_layer_shape(file, modality, i, i == 0 ? MODEL_MAX_DIMENSIONS : NETWORK_MAX_HIDDEN,
+		read_layer_shape(import, modality, i, i == 0 ? MODEL_MAX_DIMENSIONS : NETWORK_MAX_HIDDEN,
 						 last ? BITCODE_MAX_BITS : NETWORK_MAX_HIDDEN, &inputs, &units);
 		if (i == 0)
 			*dimensions = inputs;
 		else if (inputs != outputs)
-			refuse("Tensor \"%s.%s\" takes %d inputs, but \"%s.%s\" gives %d.",
+			refuse(import, "Tensor \"%s.%s\" takes %d inputs, but \"%s.%s\" gives %d.",
 				   modality, layer_tensor(i, "weight"), inputs,
 				   modality, layer_tensor(i - 1, "weight"), outputs);
 		if (!last)
@@ -361,7 +374,7 @@ read_network_shape(const SafeTensors *file, const char *modality, int *dimension
 }
 
 static void
-read_shapes(const SafeTensors *file, ModelRow *row)
+read_shapes(const Import *import, ModelRow *row)
 {
 	int			bits[2];
 	int			side;
@@ -370,82 +383,74 @@ read_shapes(const SafeTensors *file, ModelRow *row)
 	{
 		const char *modality = modality_name[side];
 
-		bits[side] = read_network_shape(file, modality, &row->dimensions[side], &row->hidden[side]);
+		bits[side] = read_network_shape(import, modality, &row->dimensions[side], &row->hidden[side]);
 		if (bits[side] > 0)
-			row->scales[side] = read_scales_shape(file, modality, row->dimensions[side]);
+			row->scales[side] = read_scales_shape(import, modality, row->dimensions[side]);
 	}
 	row->bits = Max(bits[0], bits[1]);
 	if (row->bits == 0)
-		refuse("It has neither a tensor \"image.0.weight\" nor a tensor \"text.0.weight\".");
+		refuse(import, "It has neither a tensor \"image.0.weight\" nor a tensor \"text.0.weight\".");
 	if (bits[0] > 0 && bits[1] > 0 && bits[0] != bits[1])
-		refuse("The image network gives %d bits, the text network %d.", bits[0], bits[1]);
+		refuse(import, "The image network gives %d bits, the text network %d.", bits[0], bits[1]);
 }
 
 /* Metadata need not be there, but must not contradict the tensors. */
 static void
-check_metadata_number(const SafeTensors *file, const char *key, int expected)
+check_metadata_number(const Import *import, const char *key, int expected)
 {
-	char	   *value = get_metadata(file, key);
+	char	   *value = get_metadata(import, key);
 	char	   *end;
 
 	if (value == NULL)
 		return;
 	if (value[0] == '\0' || strspn(value, "0123456789.eE+-") != strlen(value) ||
 		strtod(value, &end) != expected || *end != '\0')
-		refuse("Metadata \"%s\" says %.40s, but the tensors say %d.", key, value, expected);
+		refuse(import, "Metadata \"%s\" says %.40s, but the tensors say %d.", key, value, expected);
 }
 
 static void
-read_class_names(const SafeTensors *file, ModelRow *row)
+read_class_names(const Import *import, ModelRow *row)
 {
-	char	   *json = get_metadata(file, "classes");
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	Jsonb	   *names;
+	const char *json = safetensors_text(&import->file, "classes");
+	const char *name;
+	char	   *names;
+	int			i;
 
 	if (json == NULL)
 		return;
-	names = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
-	if (!JB_ROOT_IS_ARRAY(names) || JB_ROOT_IS_SCALAR(names))
-		refuse("Metadata \"classes\" is no JSON array.");
-	row->classes = JB_ROOT_COUNT(names);
+	name = names = palloc(strlen(json) + 1);
+	row->classes = safetensors_list(json, names);
+	if (row->classes < 0)
+		refuse(import, "Metadata \"classes\" is no JSON array of strings and numbers.");
 	row->class_names = palloc((row->classes + 1) * sizeof(char *));
-	row->classes = 0;
-	iterator = JsonbIteratorInit(&names->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	for (i = 0; i < row->classes; i++)
 	{
-		if (token != WJB_ELEM)
-			continue;
-		if (value.type == jbvString)
-			row->class_names[row->classes++] = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (value.type == jbvNumeric)
-			row->class_names[row->classes++] =
-				DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
-		else
-			refuse("Metadata \"classes\" has an element that is neither a string nor a number.");
+		if (!pg_verify_mbstr(PG_UTF8, name, strlen(name), true))
+			refuse(import, "Metadata \"classes\" is not valid UTF-8.");
+		row->class_names[i] = to_server(name);
+		name += strlen(name) + 1;
 	}
 }
 
 static void
-read_metadata(const SafeTensors *file, ModelRow *row)
+read_metadata(const Import *import, ModelRow *row)
 {
-	char	   *format = get_metadata(file, "format");
+	char	   *format = get_metadata(import, "format");
 
 	if (format != NULL && strncmp(format, "xmhash", 6) == 0 && strcmp(format, FORMAT_NAME) != 0)
-		refuse("Its format is \"%.40s\"; this release reads \"%s\".", format, FORMAT_NAME);
-	row->method = get_metadata(file, "method");
+		refuse(import, "Its format is \"%.40s\"; this release reads \"%s\".", format, FORMAT_NAME);
+	row->method = get_metadata(import, "method");
 	if (row->method == NULL || strlen(row->method) > MODEL_MAX_METHOD)
 		row->method = "imported";
-	check_metadata_number(file, "bits", row->bits);
-	check_metadata_number(file, "image_dim", row->dimensions[MODALITY_IMAGE]);
-	check_metadata_number(file, "text_dim", row->dimensions[MODALITY_TEXT]);
-	read_class_names(file, row);
+	check_metadata_number(import, "bits", row->bits);
+	check_metadata_number(import, "image_dim", row->dimensions[MODALITY_IMAGE]);
+	check_metadata_number(import, "text_dim", row->dimensions[MODALITY_TEXT]);
+	read_class_names(import, row);
 }
 
 /* A tensor's numbers to their place; one element stands for all where it may. */
 static void
-read_tensor(const SafeTensors *file, const TensorPlace *place, const SafeTensor *tensor)
+read_tensor(const Import *import, const TensorPlace *place, const SafeTensor *tensor)
 {
 	int			i;
 	int			j;
@@ -456,13 +461,13 @@ read_tensor(const SafeTensors *file, const TensorPlace *place, const SafeTensor 
 		for (j = 0; j < Max(place->columns, 1); j++)
 		{
 			size_t		at = tensor->elements == 1 ? 0 : (size_t) i * Max(place->columns, 1) + j;
-			double		number = safetensors_number(file, tensor, at);
+			double		number = safetensors_number(&import->file, tensor, at);
 			float		value = (float) number;
 
 			if (!isfinite(number))
-				refuse("Tensor \"%s\" has a value that is not finite, at element %zu.", place->name, at + 1);
+				refuse(import, "Tensor \"%s\" has a value that is not finite, at element %zu.", place->name, at + 1);
 			if (!isfinite(value))
-				refuse("Tensor \"%s\" has %g as element %zu, beyond the range of float32.", place->name, number, at + 1);
+				refuse(import, "Tensor \"%s\" has %g as element %zu, beyond the range of float32.", place->name, number, at + 1);
 			place->values[(size_t) j * place->rows + i] = value;
 		}
 	}
@@ -470,37 +475,37 @@ read_tensor(const SafeTensors *file, const TensorPlace *place, const SafeTensor 
 
 /* The first tensor that has no place in the model, if any, is a reason to refuse the file. */
 static void
-check_left_over(const SafeTensors *file, const TensorPlace *places, int count)
+check_left_over(const Import *import, const TensorPlace *places, int count)
 {
 	int			i;
 	int			j;
 
-	for (i = 0; i < file->tensors; i++)
+	for (i = 0; i < import->file.tensors; i++)
 	{
-		for (j = 0; j < count && strcmp(file->tensor[i].name, places[j].name) != 0;)
+		for (j = 0; j < count && strcmp(import->file.tensor[i].name, places[j].name) != 0;)
 			j++;
 		if (j == count)
-			refuse("Tensor \"%.100s\" is none of this model's. Those are image.N.weight and image.N.bias, N counting 0, 2, 4 "
+			refuse(import, "Tensor \"%.100s\" is none of this model's. Those are image.N.weight and image.N.bias, N counting 0, 2, 4 "
 				   "to %d at most without a gap, image.shift and image.scale, and likewise of text.",
-				   file->tensor[i].name, 2 * (NETWORK_MAX_LAYERS - 1));
+				   import->file.tensor[i].name, 2 * (NETWORK_MAX_LAYERS - 1));
 	}
 }
 
 static void
-read_tensors(const SafeTensors *file, const ModelRow *row, ModelWeights *weights)
+read_tensors(const Import *import, const ModelRow *row, ModelWeights *weights)
 {
 	TensorPlace places[MAX_PLACES];
 	int			count = list_places(row, weights, places);
 	int			i;
 	int			j;
 
-	check_left_over(file, places, count);
+	check_left_over(import, places, count);
 	for (i = 0; i < count; i++)
 	{
-		const SafeTensor *tensor = safetensors_find(file, places[i].name);
+		const SafeTensor *tensor = safetensors_find(&import->file, places[i].name);
 
 		if (tensor != NULL)
-			read_tensor(file, &places[i], tensor);
+			read_tensor(import, &places[i], tensor);
 		else					/* only a bias, shift or scale can be missing here */
 		{
 			for (j = 0; j < places[i].rows; j++)
@@ -517,7 +522,7 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 	bytea	   *bytes = PG_GETARG_BYTEA_PP(1);
 	const uint8 *data = (const uint8 *) VARDATA_ANY(bytes);
 	size_t		size = VARSIZE_ANY_EXHDR(bytes);
-	SafeTensors *file = palloc0(sizeof(SafeTensors));
+	Import	   *import = palloc0(sizeof(Import));
 	CoreEnv env;
 	ModelWeights weights;
 	ModelPlace	place;
@@ -531,25 +536,27 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 	SPI_connect();
 	model_core_env(&env, CurrentMemoryContext);
 	model_find_place(PG_GETARG_TEXT_PP(0), &place);
-	if (!safetensors_header(data, size, file, &header) ||
-		!safetensors_parse(data, size, palloc(header + 1), file))
-		refuse("The file is malformed: %s.", file->error);
+	import->model = place.name;
+	if (!safetensors_header(data, size, &import->file, &header) ||
+		!safetensors_parse(data, size, palloc(header + 1), &import->file))
+		refuse(import, "The file is malformed: %s.", import->file.error);
 	memset(&row, 0, sizeof(row));
-	read_shapes(file, &row);
+	read_shapes(import, &row);
 	row.created = model_now();
 	row.status = "imported";
 	row.pairs = -1;
-	read_metadata(file, &row);
+	read_metadata(import, &row);
+	model_check_memory(place.name, (double) model_floats(&row) * sizeof(float));
 	model_layout(&row, env.allocate(env.arena, model_floats(&row) * sizeof(float)),
 				 &env, &weights);
-	read_tensors(file, &row, &weights);
+	read_tensors(import, &row, &weights);
 	model_open_own(fcinfo->flinfo->fn_oid, model_create(fcinfo->flinfo->fn_oid, &place), &table);
 	model_insert(&table, &row);
 	model_write_pieces(&table, MODEL_PART_WEIGHTS, weights.floats, weights.count, NULL);
 	model_close(&table);
 	side = model_networks(&row, &weights, &env, networks);
 	if (side >= 0)
-		refuse("Numbers of its %s network leave the range of float32 once shift and scale are worked into its first layer.",
+		refuse(import, "Numbers of its %s network leave the range of float32 once shift and scale are worked into its first layer.",
 			   modality_name[side]);
 	SPI_finish();
 	PG_RETURN_VOID();

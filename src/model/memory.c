@@ -150,6 +150,20 @@ model_memory_available(void)
 	return available;
 }
 
+/*
+ * What is stored in few bytes, because it compresses well or its numbers are
+ * narrow, may be large: whoever uses the model is not to be killed for it.
+ */
+void
+model_check_memory(const char *model, double bytes)
+{
+	if (bytes > MODEL_PART_BYTES && bytes > model_memory_available())
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("model \"%s\" needs %.1f MB of memory, but %.1f MB are available",
+						model, bytes / (1024 * 1024), model_memory_available() / (1024 * 1024))));
+}
+
 void
 model_init(void)
 {

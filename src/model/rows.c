@@ -364,25 +364,15 @@ append_floats(void *argument, const char *bytes, size_t size)
 	*to += size;
 }
 
-/*
- * The floats of a part, in the surroundings' memory.  What is stored in few
- * bytes, because it compresses well, may be large: whoever uses the model is
- * not to be killed for it.
- */
+/* The floats of a part, in the environment's arena. */
 float *
 model_read_pieces(const ModelTable *table, const char *part, size_t count, const CoreEnv *env)
 {
-	double		bytes = (double) count * sizeof(float);
 	HeapTuple  *tuples = collect_pieces(table, part, count, ERROR);
 	float	   *floats;
 	char	   *at;
 
-	if (bytes > MODEL_PART_BYTES && bytes > model_memory_available())
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("model \"%s\" needs %.1f MB of memory, but %.1f MB are available",
-						RelationGetRelationName(table->relation), bytes / (1024 * 1024),
-						model_memory_available() / (1024 * 1024))));
+	model_check_memory(RelationGetRelationName(table->relation), (double) count * sizeof(float));
 	floats = env->allocate(env->arena, count * sizeof(float));
 	at = (char *) floats;
 	visit_pieces(table, tuples, count, append_floats, &at);

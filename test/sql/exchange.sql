@@ -128,13 +128,32 @@ SELECT try(file('{' || concat_ws(',', '"__metadata__":{"bits":"' || n || '"}', i
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"format":"xmhash 2"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"classes":"{}"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"classes":"[true]"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT classes, try(file('{' || concat_ws(',', format('"__metadata__":{"classes":%s}', to_json(classes)), iw, ib, tw, tb) || '}', numbers))
+FROM good, unnest(ARRAY['', ' ', '[', '[1', '["a"', '["a",]', '["a" "b"]', '["a"]]', '["a"] x', '[a]', '[null]', '[["a"]]', '[{"a": 1}]', '["\u0000"]', '["\ud800"]', '[01]', '"a"', '7', 'null']) AS classes;
 SELECT try(little_endian(octet_length(h)) || h || little_endian(numbers))
 FROM (SELECT convert_to('{"__metadata__":{"method":"', 'UTF8') || '\xff' || convert_to('"},' || concat_ws(',', iw, ib, tw, tb) || '}', 'UTF8') AS h, numbers FROM good) g;
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"format":"pt","method":"mine","classes":"[\"a\",\"b\"]"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
 SELECT model, method, classes FROM xmhash_models WHERE model = 'bad'::regclass;
 SELECT xmhash_import_model('bad', xmhash_export_model('linear'));
+SELECT xmhash_import_model('"Bad too"', file('{' || concat_ws(',', '"__metadata__":{"classes":"[\"a\","}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT xmhash_import_model('named', file('{' || concat_ws(',', '"__metadata__":{"classes":" [ \"\\u0061\\n\", 1e2,-0.5 ,\"\" ] "}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT classes FROM xmhash_models WHERE model = 'named'::regclass;
 SELECT xmhash_import_model('', xmhash_export_model('linear'));
 SELECT xmhash_export_model('no_such');
+
+-- Narrow numbers take more memory than their file: 24 MB of float32 for 12 MB.
+CREATE FUNCTION narrow(rows integer, columns integer) RETURNS bytea LANGUAGE sql AS $$
+SELECT little_endian(octet_length(header)::bigint) || convert_to(header, 'UTF8') || decode(repeat('003c', rows * columns), 'hex')
+FROM format('{"image.0.weight":{"dtype":"F16","shape":[%s,%s],"data_offsets":[0,%s]}}', rows, columns, 2 * rows * columns) AS header
+$$;
+SET xmhash.train_max_memory = '20MB';
+SELECT xmhash_import_model('narrow', narrow(1024, 6000));
+SET xmhash.train_max_memory = '200MB';
+SELECT xmhash_import_model('narrow', narrow(1024, 6000));
+SELECT length(xmhash_encode_image('narrow', array_fill(1::real, '{6000}')));
+SET xmhash.train_max_memory = '20MB';
+SELECT length(xmhash_export_model('narrow'));
+RESET xmhash.train_max_memory;
 
 -- An import that is undone leaves nothing in this session's memory either.
 BEGIN;

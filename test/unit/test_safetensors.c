@@ -412,6 +412,45 @@ test_damage(unsigned seed, int rounds)
 	check(accepted < rounds, "damage is noticed");
 }
 
+/* The strings of a list, joined by bars, in room that ends where it must; "refused" otherwise. */
+static void
+check_list(const char *text, const char *expected)
+{
+	char	   *copy = malloc(strlen(text) + 1);
+	char	   *strings = malloc(strlen(text) + (text[0] == '\0'));
+	char		joined[256] = "";
+	const char *at = strings;
+	int			count;
+
+	strcpy(copy, text);
+	count = safetensors_list(copy, strings);
+	for (; count > 0; count--)
+	{
+		strcat(strcat(joined, at), "|");
+		at += strlen(at) + 1;
+	}
+	check(strcmp(count < 0 ? "refused" : joined, expected) == 0, text);
+	free(copy);
+	free(strings);
+}
+
+static void
+test_list(void)
+{
+	static const char *const bad[] = {"", " ", "[", "]", "[,]", "[1", "[1,", "[1,]", "[1 2]", "[\"a", "[\"a\"", "[\"\\", "[\"\\u00", "[a]", "[true]",
+		"[[]]", "[{}]", "{}", "1", "\"a\"", "[1]]", "[] x", "[01]", "[1.]", "[-]", "[1e]", "[\"\\u0000\"]", "[\"\\ud800\"]", "[\"\t\"]"};
+	int			i;
+
+	check_list("[]", "");
+	check_list(" [ ] ", "");
+	check_list("[\"\"]", "|");
+	check_list("[1]", "1|");
+	check_list("[\"a\", \"b c\" ,-1.5e3]\n", "a|b c|-1.5e3|");
+	check_list("[\"\\u017c\\\"\",\"\\ud83d\\ude00\"]", "\u017c\"|\U0001f600|");
+	for (i = 0; i < (int) (sizeof(bad) / sizeof(bad[0])); i++)
+		check_list(bad[i], "refused");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -421,6 +460,7 @@ main(int argc, char **argv)
 	test_many();
 	test_lengths();
 	test_numbers();
+	test_list();
 	test_damage(argc > 1 ? (unsigned) strtoul(argv[1], NULL, 10) : 1, 200000);
 	printf("safetensors: %d passed, %d failed\n", passed, failed);
 	return failed != 0;
