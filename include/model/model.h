@@ -72,7 +72,7 @@ extern void model_find_place(text *name, ModelPlace *place);
 extern Oid	model_create(Oid function, const ModelPlace *place);
 extern void model_lock(Oid model, bool session);
 extern void model_unlock(Oid model);
-extern bool model_in_training(Oid model);
+extern bool model_in_training(FunctionCallInfo fcinfo, Oid model);
 extern Oid	model_column_type(Oid relation, const char *relation_name, const char *name);
 
 /* The parts of a model. */

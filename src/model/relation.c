@@ -446,11 +446,59 @@ find_holder(Oid model)
 	return pid;
 }
 
-/* Locks are not replicated: a standby believes what the row says. */
-bool
-model_in_training(Oid model)
+/* The models whose trainings run in other sessions. */
+static List *
+find_trainings(void)
 {
-	return RecoveryInProgress() || find_holder(model) != HOLDER_NONE;
+	LockData   *locks = GetLockStatusData();
+	List	   *models = NIL;
+	int			i;
+
+	for (i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *lock = &locks->locks[i];
+		LOCKTAG		tag;
+
+		training_lock_tag(lock->locktag.locktag_field3, &tag);
+		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
+			memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0)
+			models = lappend_oid(models, lock->locktag.locktag_field3);
+	}
+	pfree(locks->locks);
+	pfree(locks);
+	return models;
+}
+
+typedef struct Trainings
+{
+	List	   *models;
+} Trainings;
+
+/*
+ * Is there a training of it?  All locks of the server are looked through for
+ * that: once for all the rows that a FROM clause asks for (only there is a
+ * result's shape said, and does what is remembered go with the statement).
+ * Locks are not replicated: a standby believes what the row says.
+ */
+bool
+model_in_training(FunctionCallInfo fcinfo, Oid model)
+{
+	Trainings  *trainings = fcinfo->flinfo->fn_extra;
+
+	if (RecoveryInProgress())
+		return true;
+	if (fcinfo->resultinfo == NULL)
+		return find_holder(model) != HOLDER_NONE;
+	if (trainings == NULL)
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+		trainings = palloc(sizeof(Trainings));
+		trainings->models = find_trainings();
+		fcinfo->flinfo->fn_extra = trainings;
+		MemoryContextSwitchTo(old_context);
+	}
+	return list_member_oid(trainings->models, model);
 }
 
 /*

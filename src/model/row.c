@@ -408,13 +408,13 @@ show(Datum *values, bool *nulls, int column, Datum value)
 }
 
 static void
-show_row(Oid model, const ModelRow *row, Datum *values, bool *nulls)
+show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool *nulls)
 {
 	const char *status = row->status;
 	JsonbValue *options = get_field(&row->info->root, "options");
 	int			i;
 
-	if (strcmp(status, "training") == 0 && !model_in_training(model))
+	if (strcmp(status, "training") == 0 && !model_in_training(fcinfo, PG_GETARG_OID(0)))
 		status = "interrupted";
 	show(values, nulls, INFO_STATUS, CStringGetTextDatum(status));
 	show(values, nulls, INFO_METHOD, CStringGetTextDatum(row->method));
@@ -464,7 +464,6 @@ XMHASH_FUNCTION(xmhash_model_info);
 Datum
 xmhash_model_info(PG_FUNCTION_ARGS)
 {
-	Oid			model = PG_GETARG_OID(0);
 	Datum		values[INFO_COLUMNS] = {0};
 	bool		nulls[INFO_COLUMNS];
 	TupleDesc	descriptor;
@@ -475,10 +474,10 @@ xmhash_model_info(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE || descriptor->natts != INFO_COLUMNS)
 		elog(ERROR, "xmhash_model_info does not return what it should");
 	memset(nulls, true, sizeof(nulls));
-	if (model_open_quietly(fcinfo->flinfo->fn_oid, model, &table))
+	if (model_open_quietly(fcinfo->flinfo->fn_oid, PG_GETARG_OID(0), &table))
 	{
 		if (model_find_quietly(&table, &row, &problem))
-			show_row(model, &row, values, nulls);
+			show_row(fcinfo, &row, values, nulls);
 		else
 			show(values, nulls, INFO_STATUS, CStringGetTextDatum(problem != NULL ? "damaged" : "empty"));
 		model_close(&table);
