@@ -610,6 +610,10 @@ COMMENT ON COLUMN xmhash_model.number IS '0 for ''model'', the epoch, or the pie
 COMMENT ON COLUMN xmhash_model.info IS 'what is known about the row';
 COMMENT ON COLUMN xmhash_model.data IS 'at most 16 MB of little-endian float32';
 
+CREATE FUNCTION xmhash_model_changed() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION xmhash_model_changed() IS 'trigger of a model''s table: sessions that remember the model look at its rows again';
+
 CREATE FUNCTION xmhash_model_info(
     model regclass,
     OUT method text, OUT bits integer, OUT image_dimensions integer, OUT text_dimensions integer,

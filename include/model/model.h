@@ -51,6 +51,7 @@ typedef struct ModelTable
 	AttrNumber	number;
 	AttrNumber	info;
 	AttrNumber	data;
+	bool		announces;		/* whoever changes rows lets every session know */
 } ModelTable;
 
 /* Where a model is to be made. */
@@ -189,7 +190,7 @@ typedef struct CachedModel
 	struct CachedModel *next;
 	Oid			model;			/* the table */
 	uint64		fingerprint;	/* of its rows */
-	uint64		generation;		/* at which the fingerprint was right */
+	uint64		generation;		/* at which the fingerprint was right; 0: look again */
 	int			bits;
 	Network		network[2];		/* with shift and scale folded in */
 	float	   *scratch;		/* [most hidden units] */

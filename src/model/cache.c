@@ -5,9 +5,10 @@
  * change is whether the table is there, who may use it and, in a table that
  * is filled anew, the rows.  All of it is guarded by one counter, the
  * generation: it moves when a cached table's entry in the relation cache is
- * invalidated (by whatever changes the table or its rights, and by the end of
- * a training, which every backend hears of no later than at its next
- * statement) and when roles change.  While it stands still, and the user is
+ * invalidated (by whatever changes the table or its rights, by the end of a
+ * training and, through the table's trigger, by changes of its rows; every
+ * backend hears of that no later than at its next statement) and when roles
+ * change.  While it stands still, and the user is
  * the same, a call needs no look-up at all.  After it has moved, a look at the
  * rows' fingerprint tells whether the weights have to be read again.
  */
@@ -213,7 +214,7 @@ look_up(Oid function, Oid oid)
 		capacity_kept = xmhash_model_cache;
 		generation = generation_now;
 	}
-	model->generation = generation;
+	model->generation = table.announces ? generation : 0;
 	model_close(&table);
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);

@@ -16,6 +16,12 @@
  * training from an interrupted one.  Both are locks of the default method: an
  * abort of the transaction releases a session's ones too, so an error or
  * cancel needs no clean-up.
+ *
+ * Sessions remember models.  Rows that are changed by hand, by COPY or by
+ * replication are made known to them by a trigger, as an invalidation of the
+ * table's entry in the relation cache: that reaches standbys too, and costs
+ * those who encode nothing.  A table without the trigger is looked at by
+ * every call.
  */
 #include "model/model.h"
 
@@ -31,8 +37,10 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_opfamily.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -42,7 +50,9 @@
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
@@ -167,8 +177,49 @@ find_column(Relation relation, const char *name, Oid type)
 	elog(ERROR, "table \"%s\" has no column \"%s\"", RelationGetRelationName(relation), name);
 }
 
+XMHASH_FUNCTION(xmhash_model_changed);
+
+Datum
+xmhash_model_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("xmhash_model_changed must be called as a trigger")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	PG_RETURN_POINTER(NULL);
+}
+
+static bool
+is_announcing_trigger(Oid function, const Trigger *trigger)
+{
+	return trigger->tgfoid == GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("xmhash_model_changed"),
+											  PointerGetDatum(buildoidvector(NULL, 0)),
+											  ObjectIdGetDatum(get_func_namespace(function)));
+}
+
+/* Has the table the trigger, for all changes of rows, whoever makes them? */
+static bool
+announces_changes(Oid function, Relation relation)
+{
+	const TriggerDesc *triggers = relation->trigdesc;
+	int			i;
+
+	for (i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE |
+								TRIGGER_TYPE_DELETE) &&
+			trigger->tgenabled == TRIGGER_FIRES_ALWAYS && trigger->tgnattr == 0 && trigger->tgqual == NULL &&
+			!trigger->tgdeferrable && is_announcing_trigger(function, trigger))
+			return true;
+	}
+	return false;
+}
+
 static void
-open_columns(Relation relation, LOCKMODE lock, Snapshot snapshot, ModelTable *table)
+open_columns(Oid function, Relation relation, LOCKMODE lock, Snapshot snapshot, ModelTable *table)
 {
 	table->relation = relation;
 	table->lock = lock;
@@ -177,6 +228,7 @@ open_columns(Relation relation, LOCKMODE lock, Snapshot snapshot, ModelTable *ta
 	table->info = find_column(relation, "info", JSONBOID);
 	table->data = find_column(relation, "data", BYTEAOID);
 	table->index = find_index(table);
+	table->announces = announces_changes(function, relation);
 	table->snapshot = RegisterSnapshot(snapshot);
 }
 
@@ -230,7 +282,7 @@ model_open(Oid function, Oid model, ModelTable *table)
 				 errmsg("model \"%s\" is under row-level security for role \"%s\"",
 						RelationGetRelationName(relation), GetUserNameFromId(GetUserId(), false)),
 				 errdetail("A model is used as a whole, or not at all.")));
-	open_columns(relation, AccessShareLock, IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(), table);
+	open_columns(function, relation, AccessShareLock, IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(), table);
 }
 
 /*
@@ -259,7 +311,7 @@ model_open_quietly(Oid function, Oid model, ModelTable *table)
 		pg_class_aclcheck_ext(model, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK &&
 		check_enable_rls(model, InvalidOid, true) != RLS_ENABLED)
 	{
-		open_columns(relation, RowExclusiveLock, GetActiveSnapshot(), table);
+		open_columns(function, relation, RowExclusiveLock, GetActiveSnapshot(), table);
 		return true;
 	}
 	relation_close(relation, RowExclusiveLock);
@@ -296,7 +348,7 @@ refuse_to_write(Relation relation, const char *what)
 
 /* Nothing of the owner's may be left out when rows are written below the executor. */
 static void
-check_plain(const ModelTable *table)
+check_plain(Oid function, const ModelTable *table)
 {
 	Relation	relation = table->relation;
 	TupleDesc	descriptor = RelationGetDescr(relation);
@@ -306,8 +358,12 @@ check_plain(const ModelTable *table)
 
 	if (relation->rd_rel->relam != HEAP_TABLE_AM_OID)
 		refuse_to_write(relation, "another access method than heap");
-	if (relation->trigdesc != NULL)
-		refuse_to_write(relation, "triggers or foreign keys");
+	for (i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		/* What it would announce, the training does. */
+		if (!is_announcing_trigger(function, &relation->trigdesc->triggers[i]))
+			refuse_to_write(relation, "triggers or foreign keys");
+	}
 	if (relation->rd_rules != NULL)
 		refuse_to_write(relation, "rules");
 	if (descriptor->constr != NULL && descriptor->constr->num_check > 0)
@@ -352,7 +408,7 @@ model_open_own(Oid function, Oid model, ModelTable *table)
 		fail_missing(model);
 	relation_close(relation, NoLock);
 	model_open(function, model, table);
-	check_plain(table);
+	check_plain(function, table);
 }
 
 /*
@@ -392,6 +448,7 @@ model_create(Oid function, const ModelPlace *place)
 		{"info", "what is known about the row"},
 		{"data", "at most 16 MB of little-endian float32"}};
 	char	   *schema = get_namespace_name(place->schema);
+	char	   *extension_schema = get_namespace_name(get_func_namespace(function));
 	char	   *name;
 	Oid			model;
 	int			i;
@@ -404,6 +461,9 @@ model_create(Oid function, const ModelPlace *place)
 	run(psprintf("CREATE TABLE %s OF %s (PRIMARY KEY (part, number)) USING heap",
 				 name, format_type_be_qualified(model_type(function))));
 	run(psprintf("ALTER TABLE %s ALTER COLUMN data SET STORAGE EXTERNAL", name));
+	run(psprintf("CREATE TRIGGER xmhash_model_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()",
+				 name, quote_qualified_identifier(extension_schema, "xmhash_model_changed")));
+	run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER xmhash_model_changed", name));
 	run(psprintf("COMMENT ON TABLE %s IS 'model of xmhash, see the view xmhash_models'", name));
 	for (i = 0; i < (int) lengthof(comments); i++)
 		run(psprintf("COMMENT ON COLUMN %s.%s IS '%s'", name, comments[i][0], comments[i][1]));

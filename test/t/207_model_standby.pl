@@ -1,6 +1,7 @@
 # A hot standby encodes with the primary's models, and notices at once when one
-# is dropped or replaced there; a subscriber encodes with models that are
-# replicated as tables, and says so while they are on their way.
+# is changed, dropped or replaced there; a subscriber encodes with models that
+# are replicated as tables, and says so while they are on their way; a base
+# backup has them.
 use strict;
 use warnings FATAL => 'all';
 
@@ -44,10 +45,18 @@ $primary->safe_psql('postgres', 'DROP TABLE unlogged');
 
 SKIP:
 {
-	skip 'no background_psql', 3 unless $standby->can('background_psql');
+	skip 'no background_psql', 5 unless $standby->can('background_psql');
 	my $session = $standby->background_psql('postgres', on_error_stop => 0);
 	my $length = q{SELECT length(xmhash_encode_image('m', image)) FROM pair WHERE id = 1};
 	like(($session->query($length))[0], qr/\A32\s*\z/, 'in use on the standby');
+	$primary->safe_psql('postgres', q{UPDATE m SET data = substr(data, 5) WHERE part = 'weights'});
+	$primary->wait_for_catchup($standby);
+	$session->query($length);
+	like($session->{stderr}, qr/model "m" is damaged/, 'its rows changed by hand on the primary');
+	$session->{stderr} = '';
+	$primary->safe_psql('postgres', q{UPDATE m SET data = '\x00000000' || data WHERE part = 'weights'});
+	$primary->wait_for_catchup($standby);
+	like(($session->query($length))[0], qr/\A32\s*\z/, 'and back');
 	$primary->safe_psql('postgres', q{BEGIN; DROP TABLE m;
 		CALL xmhash_train('m', 'pair', 'image', 'words', 48, options => '{"epochs": 3}'); COMMIT});
 	$primary->wait_for_catchup($standby);
@@ -105,6 +114,32 @@ $reader->finish;
 like($err, qr/ERROR:  model "broken" is not trained yet/, 'half a model does not encode');
 is($out, $primary->safe_psql('postgres', sprintf($encode, 'broken')) . "\n", 'the whole one does, in the same session');
 
+# Rows that change on the publisher are noticed by a session that remembers the model: by its
+# trigger, which pg_dump brings, and without it too.
+my $schema = $primary->basedir . '/schema';
+command_ok([ 'pg_dump', '-s', '-t', 'm2', '-f', $schema, $primary->connstr('postgres') ], 'the table of a model, without its rows')
+  if $primary->safe_psql('postgres', q{CALL xmhash_train('m2', 'pair', 'image', 'words', 32, options => '{"epochs": 1}'); CREATE TABLE turn (now text PRIMARY KEY)}) eq '';
+$primary->safe_psql('subscriber', 'CREATE TABLE turn (now text PRIMARY KEY)');
+command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $schema, $primary->connstr('subscriber') ], 'goes to the subscriber');
+is(subscriber(q{SELECT string_agg(concat_ws(' ', tgrelid::regclass, tgenabled), ',') FROM pg_trigger WHERE tgname = 'xmhash_model_changed'}), 'm2 A', 'with its trigger');
+$primary->safe_psql('subscriber', 'ALTER SUBSCRIPTION models REFRESH PUBLICATION');
+all_copied();
+my $both = "SELECT concat_ws(' ', xmhash_encode_image('m2', '$features'), xmhash_encode_image('copied', '$features'))";
+my $wait = q{DO 'BEGIN WHILE NOT EXISTS (SELECT FROM turn WHERE now = ''%s'') LOOP PERFORM pg_sleep(0.05); END LOOP; END'};
+($out, $err) = ('', '');
+$reader = IPC::Run::start(
+	[ 'psql', '-XAtq', '-d', $primary->connstr('subscriber') . ' application_name=reader', '-c', $both, '-c', sprintf($wait, 'changed'), '-c', $both ],
+	'<', \undef, '>', \$out, '2>', \$err);
+$primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'reader' AND wait_event = 'PgSleep'})
+  or die "the reader does not wait: $err";
+my $before = $primary->safe_psql('postgres', $both);
+$primary->safe_psql('postgres', qq{UPDATE $_ SET data = overlay(data PLACING decode(repeat('000080c1', 32), 'hex') FROM 1) WHERE part = 'weights'}) for ('m2', 'copied');
+$primary->safe_psql('postgres', q{INSERT INTO turn VALUES ('changed')});
+$reader->finish;
+is($err, '', 'one session reads before and after');
+is($out, "$before\n" . $primary->safe_psql('postgres', $both) . "\n", 'and gives the codes of the rows that have come');
+isnt($primary->safe_psql('postgres', $both), $before, 'which are others');
+
 # Without its weights: what a partial restore leaves.
 $primary->safe_psql('subscriber', q{CREATE TABLE part OF xmhash_model (PRIMARY KEY (part, number)); INSERT INTO part SELECT * FROM copied WHERE part <> 'weights'});
 like(subscriber(sprintf($encode, 'part')), qr/model "part" is not complete: piece 1 of 1 of its weights is missing/, 'a missing piece is named');
@@ -118,5 +153,14 @@ is(subscriber(sprintf($encode, 'copied')), $primary->safe_psql('postgres', sprin
 $primary->safe_psql('subscriber', 'ALTER SUBSCRIPTION models DISABLE; ALTER SUBSCRIPTION models SET (slot_name = NONE); DROP SUBSCRIPTION models');
 
 $standby->stop;
+
+# A base backup, as a server of its own.
+$primary->backup('late');
+my $restored = PostgreSQL::Test::Cluster->new('restored');
+$restored->init_from_backup($primary, 'late');
+$restored->start;
+$codes = q{SELECT md5(string_agg(xmhash_encode_image('broken', image)::text || xmhash_encode_text('broken', words)::text, ',' ORDER BY id)) FROM pair};
+is($restored->safe_psql('postgres', $codes), $primary->safe_psql('postgres', $codes), 'a base backup gives the same codes');
+$restored->stop;
 $primary->stop;
 done_testing();
