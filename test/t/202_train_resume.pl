@@ -146,6 +146,17 @@ $_->{run}->finish for ($session, $drop);
 is($drop->{err}, '', 'a DROP waits for the end of the training');
 is($session->{err} =~ /epoch 6 of 6/ && query(q{SELECT count(*) FROM xmhash_models}), 0, 'which is not disturbed, and drops the model');
 
+# Renamed while it is resumed: that waits as well, and the new name has what was trained.
+interrupt_at(3, 'cancel', q{CALL xmhash_train('broken', 'pair', 'image', 'words', 16, options => '{"epochs": 6}')});
+$session = hold_training($node, 'broken', 5, q{CALL xmhash_train_resume('broken')});
+my $rename = start_session($node, 'rename', 'ALTER TABLE broken RENAME TO another');
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'rename' AND wait_event_type = 'Lock'}) or die 'no RENAME';
+finish_hold($node, $session);
+$_->{run}->finish for ($session, $rename);
+is($rename->{err}, '', 'a RENAME waits for the end of a resumed training');
+is(query(q{SELECT concat_ws(' ', model, status, epochs_done) FROM xmhash_models}), 'another trained 6', 'which is not disturbed either');
+query('DROP TABLE another');
+
 # A prepared transaction holds a training as a session does.
 hold_training($node, 'broken', 3, q{CALL xmhash_train('broken', 'pair', 'image', 'words', 16, options => '{"epochs": 4}')});
 query(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name IN ('holder', 'training')});
