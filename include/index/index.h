@@ -1,13 +1,10 @@
 /*
- * index/index.h: the access method xmhash: what is on disk, and the contract of its
- * two halves.
+ * index/index.h: the contract of the whole room: what is on disk, how it is
+ * read, how a segment is written, and the access method's callbacks.
  *
- * Storage half: index/meta.c index/page.c index/catalogue.c index/writer.c
- * index/insert.c index/flush.c index/merge.c index/vacuum.c index/check.c
- * index/functions.c index/validate.c index/handler.c.  Search half: core/search_centre.c
- * index_order.c index/sort.c index/build.c index/cache.c index/scan.c
- * index/support.c index/cost.c.  src/README.md draws the pages and proves the
- * rules; here are the structures.
+ * Who changes an index beyond that includes index/storage.h, who searches one
+ * index/search.h.  src/README.md has the list of the files, draws the pages and
+ * proves the rules.
  */
 #ifndef XMHASH_INDEX_H
 #define XMHASH_INDEX_H
@@ -122,9 +119,11 @@ typedef struct XmhashFreeExtent
 } XmhashFreeExtent;
 
 /*
- * A segment's pages are numbered 0, 1, …: data pages, the pages of each band
- * run, null pages, directory pages; page n is the n-th block of its extents.  Immutable but for rows that
- * VACUUM removes (pages then hold fewer entries, possibly none).
+ * A segment is a component of a log-structured merge tree: flushes write small
+ * ones, merges larger ones in their place (index/merge.c).  Its pages are
+ * numbered 0, 1, …: data pages, the pages of each band run, null pages,
+ * directory pages; page n is the n-th block of its extents.  It does not change
+ * but for rows that VACUUM removes: pages then hold fewer entries, possibly none.
  */
 typedef struct XmhashSegment
 {
@@ -182,7 +181,7 @@ typedef struct XmhashDirectory
 	((Size) (s)->centres * (words) * sizeof(uint64) + (Size) (s)->spans * sizeof(XmhashSpan) + \
 	 (Size) (s)->bands * (s)->band_pages * sizeof(uint16))
 
-/* Band runs of an index. */
+/* Band runs of an index: multi-index hashing, core/search_mih.c. */
 #define XMHASH_MAX_BANDS 32
 
 /*
@@ -289,7 +288,7 @@ typedef struct IndexSnapshot
 extern IndexSnapshot *xmhash_snapshot_create(MemoryContext context);
 extern bool xmhash_snapshot_read(Relation index, IndexSnapshot *snapshot);
 
-/* Live rows and NULLs of the segments, and total data pages: for estimates. */
+/* Live rows of the segments, NULLs included: for estimates. */
 extern double xmhash_snapshot_rows(const IndexSnapshot *snapshot);
 
 /* Block of page `number` of a segment, of page i of the pending list. */
@@ -344,9 +343,6 @@ extern void xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value,
 									  const uint64 *code, ItemPointer tid);
 extern void xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid);
 
-/* Rows written so far, for progress reports. */
-extern uint64 xmhash_writer_rows(const XmhashWriter *writer);
-
 /* Build only: the meta page, with a new nonce, in an empty main fork. */
 extern void xmhash_build_start(Relation index);
 
@@ -356,7 +352,7 @@ extern void xmhash_build_start(Relation index);
  * ---------------------------------------------------------------------------
  */
 
-/* Search half. */
+/* They read an index, or build it: index/build.c, index/scan.c, index/cost.c. */
 extern IndexBuildResult *xmhash_build(Relation heap, Relation index, IndexInfo *info);
 extern char *xmhash_build_phase_name(int64 phase);
 extern IndexScanDesc xmhash_begin_scan(Relation index, int keys, int orderbys);
@@ -368,7 +364,7 @@ extern void xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop
 								 Cost *startup_cost, Cost *total_cost, Selectivity *selectivity,
 								 double *correlation, double *pages);
 
-/* Storage half. */
+/* They change an index, or say what it is like: index/meta.c, index/insert.c, index/vacuum.c, index/options.c, index/validate.c. */
 extern void xmhash_build_empty(Relation index);
 extern bool xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
 						  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);
@@ -396,12 +392,6 @@ extern int	xmhash_declared_bits(Relation index);
 
 /* WITH (bands = …) of the index. */
 extern int	xmhash_bands_option(Relation index);
-
-/*
- * ---------------------------------------------------------------------------
- * Storage half, between its files
- * ---------------------------------------------------------------------------
- */
 
 /* Heavyweight page locks, in this order; the numbers are only lock tags. */
 #define XMHASH_MERGE_LOCK	0	/* VACUUM and merge */

@@ -1,5 +1,6 @@
 /*
- * index/scan.h: scans, between their files.
+ * index/scan.h: the contract between the files of a scan: index/scan.c with
+ * index/scan_keys.c and index/scan_pages.c; and the counters of the last scan.
  */
 #ifndef INDEX_SCAN_H
 #define INDEX_SCAN_H

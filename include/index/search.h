@@ -1,7 +1,6 @@
 /*
- * index/search.h: the search half of the index, between its files: sorting
- * for builds that share their work, directories in a backend's memory, the
- * radius condition.
+ * index/search.h: the contract between the backend's cache of an index and those
+ * who search it or plan to: index/cache.c with scans and costs.
  */
 #ifndef INDEX_SEARCH_H
 #define INDEX_SEARCH_H
@@ -46,8 +45,6 @@ typedef struct Layout
 	uint32		pages;			/* data and band pages of all segments */
 	uint32		data_pages;
 	int			max_centres;	/* of any segment */
-	double		rows;
-	double		nulls;
 	BlockNumber *block;			/* [pages] */
 	uint32	   *segment_of;		/* [pages] */
 	Buffer	   *recent;			/* [pages]: the buffer each was last seen in */

@@ -1,5 +1,6 @@
 /*
- * index/storage.h: what the files of the index's storage half share.
+ * index/storage.h: the contract between the files that change an index or read
+ * its pages: page, meta page, catalogue, free blocks, flush, merge, locks.
  */
 #ifndef INDEX_STORAGE_H
 #define INDEX_STORAGE_H

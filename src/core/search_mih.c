@@ -1,6 +1,7 @@
 /*
- * core/search_mih.c: bands of a code, for search within a small radius where centres
- * exclude little: multi-index hashing (Norouzi, Punjani, Fleet, 2012).
+ * core/search_mih.c: multi-index hashing, for search within a small radius where
+ * centres exclude little (Norouzi, Punjani and Fleet, "Fast search in Hamming
+ * space with multi-index hashing", CVPR 2012).  It is the option `bands`.
  *
  * The bits of a code are cut into m bands.  If two codes differ in at most
  * r = m·a + c bits (c < m), then in one of the bands 0 … c they differ in at

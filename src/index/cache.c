@@ -168,8 +168,6 @@ layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 		layout->data_pages += segment->data_pages;
 		layout->null_pages += segment->null_pages;
 		layout->max_centres = Max(layout->max_centres, (int) segment->centres);
-		layout->rows += segment->rows;
-		layout->nulls += segment->nulls;
 	}
 	layout_place_pages(layout, snapshot);
 	MemoryContextSetParent(context, cache_context);

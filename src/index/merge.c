@@ -1,7 +1,10 @@
 /*
  * index/merge.c: merge segments into larger ones.
  *
- * Segments are merged in powers, so that a row is written a number of times
+ * Pending list, flush, segments and merge make the index a log-structured merge
+ * tree (O'Neil, Cheng, Gawlick and O'Neil, "The log-structured merge-tree",
+ * Acta Informatica 33, 1996): what is written is written in order, and old
+ * pages are replaced, not changed.  Segments are merged in powers, so that a row is written a number of times
  * logarithmic in the size of the index, and a scan meets few segments.  The
  * smallest segments are taken as long as the next one is not much larger than
  * all of them together: then a row moves only to a segment a fixed factor

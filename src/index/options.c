@@ -26,6 +26,7 @@ index_init(void)
 	add_int_reloption(option_kind, "pending_list_limit",
 					  "Size in kilobytes beyond which the pending list is flushed; 0 for xmhash.pending_list_limit.",
 					  0, 0, MAX_KILOBYTES, ShareUpdateExclusiveLock);
+	/* Multi-index hashing (Norouzi, Punjani and Fleet, CVPR 2012): core/search_mih.c. */
 	add_int_reloption(option_kind, "bands",
 					  "Additional copies of the codes, each sorted by one band of their bits, for search within a small radius; takes effect when the index is built.",
 					  0, 0, XMHASH_MAX_BANDS, ShareUpdateExclusiveLock);

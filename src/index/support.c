@@ -174,7 +174,7 @@ support_known_values(VariableStatData *variable, KnownValues *known)
 	return known->count > 0;
 }
 
-/* The share of known values within the radius, -1: lengths differ. */
+/* The share of known values within the radius; those of another length are not. */
 static double
 support_share_within(const KnownValues *known, Datum query, int32 radius)
 {
