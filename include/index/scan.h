@@ -46,7 +46,7 @@ typedef struct XmhashScan
 	MemoryContext context;
 	MemoryContextCallback callback;
 	Layout	   *layout;			/* NULL: not acquired, or given back */
-	IndexSnapshot	contents;
+	IndexSnapshot index_snapshot;
 	ScanWork   *work;
 	ScanStage	stage;
 	bool		returned;		/* a row, since the last rescan */

@@ -91,7 +91,7 @@ struct Search
 	Candidate  *candidates;		/* not answered, in the order of rank */
 	size_t		count;
 	size_t		capacity;
-	int			min;			/* minimum distance among them */
+	int			min_distance;	/* among them */
 
 	Candidate  *answers;
 	size_t		answer_next;
@@ -160,7 +160,7 @@ search_begin_batch(Search *search)
 	if (search->top >= 0)
 		memset(search->histogram, 0, (search->top + 2) * sizeof(uint32_t));
 	search->count = 0;
-	search->min = INT16_MAX;
+	search->min_distance = INT16_MAX;
 	search->answer_next = search->answer_count = 0;
 	search->pending_done = false;
 	search->pending_next = 0;
@@ -285,8 +285,8 @@ search_take_candidates(Search *search, const PageColumns *columns, int hits, uin
 		search->histogram[distance]++;
 		search->within_cut++;
 		search->counters.candidates++;
-		if (distance < search->min)
-			search->min = distance;
+		if (distance < search->min_distance)
+			search->min_distance = distance;
 	}
 	while (search->within_cut - search->histogram[search->cut] >= search->keep)
 	{
@@ -407,7 +407,7 @@ search_answer_until(Search *search, int distance)
 {
 	size_t		left = 0;
 	uint32_t	sum = 0;
-	int			next_min = INT16_MAX;
+	int			next_min_distance = INT16_MAX;
 
 	if (distance > search->cut)
 		distance = search->cut;
@@ -417,13 +417,13 @@ search_answer_until(Search *search, int distance)
 		search->answers = search_reallocate(search, search->answers, search->capacity * sizeof(Candidate));
 		search->answer_capacity = search->capacity;
 	}
-	if (search->min <= distance)
-		memset(search->start + search->min, 0,
-			   (distance - search->min + 1) * sizeof(uint32_t));
+	if (search->min_distance <= distance)
+		memset(search->start + search->min_distance, 0,
+			   (distance - search->min_distance + 1) * sizeof(uint32_t));
 	for (size_t i = 0; i < search->count; i++)
 		if (search->candidates[i].distance <= distance)
 			search->start[search->candidates[i].distance]++;
-	for (int d = search->min; d <= distance; d++)
+	for (int d = search->min_distance; d <= distance; d++)
 	{
 		uint32_t	size = search->start[d];
 
@@ -438,14 +438,14 @@ search_answer_until(Search *search, int distance)
 			search->answers[search->start[candidate.distance]++] = candidate;
 		else
 		{
-			if (candidate.distance < next_min)
-				next_min = candidate.distance;
+			if (candidate.distance < next_min_distance)
+				next_min_distance = candidate.distance;
 			search->candidates[left++] = candidate;
 		}
 	}
 	search->answer_count = sum;
 	search->count = left;
-	search->min = next_min;
+	search->min_distance = next_min_distance;
 }
 
 /* Read pages until there is something to answer. */
@@ -465,7 +465,7 @@ search_advance(Search *search)
 		}
 		else if (visit_peek(&search->visit, search->cut - 1, &page, &bound))
 		{
-			if (search->min <= bound)
+			if (search->min_distance <= bound)
 				search_answer_until(search, bound);
 			else
 			{

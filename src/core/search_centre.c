@@ -232,7 +232,7 @@ static int
 centres_drop_idle(const CentreWork *work, uint64_t *centres, int count, int *largest)
 {
 	int			kept = 0;
-	int			max = 0;
+	int			max_members = 0;
 
 	for (int c = 0; c < count; c++)
 	{
@@ -240,9 +240,9 @@ centres_drop_idle(const CentreWork *work, uint64_t *centres, int count, int *lar
 
 		if (members == 0)
 			continue;
-		if (members > max)
+		if (members > max_members)
 		{
-			max = members;
+			max_members = members;
 			*largest = kept;
 		}
 		memmove(centres + (size_t) kept * work->words,

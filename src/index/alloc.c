@@ -260,13 +260,13 @@ static void
 alloc_choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32 pages,
 					 XmhashReservation *reservation)
 {
-	uint32		min = Min(MIN_EXTENT_BLOCKS, pages / 8);
+	uint32		min_blocks = Min(MIN_EXTENT_BLOCKS, pages / 8);
 	int			first = 0;
 
 	qsort(usable, usables, sizeof(XmhashExtent), alloc_compare_larger);
 	while (first + 1 < usables && usable[first + 1].count >= pages)
 		first++;
-	for (int i = first; i < usables && pages > 0 && usable[i].count >= Min(min, pages) &&
+	for (int i = first; i < usables && pages > 0 && usable[i].count >= Min(min_blocks, pages) &&
 		 reservation->extents < XMHASH_RESERVED_EXTENTS - 1; i++)
 	{
 		XmhashExtent *extent = &reservation->extent[reservation->extents++];

@@ -86,14 +86,14 @@ catalogue_draft_segments(Relation index, Draft *draft, const IndexSnapshot *snap
 static void
 catalogue_shorten_free(Draft *draft)
 {
-	for (uint32 min = 2;
+	for (uint32 min_blocks = 2;
 		 xmhash_catalogue_size(draft->segments, draft->extents, draft->free.count) >
-		 XMHASH_CATALOGUE_PAGES * XMHASH_BLOB_CAPACITY; min *= 2)
+		 XMHASH_CATALOGUE_PAGES * XMHASH_BLOB_CAPACITY; min_blocks *= 2)
 	{
 		int			kept = 0;
 
 		for (int i = 0; i < draft->free.count; i++)
-			if (draft->free.item[i].extent.count >= min)
+			if (draft->free.item[i].extent.count >= min_blocks)
 				draft->free.item[kept++] = draft->free.item[i];
 		draft->free.count = kept;
 	}

@@ -29,7 +29,7 @@
 typedef struct Check
 {
 	Relation	index;
-	IndexSnapshot *contents;
+	IndexSnapshot *snapshot;
 	BufferAccessStrategy strategy;
 	PGAlignedBlock *copy;		/* of the page at hand */
 	BlockNumber block;			/* its block */
@@ -117,7 +117,7 @@ check_uses(Relation index, UseList *list, BlockNumber end)
  * of the index move while rows are inserted, so they are copied once for all.
  */
 static XmhashMeta *
-check_read_snapshot(Relation index, IndexSnapshot *contents)
+check_read_snapshot(Relation index, IndexSnapshot *snapshot)
 {
 	XmhashMeta *meta = palloc(sizeof(XmhashMeta));
 
@@ -126,11 +126,11 @@ check_read_snapshot(Relation index, IndexSnapshot *contents)
 		Buffer		buffer;
 
 		CHECK_FOR_INTERRUPTS();
-		xmhash_snapshot_read(index, contents);
+		xmhash_snapshot_read(index, snapshot);
 		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
 		memcpy(meta, XmhashPageMeta(BufferGetPage(buffer)), sizeof(XmhashMeta));
 		UnlockReleaseBuffer(buffer);
-		if (meta->nonce == contents->nonce && meta->catalogue_version == contents->version)
+		if (meta->nonce == snapshot->nonce && meta->catalogue_version == snapshot->version)
 			return meta;
 	}
 }
@@ -142,15 +142,15 @@ check_read_snapshot(Relation index, IndexSnapshot *contents)
 static void
 check_blocks(Check *check)
 {
-	XmhashMeta *meta = check_read_snapshot(check->index, check->contents);
-	const IndexSnapshot *contents = check->contents;
+	XmhashMeta *meta = check_read_snapshot(check->index, check->snapshot);
+	const IndexSnapshot *snapshot = check->snapshot;
 	UseList		list = {0};
 
 	check_note_use(&list, XMHASH_META_BLOCK, 1, "meta page");
-	for (int i = 0; i < contents->extents; i++)
-		check_note_use(&list, contents->extent[i].start, contents->extent[i].count, "segment");
-	for (int i = 0; i < contents->free_extents; i++)
-		check_note_use(&list, contents->free_extent[i].extent.start, contents->free_extent[i].extent.count, "free extent");
+	for (int i = 0; i < snapshot->extents; i++)
+		check_note_use(&list, snapshot->extent[i].start, snapshot->extent[i].count, "segment");
+	for (int i = 0; i < snapshot->free_extents; i++)
+		check_note_use(&list, snapshot->free_extent[i].extent.start, snapshot->free_extent[i].extent.count, "free extent");
 	for (int i = 0; i < meta->pending_extents; i++)
 		check_note_use(&list, meta->pending[i].start, meta->pending[i].count, "pending list");
 	check_note_use(&list, meta->preallocated.start, meta->preallocated.count, "preallocated for the pending list");
@@ -173,7 +173,7 @@ check_load_page(Check *check, BlockNumber block, XmhashPageKind kind, uint64 own
 	buffer = ReadBufferExtended(check->index, MAIN_FORKNUM, block, RBM_NORMAL, check->strategy);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	check->block = block;
-	if (!xmhash_page_usable(check->index, check->contents, buffer, kind, owner, number))
+	if (!xmhash_page_usable(check->index, check->snapshot, buffer, kind, owner, number))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("index \"%s\" was changed while it was checked", RelationGetRelationName(check->index)),
@@ -251,8 +251,8 @@ check_add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
 static void
 check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
-	int			words = check->contents->words;
-	Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, number),
+	int			words = check->snapshot->words;
+	Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, number),
 									   XMHASH_PAGE_DATA, segment->id, number);
 	uint32		first = check->span;
 	uint32		end;
@@ -269,7 +269,7 @@ check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 	{
 		const uint64 *code = XmhashPageCodes(page) + (Size) i * words;
 
-		check_padding(check, code, check->contents->bits);
+		check_padding(check, code, check->snapshot->bits);
 		if (check->directory != NULL)
 			check_spans(check, number, code, first, end);
 		check_add_entry(check, &XmhashPageTid(page, i), code, words);
@@ -286,17 +286,17 @@ static void
 check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 i,
 				uint64 *rows, uint64 *digest)
 {
-	int			words = check->contents->words;
+	int			words = check->snapshot->words;
 	const uint16 *first = check->directory->band_first + band * segment->band_pages;
 	uint32		number = segment->data_pages + band * segment->band_pages + i;
-	Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, number),
+	Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, number),
 									   XMHASH_PAGE_BAND, segment->id, number);
 	int			count = XmhashPageOpaque(page)->count;
 
 	for (int n = 0; n < count; n++)
 	{
 		const uint64 *code = XmhashPageCodes(page) + (Size) n * words;
-		int			value = band_value(code, check->contents->bits, segment->bands, band);
+		int			value = band_value(code, check->snapshot->bits, segment->bands, band);
 
 		if (value < first[i] || (i + 1 < segment->band_pages && value > first[i + 1]))
 			xmhash_damaged(check->index, check->block,
@@ -333,12 +333,12 @@ check_bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
 static void
 check_sum_data_pages(Check *check, const XmhashSegment *segment)
 {
-	int			words = check->contents->words;
+	int			words = check->snapshot->words;
 
 	check->rows = check->digest = 0;
 	for (uint32 n = 0; n < segment->data_pages; n++)
 	{
-		Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, n),
+		Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, n),
 										   XMHASH_PAGE_DATA, segment->id, n);
 		int			count = XmhashPageOpaque(page)->count;
 
@@ -367,7 +367,7 @@ check_bands(Check *check, const XmhashSegment *segment)
 	UnlockPage(check->index, XMHASH_MERGE_LOCK, ExclusiveLock);
 	if (!agree)
 		xmhash_damaged(check->index,
-					   xmhash_segment_block(check->contents, segment, segment->data_pages + band * segment->band_pages),
+					   xmhash_segment_block(check->snapshot, segment, segment->data_pages + band * segment->band_pages),
 					   "The run of band %u that begins here has other rows than the data pages.", band);
 	check->rows = rows;
 }
@@ -375,7 +375,7 @@ check_bands(Check *check, const XmhashSegment *segment)
 static void
 check_null_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
-	Page		page = check_load_page(check, xmhash_segment_block(check->contents, segment, number),
+	Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, number),
 									   XMHASH_PAGE_NULLS, segment->id, number);
 
 	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
@@ -396,14 +396,14 @@ check_segment_pages(Check *check, const XmhashSegment *segment)
 	check->span = 0;
 	check->directory = NULL;
 	if (segment->centres > 0)
-		check->directory = xmhash_directory_read(check->index, check->contents, segment);
+		check->directory = xmhash_directory_read(check->index, check->snapshot, segment);
 	for (uint32 n = 0; n < segment->data_pages; n++)
 		check_data_page(check, segment, n);
 	check_bands(check, segment);
 	for (uint32 n = 0; n < segment->null_pages; n++)
 		check_null_page(check, segment, XmhashFirstNull(segment) + n);
 	if (check->rows + check->nulls > live)
-		xmhash_damaged(check->index, xmhash_segment_block(check->contents, segment, 0),
+		xmhash_damaged(check->index, xmhash_segment_block(check->snapshot, segment, 0),
 					   "Segment " UINT64_FORMAT " has " UINT64_FORMAT " rows, the catalogue says " UINT64_FORMAT ".",
 					   segment->id, check->rows + check->nulls, live);
 }
@@ -411,12 +411,12 @@ check_segment_pages(Check *check, const XmhashSegment *segment)
 static void
 check_pending_page(Check *check, uint32 i)
 {
-	Page		page = check_load_page(check, xmhash_pending_block(check->contents, i), XMHASH_PAGE_PENDING,
-									   check->contents->pending_first + i, 0);
+	Page		page = check_load_page(check, xmhash_pending_block(check->snapshot, i), XMHASH_PAGE_PENDING,
+									   check->snapshot->pending_first + i, 0);
 	int			bits = XmhashPageOpaque(page)->number;
 	int			words = HAMMING_WORDS(bits);
 
-	if (i + 1 < check->contents->pending_pages && XmhashPageOpaque(page)->count < XMHASH_PENDING_CAPACITY(words) &&
+	if (i + 1 < check->snapshot->pending_pages && XmhashPageOpaque(page)->count < XMHASH_PENDING_CAPACITY(words) &&
 		(XmhashPageOpaque(page)->flags & XMHASH_PENDING_SEALED) == 0)
 		xmhash_damaged(check->index, check->block, "The pending page has successors, but is neither full nor sealed.");
 	for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
@@ -440,11 +440,11 @@ check_structure(Check *check)
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	/* The pending list first: src/README.md says why no row is met twice. */
-	for (uint32 i = 0; i < check->contents->pending_pages; i++)
+	for (uint32 i = 0; i < check->snapshot->pending_pages; i++)
 		check_pending_page(check, i);
-	for (int i = 0; i < check->contents->segments; i++)
+	for (int i = 0; i < check->snapshot->segments; i++)
 	{
-		check_segment_pages(check, &check->contents->segment[i]);
+		check_segment_pages(check, &check->snapshot->segment[i]);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
@@ -567,7 +567,7 @@ xmhash_check(Relation heap, Relation index, bool heapallindexed)
 							RelationGetRelationName(index))));
 		check.entries = check_begin_keys();
 	}
-	check.contents = xmhash_snapshot_create(CurrentMemoryContext);
+	check.snapshot = xmhash_snapshot_create(CurrentMemoryContext);
 	check_blocks(&check);
 	check_structure(&check);
 	if (heapallindexed)

@@ -60,7 +60,7 @@ cost_index_shape(IndexOptInfo *info, IndexShape *shape)
 	else
 	{
 		Relation	index = index_open(info->indexoid, NoLock);
-		IndexSnapshot	snapshot;
+		IndexSnapshot snapshot;
 		Layout	   *layout = layout_acquire(index, &snapshot);
 
 		shape->pages = layout->data_pages;

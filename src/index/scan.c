@@ -294,7 +294,7 @@ scan_acquire(IndexScanDesc scan, bool anew)
 	}
 	if (!state->layout)
 	{
-		state->layout = layout_acquire(state->index, &state->contents);
+		state->layout = layout_acquire(state->index, &state->index_snapshot);
 		/* Where a whole segment was removed, the meta page alone tells of it. */
 		if (snapshots_expire())
 		{

@@ -98,7 +98,7 @@ scan_read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t 
 		buffer = layout->recent[page] = ReadBuffer(state->index, layout->block[page]);
 	scan_prefetch(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(state->index, &state->contents, buffer,
+	if (!xmhash_page_usable(state->index, &state->index_snapshot, buffer,
 							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))
 		return false;
 	check_snapshot_expired(state->snapshot, state->index, buffer);
@@ -129,10 +129,10 @@ scan_lock_pending(XmhashScan *state, uint32 i)
 	Buffer		buffer;
 
 	CHECK_FOR_INTERRUPTS();
-	buffer = ReadBuffer(state->index, xmhash_pending_block(&state->contents, i));
+	buffer = ReadBuffer(state->index, xmhash_pending_block(&state->index_snapshot, i));
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!xmhash_page_usable(state->index, &state->contents, buffer, XMHASH_PAGE_PENDING,
-							state->contents.pending_first + i, 0))
+	if (!xmhash_page_usable(state->index, &state->index_snapshot, buffer, XMHASH_PAGE_PENDING,
+							state->index_snapshot.pending_first + i, 0))
 		return false;
 	check_snapshot_expired(state->snapshot, state->index, buffer);
 	state->buffer = buffer;
@@ -172,7 +172,7 @@ scan_read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 	XmhashScan *state = work->scan;
 	Page		page;
 
-	if (ordinal >= state->contents.pending_pages)
+	if (ordinal >= state->index_snapshot.pending_pages)
 	{
 		columns->count = -1;
 		return true;
@@ -217,7 +217,7 @@ scan_read_nulls(XmhashScan *state)
 			first--;
 		state->buffer = ReadBuffer(state->index, layout->null_block[i]);
 		LockBuffer(state->buffer, BUFFER_LOCK_SHARE);
-		if (!xmhash_page_usable(state->index, &state->contents, state->buffer, XMHASH_PAGE_NULLS,
+		if (!xmhash_page_usable(state->index, &state->index_snapshot, state->buffer, XMHASH_PAGE_NULLS,
 								segment->id, segment->first_null + (i - first)))
 			return false;
 		check_snapshot_expired(state->snapshot, state->index, state->buffer);
@@ -246,7 +246,7 @@ scan_next_null(XmhashScan *state, Candidate *answer)
 {
 	while (state->null_next >= state->null_count)
 	{
-		if (state->null_page >= state->layout->null_pages + state->contents.pending_pages)
+		if (state->null_page >= state->layout->null_pages + state->index_snapshot.pending_pages)
 			return SEARCH_END;
 		if (!scan_read_nulls(state))
 			return SEARCH_CHANGED;

@@ -53,8 +53,8 @@ static uint32
 writer_max_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
 	int			capacity = XMHASH_DATA_CAPACITY(words);
-	int			min = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
-	uint64		data = words == 0 ? 0 : (rows + min - 1) / min;
+	int			fill = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
+	uint64		data = words == 0 ? 0 : (rows + fill - 1) / fill;
 	uint64		null = (nulls + XMHASH_NULLS_CAPACITY - 1) / XMHASH_NULLS_CAPACITY;
 	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
 	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan) +
