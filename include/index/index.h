@@ -364,7 +364,7 @@ extern void xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop
 								 Cost *startup_cost, Cost *total_cost, Selectivity *selectivity,
 								 double *correlation, double *pages);
 
-/* They change an index, or say what it is like: index/meta.c, index/insert.c, index/vacuum.c, index/options.c, index/validate.c. */
+/* The others: index/meta.c, index/insert.c, index/vacuum.c, index/options.c, index/validate.c. */
 extern void xmhash_build_empty(Relation index);
 extern bool xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
 						  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);

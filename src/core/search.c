@@ -44,8 +44,8 @@
 #define BATCH_GROWTH 8
 
 /*
- * Without an order, so many times what was given is gathered next: who stops in
- * the middle has at most about five times as many hits looked for as were wanted.
+ * Without an order, so many times what was given is gathered next: whoever stops
+ * in the middle has about five times the hits looked up that were wanted, at most.
  */
 #define GATHER_GROWTH 4
 

@@ -39,8 +39,8 @@
  * 166 for the unsupervised one, a thousand for clustered codes; at ten million
  * 2,100 for the last two.  pages^0.9 / 4 reads at most a quarter more pages than
  * the best one (test/bench/bench_index_pages.c).  Every row is compared with
- * all centres when it is sorted, hence a bound on their words.  A handful of
- * pages is read sooner than it is thought about.
+ * all centres when it is sorted, hence a bound on their words.  A segment of a
+ * few pages is read as a whole.
  */
 int
 centres_wanted(double pages, int bits)

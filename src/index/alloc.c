@@ -1,10 +1,10 @@
 /*
  * index/alloc.c: which blocks are free, and who gets them.
  *
- * The list of free extents is not kept up but computed at every change: it is
- * what nothing else uses.  So blocks cannot get lost: what a crash or a cancel
- * left behind turns up there.  Known free extents keep their freed_xid, everything
- * newly free gets the present one.
+ * The list of free extents is computed at every change: it is what nothing else
+ * uses.  So no block can get lost: the next change finds what a crash or a cancel
+ * left behind.  Extents that were free before keep their freed_xid, those newly
+ * free get the present one.
  *
  * Blocks are numbers that the meta page hands out, so all of this happens under
  * its exclusive lock.  A writer reserves the blocks of its segment there before
@@ -89,7 +89,7 @@ extent_list_sort(ExtentList *list)
 		qsort(list->item, list->count, sizeof(XmhashFreeExtent), alloc_compare_extents);
 }
 
-/* Add a gap [start, end) of free blocks, with the freed_xid of what is known of it. */
+/* Add the free blocks [start, end); those that are known keep their freed_xid. */
 static void
 alloc_add_gap(ExtentList *free, BlockNumber start, BlockNumber end, const ExtentList *known, int *next,
 			  uint64 freed_xid)
@@ -141,7 +141,7 @@ alloc_join_extents(ExtentList *list)
 	list->count = kept;
 }
 
-/* All of [1, end) that `used` leaves, with the freed_xid of what is `known`. */
+/* All blocks of [1, end) that are not `used`, with the freed_xid of those `known`. */
 void
 alloc_find_free(Relation index, BlockNumber end, ExtentList *used, ExtentList *known, uint64 freed_xid,
 				ExtentList *free)
@@ -200,8 +200,8 @@ alloc_add_known_free(ExtentList *known, const IndexSnapshot *snapshot)
 		BlockNumber end = start + snapshot->free_extent[i].extent.count;
 
 		/*
-		 * Cut out what is known afresh; those pieces come in ascending order.
-		 * A copy of each, since the list may move when it grows.
+		 * Cut out what this change has freed; those extents are in ascending
+		 * order.  Each is copied, because the list may move when it grows.
 		 */
 		for (int j = 0; j < fresh; j++)
 		{
@@ -292,8 +292,8 @@ alloc_choose_extents(XmhashMeta *meta, XmhashExtent *usable, int usables, uint32
 
 /*
  * Reserve blocks and an id for a segment.  The caller holds the role's lock,
- * so whatever reservation it finds is a dead one and is forgotten: its blocks
- * are in no list then, and the next change of the catalogue frees them.
+ * so a reservation that it finds was left by a writer that failed.  It is dropped:
+ * its blocks are then in no list, and the next change of the catalogue frees them.
  */
 uint64
 xmhash_reserve(Relation index, XmhashWriterRole role, uint32 pages, XmhashReservation *reservation)

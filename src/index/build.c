@@ -252,7 +252,7 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 
 /* ---------- Working together ---------- */
 
-/* Lay out what is shared; false: there is no shared memory to be had. */
+/* Set up the shared state.  False: there is no shared memory for it. */
 static bool
 build_share_state(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
 				  const XmhashSorter *sorter, int bits)
@@ -338,7 +338,7 @@ build_library_name(Relation index)
 	return result;
 }
 
-/* Gather helpers, if the planner wants any and there are any to be had. */
+/* Launch helpers, if the planner wants any and there are any free. */
 static void
 build_launch_workers(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
 					 const XmhashSorter *sorter, int bits)
@@ -360,7 +360,7 @@ build_launch_workers(BuildTeam *team, Relation heap, Relation index, IndexInfo *
 		build_dismiss_workers(team);
 }
 
-/* Collect what the helpers did; their errors are raised here. */
+/* Wait for the helpers and take over their runs; their errors are raised here. */
 static double
 build_collect_results(BuildTeam *team, IndexInfo *info, BuildState *state)
 {
@@ -376,7 +376,7 @@ build_collect_results(BuildTeam *team, IndexInfo *info, BuildState *state)
 	return team->shared->heap_rows;
 }
 
-/* A helper's whole life. */
+/* What a helper runs. */
 void
 xmhash_build_worker(dsm_segment *segment, shm_toc *toc)
 {
@@ -423,9 +423,9 @@ xmhash_build_worker(dsm_segment *segment, shm_toc *toc)
 /* ---------- CREATE INDEX ---------- */
 
 /*
- * The pages of the segment are not logged while they are written, since the
- * file goes away with the transaction if it fails; they are logged here, at
- * once, like those of core's index builds.
+ * Write the last pages, the catalogue and the meta page, and log the whole file.
+ * As in core's builds nothing was logged before: the file goes away with the
+ * transaction if that fails.  writer NULL: there was no row; bits 0: no code.
  */
 static void
 build_finish(Relation index, XmhashWriter *writer, int bits)

@@ -1,12 +1,12 @@
 /*
  * index/cache.c: what a backend keeps of an index between scans.
  *
- * A scan has to know the directories of all segments.  Segments never change,
- * so they are decoded once and kept, keyed by (index, nonce, segment id).  All
- * segments of one version of the catalogue together are a Layout: when the meta
- * page still says that version, a scan starts without reading anything else.
- * (The nonce is part of the key because a rebuild in place, as by TRUNCATE in
- * the transaction that made the table, begins again with the first id.)
+ * A scan needs the directories of all segments.  Segments never change, so their
+ * directories are decoded once and kept, keyed by (index, nonce, segment id).  The
+ * nonce is part of the key because a rebuild in place, as by TRUNCATE in the
+ * transaction that made the table, begins again with the first id.  All segments
+ * of one version of the catalogue together are a Layout: while the meta page has
+ * that version, a scan starts without reading anything else.
  *
  * A cursor may be open over an older version, so layouts and segments are
  * counted by reference.  A scan that ends by an error gives its reference back
@@ -57,7 +57,7 @@ cache_decode_segment(Relation index, const IndexSnapshot *snapshot, const Xmhash
 		spans = xmhash_directory_read(index, snapshot, segment);
 	if (spans || segment->centres == 0)
 	{
-		/* Complete or not there at all: an error half-way frees it with scratch. */
+		/* An error on the way frees it with scratch. */
 		MemoryContext context = AllocSetContextCreate(scratch, "xmhash segment", ALLOCSET_SMALL_SIZES);
 
 		cached = MemoryContextAllocZero(context, sizeof(CachedSegment));

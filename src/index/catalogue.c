@@ -115,7 +115,7 @@ catalogue_list_used(const XmhashMeta *meta, const Draft *draft, ExtentList *used
 }
 
 /*
- * Make the change on a copy of the meta page, but for the catalogue itself.
+ * Make the change on a copy of the meta page; the catalogue itself comes later.
  * Reserved blocks that were not used have never been seen by anybody: their freed_xid is 0.
  */
 static void
@@ -268,7 +268,7 @@ xmhash_commit(Relation index, const XmhashChange *change)
 	catalogue_list_used(meta, draft, &used);
 	alloc_find_free(index, meta->end, &used, &known, freed_xid, &draft->free);
 
-	/* Free blocks at the end were never handed out, as far as anybody knows. */
+	/* The index ends where its last free extent begins, if nobody can look at that. */
 	if (draft->free.count > 0)
 	{
 		XmhashFreeExtent *item = &draft->free.item[draft->free.count - 1];
@@ -294,7 +294,7 @@ xmhash_commit(Relation index, const XmhashChange *change)
 	MemoryContextDelete(context);
 }
 
-/* A reservation left by a writer that failed is given back on this occasion. */
+/* Give back the reservation that a writer of this role left when it failed. */
 void
 xmhash_forget_reservation(Relation index, XmhashWriterRole role)
 {

@@ -2,12 +2,13 @@
  * index/check.c: xmhash_index_check(): verify all that the index relies on.
  *
  * It reads as a scan does, one snapshot of the index under an MVCC snapshot that keeps
- * its pages as they are, but for rows that VACUUM removes; so nobody
- * waits for it, however long it takes.  In this order: the meta page and catalogue (read with
- * their own checks), every block belongs to one thing only, every page is what
- * it should be with the right checksum, every code lies within the distances
- * that the directory states, and counts add up.  Then, on request, that no row
- * is there twice and that each row a snapshot sees is there with its code.
+ * its pages as they are, but for rows that VACUUM removes; so nobody waits for
+ * it, however long it takes.  It checks, in this order, that the meta page and the
+ * catalogue can be read, that every block belongs to one thing only, that every
+ * page is what it should be with the right checksum, that every code lies within
+ * the distances of the directory, and that counts add up.  On request it checks
+ * that no row is there twice, and that each row that the MVCC snapshot sees is
+ * there with its code.
  */
 #include "postgres.h"
 
@@ -95,7 +96,7 @@ check_compare_uses(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* No block may serve two things.  Blocks that serve none are merely lost. */
+/* No block may be in use twice.  One that is in no use is merely wasted. */
 static void
 check_uses(Relation index, UseList *list, BlockNumber end)
 {
@@ -113,8 +114,9 @@ check_uses(Relation index, UseList *list, BlockNumber end)
 }
 
 /*
- * The snapshot, and a meta page that belongs to it: pending list, preallocated blocks and end
- * of the index move while rows are inserted, so they are copied once for all.
+ * Read the snapshot, and a meta page that belongs to it.  Pending list,
+ * preallocated blocks and the end of the index change while rows are inserted, so
+ * they are all taken from this one copy.
  */
 static XmhashMeta *
 check_read_snapshot(Relation index, IndexSnapshot *snapshot)
@@ -541,7 +543,7 @@ check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *ent
 	info->ii_Concurrent = true;
 	info->ii_Unique = false;
 	scan = table_beginscan_strat(heap, snapshot, 0, NULL, true, false);
-	/* A scan of one's own counts as a parallel build's: core asserts that it may be synchronised. */
+	/* Core takes a scan that it is given for a parallel build's, and asserts that it may be synchronised. */
 	table_index_build_scan(heap, index, info, true, false, check_note_heap_row, rows, scan);
 	tuplesort_performsort(entries);
 	tuplesort_performsort(rows);

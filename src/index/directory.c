@@ -10,7 +10,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* Refuse a directory that would lead a search out of its arrays or astray. */
+/* Raise an error for a directory with which a search would leave its arrays or miss rows. */
 static void
 directory_check(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment,
 				const XmhashDirectory *directory)
@@ -87,8 +87,8 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 }
 
 /*
- * What the search takes of a directory: the spans, split into the first of each
- * page and the others.  directory->pages is known.
+ * Put the spans into the arrays that the search takes: the first span of each
+ * page, and the others.  directory->pages is set already.
  */
 void
 xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Directory *directory)

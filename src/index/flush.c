@@ -1,10 +1,10 @@
 /*
  * index/flush.c: write the pending list as a segment.
  *
- * Under the flush lock: seal the last page, so that what is to be written
- * does not change any more (insertions go on, on pages behind it); write its
- * rows as a segment without centres; and put that segment in the place of the
- * pages, in one step.  A scan has either the one or the other in its snapshot, and
+ * A flush, under the flush lock, seals the last page, so that the list up to
+ * it no longer changes; insertions go on behind it.  It writes the list's rows
+ * as a segment without centres, and replaces the pages by that segment in one
+ * step.  A scan has either the one or the other in its snapshot, and
  * the pages keep their content until no snapshot can need it.
  *
  * The rows are not sorted: a small segment is read as a whole anyway, and a
@@ -47,7 +47,7 @@ typedef enum Pass
 	NULLS
 } Pass;
 
-/* One pass over a page; pages are stable now, so a copy need not be kept. */
+/* One pass over a page.  Pages no longer change, so no copy of them is kept. */
 static void
 flush_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 *nulls)
 {

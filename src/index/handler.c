@@ -20,7 +20,7 @@ xmhash_handler(PG_FUNCTION_ARGS)
 		.amoptionalkey = true,	/* NULLs are indexed, so a scan may have no key */
 		.amusemaintenanceworkmem = true,
 		INDEX_AM_BUILDS_IN_PARALLEL
-		/* Cleanup merges, with all of the memory: that is the leader's business. */
+		/* Cleanup merges with all of maintenance_work_mem, so the leader does it. */
 		.amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL,
 		.amkeytype = InvalidOid,
 

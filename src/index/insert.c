@@ -1,12 +1,11 @@
 /*
  * index/insert.c: insertion: append to the last page of the pending list.
  *
- * One page is changed a row.  Each backend remembers the last page it appended
- * to, and tries that first, without a look at the meta page: the number and the
- * nonce on the page tell whether it still is what it was, the seal whether a
- * flush has come by.  When that page will not do, the meta page's exclusive
- * lock decides, and the new page comes with its first entry in the same record
- * that links it.
+ * A row changes one page.  Each backend remembers the last page it appended to,
+ * and tries that first, without reading the meta page: the page's number and
+ * nonce show whether it is still the same, its seal whether it was flushed.  If
+ * the page cannot take the row, the backend locks the meta page exclusively and
+ * adds a page.  One record links the new page and holds its first entry.
  */
 #include "postgres.h"
 
@@ -197,9 +196,9 @@ insert_grow_list(XmhashMeta *meta, BlockNumber *block)
 }
 
 /*
- * Pages from before the first code cannot hold any; one that is not full is left
- * behind then, and must be sealed, or NULLs might still be added to it while a
- * flush believes that nothing is.  Part of the record that links the next page.
+ * A page from before the first code cannot hold codes.  If it is not full when
+ * the next page is linked, the same record seals it: a flush takes unsealed pages
+ * other than the last for full, so no NULL may be added to it any more.
  */
 static Buffer
 insert_seal_tail(Relation index, GenericXLogState *state, const Tail *tail)
@@ -277,8 +276,9 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 }
 
 /*
- * The list is over its limit: flush it, if nobody else is at it; or it cannot
- * grow: then wait for them.  Must not leave anything in the caller's memory, which may be that of a whole COPY.
+ * The list is over its limit: flush it, unless somebody else does.  Or it cannot
+ * grow: then wait for them.  Nothing may stay in the caller's memory, which may be
+ * that of a whole COPY.
  */
 static void
 insert_flush(Relation index, bool wait)

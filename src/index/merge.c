@@ -4,11 +4,12 @@
  * Pending list, flush, segments and merge make the index a log-structured merge
  * tree (O'Neil, Cheng, Gawlick and O'Neil, "The log-structured merge-tree",
  * Acta Informatica 33, 1996): what is written is written in order, and old
- * pages are replaced, not changed.  Segments are merged in powers, so that a row is written a number of times
- * logarithmic in the size of the index, and a scan meets few segments.  The
- * smallest segments are taken as long as the next one is not much larger than
- * all of them together: then a row moves only to a segment a fixed factor
- * larger than the one it comes from.
+ * pages are replaced, not changed.
+ *
+ * Segments are merged in powers: the smallest ones are taken as long as the next
+ * is not much larger than all of them together.  So a row moves only to a segment
+ * that is larger by a fixed factor, it is written a number of times that is
+ * logarithmic in the size of the index, and a scan meets few segments.
  *
  * Under the merge lock nobody else removes segments or rows of segments, so
  * what is read stays as it is without any other lock.

@@ -34,7 +34,7 @@ open_no_index(Oid oid)
  * their tables.
  */
 static void
-fail_distributed(const XmhashOpenIndex *open, FunctionCallInfo fcinfo, RowsWhere where)
+open_fail_distributed(const XmhashOpenIndex *open, FunctionCallInfo fcinfo, RowsWhere where)
 {
 	Oid			function = fcinfo->flinfo->fn_oid;
 	bool		second = fcinfo->nargs > 1 && PG_GETARG_BOOL(1);
@@ -53,8 +53,9 @@ fail_distributed(const XmhashOpenIndex *open, FunctionCallInfo fcinfo, RowsWhere
 }
 
 /*
- * Open an index of ours, the function's first argument, and its table, the table first, as everybody does who
- * locks both.  To be called by owners only, where something is done to it.
+ * Open an index of ours, the function's first argument, and its table.  The table
+ * comes first, as wherever both are locked.  With `owner`, only the index's owner
+ * may call the function.
  *
  * Expressions and predicates of the index are its owner's code.  So from here
  * to xmhash_close_index() the table's owner is the current user, who can't get
@@ -101,7 +102,7 @@ xmhash_open_index(XmhashOpenIndex *open, FunctionCallInfo fcinfo, LOCKMODE mode,
 				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index))));
 	where = table_rows_where(table);
 	if (where != ROWS_HERE)
-		fail_distributed(open, fcinfo, where);
+		open_fail_distributed(open, fcinfo, where);
 }
 
 void

@@ -88,7 +88,7 @@ scan_give_back_work(ScanWork *work)
 		MemoryContextDelete(work->context);
 }
 
-/* Another array; should there be no memory for it, the old one is kept. */
+/* A larger array.  If there is no memory for it, the old one is kept. */
 static void *
 scan_enlarge(MemoryContext context, void *old, Size bytes)
 {
@@ -120,7 +120,7 @@ scan_fit_work(ScanWork *work, const Layout *layout)
 
 /* ---------- Beginning and ending ---------- */
 
-/* Give back what is held outside the scan's own memory. */
+/* Release what is held outside the scan's own memory. */
 static void
 scan_let_go(void *argument)
 {
@@ -279,8 +279,8 @@ scan_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *boun
 }
 
 /*
- * Rescans go on with the index as they found it first: with an MVCC snapshot
- * whatever came later is invisible to them.
+ * A rescan goes on with the layout of the first scan: with an MVCC snapshot,
+ * rows that came later are invisible to it.
  */
 static void
 scan_acquire(IndexScanDesc scan, bool anew)
@@ -406,7 +406,7 @@ scan_next_row(IndexScanDesc scan, Candidate *answer)
 }
 
 /*
- * What the executor is told of the distances.  With more than one to order by
+ * Set the distances that the executor gets.  With more than one to order by
  * (<~> a, <~> b) only the first is known here: the executor is given 0 for the
  * others, which is no more than they are, and puts rows in order itself.
  */
@@ -457,7 +457,7 @@ xmhash_get_bitmap(IndexScanDesc scan, TIDBitmap *bitmap)
 		more = scan_next_row(scan, &answer);
 		if (more)
 			memcpy(&tids[count++], &answer.row, sizeof(ItemPointerData));
-		/* What has gone into a bitmap does no harm if the scan starts anew. */
+		/* A bitmap may hold rows twice, so the scan may start anew at any time. */
 		((XmhashScan *) scan->opaque)->returned = false;
 		if (count == lengthof(tids) || !more)
 		{

@@ -1,16 +1,14 @@
 /*
  * index/sort.c: sorting rows into centre order, for builds, flushes and merges.
  *
- * Centre order is that of (nearest centre, place by the distance to it, code,
- * tid): it puts codes that are near each other on the same page, within distances
- * that a directory entry can state tightly.  Codes equal in the first two come in
- * an arbitrary but fixed order, equal codes together.
+ * Centre order is by (nearest centre, place by the distance to it, code, tid).  It
+ * puts codes that are near each other on the same page, so that the spans of the
+ * directory are narrow.
  *
- * Rows are taken into one array until the memory is used up, put in order by
- * two counting sorts (places, then centres, both small numbers) and a
- * comparison sort of what is left equal, and written as a run to a temporary
- * file.  At the end the runs are merged.  In a parallel build each participant
- * makes its runs, in files that the leader opens.
+ * Rows are added to one array until the memory is used up.  Then they are sorted
+ * (index/sort_memory.c) and written as a run to a temporary file
+ * (index/sort_files.c).  At the end the runs are merged.  In a parallel build each
+ * participant makes its runs, in files that the leader opens.
  */
 #include "postgres.h"
 

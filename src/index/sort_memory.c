@@ -1,8 +1,9 @@
 /*
  * index/sort_memory.c: the sorter's rows in memory, put in order.
  *
- * Two counting sorts, by places and by centres, both small numbers; then a
- * comparison sort of what is left equal.
+ * There are few places and few centres, so rows are sorted by two counting sorts,
+ * first by place, then by centre.  A comparison sort orders the rows that are
+ * equal in both, by code and tid.
  */
 #include "postgres.h"
 

@@ -146,10 +146,10 @@ xmhash_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 }
 
 /*
- * Without a length of the column, the first code decides for all, even if its
- * insertion was rolled back.  Once nothing is left of it, the next one may.
- * The caller holds the merge lock; a flush that comes in between would show in
- * the version of the catalogue.
+ * If the column has no length, the first code sets it for all, even if its
+ * insertion was rolled back.  Once the index is empty, the next code may set it.
+ * The caller holds the merge lock; a flush in between would have changed the
+ * version of the catalogue.
  */
 static void
 vacuum_forget_length(Relation index, const IndexSnapshot *snapshot)
@@ -174,8 +174,8 @@ vacuum_forget_length(Relation index, const IndexSnapshot *snapshot)
 }
 
 /*
- * Comes without a bulk deletion too, where there was nothing to delete: then
- * the flush and the merges are all there is to do.
+ * Called without a bulk deletion before it where there was nothing to delete: the
+ * flush and the merges are done all the same.
  */
 IndexBulkDeleteResult *
 xmhash_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)

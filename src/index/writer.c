@@ -48,7 +48,7 @@ struct XmhashWriter
 	uint32		band_capacity;
 };
 
-/* The pages that the rows can take at most, closing pages early included. */
+/* The maximum number of pages for the rows, pages that are closed early included. */
 static uint32
 writer_max_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
@@ -97,7 +97,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 }
 
 /*
- * Blocks come to be a few dozen at a time, within the extent at hand.  A flush
+ * Extend the file by a few dozen blocks at a time, within the current extent.  A flush
  * of 344 pages took 46.6 million instructions when the file was extended by one
  * block at a time, 45.0 by 8, 44.8 by 32, and no fewer by 128.
  */
@@ -206,7 +206,7 @@ writer_close_page(XmhashWriter *writer)
 	writer->count = -1;
 }
 
-/* Note in the directory that the page holds that centre at that distance. */
+/* Add to the directory: the page holds a code of that centre at that distance. */
 static void
 writer_extend_span(XmhashWriter *writer, uint32 centre, int distance)
 {
@@ -328,8 +328,8 @@ writer_write_directory(XmhashWriter *writer)
 }
 
 /*
- * Write what is left, and say what the segment is and where; to become part of
- * the index by xmhash_commit() alone.
+ * Write what is left, and return the segment and its extents.  It becomes part of
+ * the index by xmhash_commit().
  */
 void
 xmhash_writer_finish(XmhashWriter *writer, XmhashSegment *segment, XmhashExtent **extent)
