@@ -65,9 +65,6 @@ extern void eval_require_argument(FunctionCallInfo fcinfo, int argument, const c
 extern void eval_get_source(FunctionCallInfo fcinfo, EvalSource *source);
 extern int64 eval_get_cutoff(FunctionCallInfo fcinfo, int argument);
 
-/* What the numeric core gets for work within a memory context. */
-extern CoreEnv eval_core_env(MemoryContext context);
-
 /* The type of a column, or an error. */
 extern Oid	eval_column(Oid relation, const char *column);
 

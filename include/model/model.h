@@ -13,6 +13,7 @@
 #include "core/network.h"
 #include "storage/lockdefs.h"
 #include "core/train.h"
+#include "server/core_env.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
@@ -171,8 +172,7 @@ extern int	model_networks(const ModelRow *row, ModelWeights *weights, const Core
 extern void model_load(const ModelTable *table, const ModelRow *row,
 					   const CoreEnv *env, Network network[2]);
 
-/* model/memory.c: the numeric core's surroundings in the server. */
-extern void model_core_env(CoreEnv *env, MemoryContext arena);
+/* model/memory.c */
 extern void model_copy_floats(float *to, const float *from, size_t count);
 extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
 extern void model_append_number(StringInfo text, double number);

@@ -8,7 +8,7 @@
 
 #include "core/numeric.h"
 
-/* Memory of that context, and interruption as everywhere in the server. */
-extern CoreEnv xmhash_core_env(MemoryContext context);
+/* Memory that goes away with that context; interruption, and an end with the postmaster's. */
+extern CoreEnv core_env(MemoryContext arena);
 
 #endif							/* SERVER_CORE_ENV_H */

@@ -33,6 +33,7 @@
 #include "core/search.h"
 #include "eval/groups.h"
 #include "eval/read.h"
+#include "server/core_env.h"
 
 XMHASH_FUNCTION(xmhash_duplicate_groups);
 
@@ -364,7 +365,7 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 static void
 groups_find_centres(Groups *groups, MemoryContext context)
 {
-	CoreEnv		env = eval_core_env(context);
+	CoreEnv		env = core_env(context);
 	int			samples = (int) Min(groups->row_count, groups->sample_capacity);
 	int			wanted = centres_wanted((double) groups->row_count / groups->page_codes, groups->bits);
 

@@ -23,6 +23,7 @@
 
 #include "bitcode/bitcode.h"
 #include "eval/read.h"
+#include "server/core_env.h"
 #include "server/distribution.h"
 #include "server/row_place.h"
 
@@ -47,28 +48,6 @@ typedef struct Reading
 	bool		stored;			/* has tableoid and ctid */
 	Place	   *places;			/* [items->room] when stored and ordered */
 } Reading;
-
-static void *
-read_allocate(void *arena, size_t bytes)
-{
-	/* Aligned to cache lines, as the numeric core wants it. */
-	char	   *memory = MemoryContextAllocExtended((MemoryContext) arena, bytes + 64,
-													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-
-	return (void *) TYPEALIGN(64, memory);
-}
-
-static void
-read_interrupt(void)
-{
-	CHECK_FOR_INTERRUPTS();
-}
-
-CoreEnv
-eval_core_env(MemoryContext context)
-{
-	return (CoreEnv) {.allocate = read_allocate, .arena = context, .interrupt = read_interrupt};
-}
 
 /* The type bitcode of the extension that the function belongs to. */
 static Oid
@@ -390,7 +369,7 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 										   ALLOCSET_DEFAULT_SIZES);
 	input->queries.context = input->context;
 	input->database.context = input->context;
-	input->env = eval_core_env(input->context);
+	input->env = core_env(input->context);
 	read_check_relation(source->queries);
 	read_check_relation(source->database);
 	query_type = read_code_column_type(source->queries, source->query_code, bitcode);

@@ -83,7 +83,7 @@ xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows, double r
 	{
 		MemoryContext work = AllocSetContextCreate(sorter->context, "xmhash centres",
 												   ALLOCSET_DEFAULT_SIZES);
-		CoreEnv env = xmhash_core_env(work);
+		CoreEnv		env = core_env(work);
 
 		sorter->centre = MemoryContextAllocHuge(sorter->context,
 												(Size) wanted * sorter->words * sizeof(uint64));

@@ -144,7 +144,7 @@ load(const ModelTable *table, Oid oid, uint64 fingerprint)
 	ModelRow	row;
 
 	model_find(table, &row);
-	model_core_env(&env, context);
+	env = core_env(context);
 	model->context = context;
 	model->model = oid;
 	model->fingerprint = fingerprint;

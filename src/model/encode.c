@@ -129,7 +129,7 @@ model_encode(CachedModel *model, Modality modality, ArrayType *array)
 		features.dense = values;
 
 	code = bitcode_make(model->bits);
-	model_core_env(&env, CurrentMemoryContext);
+	env = core_env(CurrentMemoryContext);
 	network_encode(&env, &model->network[modality], &features, model->scratch,
 				   model->outputs, BITCODE_DATA(code));
 	return code;

@@ -724,7 +724,7 @@ load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
 	int			widest;
 	int			side;
 
-	model_core_env(&encoder->env, context);
+	encoder->env = core_env(context);
 	model_open(fcinfo->flinfo->fn_oid, encoder->model, &table);
 	model_find(&table, &row);
 	for (side = 0; side < 2; side++)

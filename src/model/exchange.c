@@ -197,7 +197,7 @@ xmhash_export_model(PG_FUNCTION_ARGS)
 	int			count;
 	int			i;
 
-	model_core_env(&env, CurrentMemoryContext);
+	env = core_env(CurrentMemoryContext);
 	model_open(fcinfo->flinfo->fn_oid, PG_GETARG_OID(0), &table);
 	model_find(&table, &row);
 	model_read(&table, &row, &env, &weights);
@@ -534,7 +534,7 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("xmhash_import_model()");
 	SPI_connect();
-	model_core_env(&env, CurrentMemoryContext);
+	env = core_env(CurrentMemoryContext);
 	model_find_place(PG_GETARG_TEXT_PP(0), &place);
 	import->model = place.name;
 	if (!safetensors_header(data, size, &import->file, &header) ||

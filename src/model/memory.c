@@ -1,5 +1,5 @@
 /*
- * model/memory.c: the numeric core's surroundings in the server, and settings.
+ * model/memory.c: how much memory there is, long copies, numbers in text, and settings.
  */
 #include "model/model.h"
 
@@ -12,44 +12,21 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/fd.h"
-#include "storage/pmsignal.h"
 #include "utils/float.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
 
-#define ALIGNMENT 64
-#define ZEROED_AT_ONCE ((size_t) 16 * 1024 * 1024)
+#define COPIED_AT_ONCE ((size_t) 16 * 1024 * 1024)
 
 int			xmhash_train_work_mem;
 int			xmhash_train_max_memory;
 int			xmhash_model_cache;
 bool		xmhash_progress;
 
-/*
- * Zeroed, aligned memory that goes away with its context.  Zeroing is what
- * takes time, since it makes the kernel find the pages: a gigabyte half a
- * second, so it can be interrupted.
- */
-static void *
-allocate(void *arena, size_t bytes)
-{
-	char	   *memory = MemoryContextAllocExtended(arena, bytes + ALIGNMENT, MCXT_ALLOC_HUGE);
-	char	   *aligned = (char *) TYPEALIGN(ALIGNMENT, memory);
-	size_t		at;
-
-	for (at = 0; at < bytes; at += ZEROED_AT_ONCE)
-	{
-		CHECK_FOR_INTERRUPTS();
-		memset(aligned + at, 0, Min(bytes - at, ZEROED_AT_ONCE));
-	}
-	return aligned;
-}
-
-/* A long copy, likewise. */
+/* A long copy, in parts, so that it can be interrupted. */
 void
 model_copy_floats(float *to, const float *from, size_t count)
 {
-	const size_t some = ZEROED_AT_ONCE / sizeof(float);
+	const size_t some = COPIED_AT_ONCE / sizeof(float);
 	size_t		at;
 
 	for (at = 0; at < count; at += some)
@@ -57,28 +34,6 @@ model_copy_floats(float *to, const float *from, size_t count)
 		CHECK_FOR_INTERRUPTS();
 		memcpy(to + at, from + at, Min(count - at, some) * sizeof(float));
 	}
-}
-
-/*
- * Nothing in a long computation would notice that the postmaster is gone, and
- * a server cannot be started again before its last process has ended.
- */
-static void
-interrupt(void)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (IsUnderPostmaster && !PostmasterIsAlive())
-		ereport(FATAL,
-				(errcode(ERRCODE_ADMIN_SHUTDOWN),
-				 errmsg("terminating connection due to unexpected postmaster exit")));
-}
-
-void
-model_core_env(CoreEnv *env, MemoryContext arena)
-{
-	env->allocate = allocate;
-	env->arena = arena;
-	env->interrupt = interrupt;
 }
 
 /* Must this procedure not commit?  In a subtransaction it cannot, whatever it is told. */

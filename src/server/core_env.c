@@ -7,26 +7,50 @@
 #include "server/core_env.h"
 
 #include "miscadmin.h"
+#include "storage/pmsignal.h"
+#include "utils/memutils.h"
 
+#define ALIGNMENT 64
+#define ZEROED_AT_ONCE ((size_t) 16 * 1024 * 1024)
+
+/*
+ * Zeroed, aligned memory that goes away with its context.  Zeroing is what
+ * takes time, since it makes the kernel find the pages: a gigabyte half a
+ * second, so it can be interrupted.
+ */
 static void *
-core_allocate(void *arena, size_t bytes)
+core_env_allocate(void *arena, size_t bytes)
 {
-	char	   *memory = MemoryContextAllocExtended(arena, bytes + 64,
-													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	char	   *memory = MemoryContextAllocExtended(arena, bytes + ALIGNMENT, MCXT_ALLOC_HUGE);
+	char	   *aligned = (char *) TYPEALIGN(ALIGNMENT, memory);
+	size_t		at;
 
-	return (void *) TYPEALIGN(64, memory);
+	for (at = 0; at < bytes; at += ZEROED_AT_ONCE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memset(aligned + at, 0, Min(bytes - at, ZEROED_AT_ONCE));
+	}
+	return aligned;
 }
 
+/*
+ * Nothing in a long computation would notice that the postmaster is gone, and
+ * a server cannot be started again before its last process has ended.
+ */
 static void
-core_interrupt(void)
+core_env_interrupt(void)
 {
 	CHECK_FOR_INTERRUPTS();
+	if (IsUnderPostmaster && !PostmasterIsAlive())
+		ereport(FATAL,
+				(errcode(ERRCODE_ADMIN_SHUTDOWN),
+				 errmsg("terminating connection due to unexpected postmaster exit")));
 }
 
 CoreEnv
-xmhash_core_env(MemoryContext context)
+core_env(MemoryContext arena)
 {
-	CoreEnv env = {core_allocate, context, core_interrupt};
+	CoreEnv		env = {core_env_allocate, arena, core_env_interrupt};
 
 	return env;
 }

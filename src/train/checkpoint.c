@@ -130,7 +130,7 @@ fill_states(Training *training, const ModelTable *table, const TrainerState *sta
 	size_t		at = 0;
 	int			i;
 
-	model_core_env(&env, context);
+	env = core_env(context);
 	flat = model_read_pieces(table, MODEL_PART_CHECKPOINT, floats, &env);
 	for (i = 0; i < count; i++)
 	{

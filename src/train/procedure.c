@@ -524,7 +524,7 @@ begin(FunctionCallInfo fcinfo, const char *command)
 	training->context = context;
 	training->atomic = atomic;
 	training->function = fcinfo->flinfo->fn_oid;
-	model_core_env(&training->env, context);
+	training->env = core_env(context);
 	return training;
 }
 

@@ -93,7 +93,7 @@ train_validate(Training *training)
 	int			side;
 	int			i;
 
-	model_core_env(&env, context);
+	env = core_env(context);
 	make_sets(data->labels, &sets);
 	set = env.allocate(context, count * sizeof(int32_t));
 	for (i = 0; i < count; i++)
