@@ -113,6 +113,9 @@ extern RandomKey random_key(uint64_t seed, uint32_t epoch, uint32_t step, Random
 extern uint64_t random_bits(RandomKey key, uint64_t index);
 extern float random_uniform(RandomKey key, uint64_t index); /* in [0, 1) */
 
+/* SplitMix64 itself, where one number follows from the other. */
+extern uint64_t random_next(uint64_t *state);
+
 /* to[i] = random_uniform(key, from + i): many at once cost half as much. */
 extern void random_fill(RandomKey key, uint64_t from, float *to, int count);
 

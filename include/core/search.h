@@ -16,9 +16,6 @@
 /* Never more centres than this. */
 #define MAX_CENTRES 4096
 
-/* A fixed generator: the next of the numbers that follow from the state. */
-extern uint64_t core_random(uint64_t *state);
-
 /* How many centres a segment of so many pages deserves. */
 extern int	centres_wanted(double pages, int bits);
 

@@ -33,6 +33,12 @@ random_key(uint64_t seed, uint32_t epoch, uint32_t step, RandomPurpose purpose)
 }
 
 uint64_t
+random_next(uint64_t *state)
+{
+	return mix(*state += WEYL);
+}
+
+uint64_t
 random_bits(RandomKey key, uint64_t index)
 {
 	return mix(key.key + (index + 1) * WEYL);

@@ -71,17 +71,6 @@ centres_sample_size(int wanted, int bits)
 	return samples < (size_t) wanted ? wanted : (int) samples;
 }
 
-/* splitmix64: a fixed generator, so that the same table gives the same index. */
-uint64_t
-core_random(uint64_t *state)
-{
-	uint64_t	z = (*state += UINT64_C(0x9E3779B97F4A7C15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
-
 /*
  * Start from different codes of the sample.  Learned codes come with masses of
  * duplicates: a draw that is a centre already is drawn again, a few times.
@@ -95,7 +84,7 @@ centres_draw(const uint64_t *sample, int samples, int words, int wanted,
 
 	while (count < wanted && draws-- > 0)
 	{
-		const uint64_t *code = sample + (core_random(state) % samples) * words;
+		const uint64_t *code = sample + (random_next(state) % samples) * words;
 		uint16_t	distance = UINT16_MAX;
 
 		if (count > 0)

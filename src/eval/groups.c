@@ -70,7 +70,7 @@ groups_sample(Groups *groups, const Bitcode *code)
 	uint64		place = groups->row_count;
 
 	if (groups->row_count >= groups->sample_capacity)
-		place = core_random(&groups->random) % (uint64) (groups->row_count + 1);
+		place = random_next(&groups->random) % (uint64) (groups->row_count + 1);
 	if (place < (uint64) groups->sample_capacity)
 		bitcode_to_words(code, groups->sample + place * groups->words);
 }

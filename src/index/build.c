@@ -162,7 +162,7 @@ build_sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	else
 	{
 		/* Reservoir sampling: every row seen is kept with equal probability. */
-		place = core_random(&sample->random) % (uint64) sample->seen;
+		place = random_next(&sample->random) % (uint64) sample->seen;
 		if (place >= sample->wanted)
 			return;
 	}

@@ -161,7 +161,7 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 	double		start = seconds();
 
 	for (int i = 0; i < samples; i++)
-		memcpy(sample + (size_t) i * words, codes + (core_random(&random) % rows) * words,
+		memcpy(sample + (size_t) i * words, codes + (random_next(&random) % rows) * words,
 			   words * sizeof(uint64_t));
 	centres = centres_find(&env, bits, sample, samples, wanted, 1, centre);
 	printf("%7d %8.2f", centres, seconds() - start);

@@ -57,7 +57,7 @@ random_code(uint64_t *to, int bits)
 {
 	memset(to, 0, MAX_WORDS * sizeof(uint64_t));
 	for (int bit = 0; bit < bits; bit++)
-		if (core_random(&seed) & 1024)
+		if (random_next(&seed) & 1024)
 			((uint8_t *) to)[bit / 8] |= 0x80 >> bit % 8;
 }
 
@@ -68,7 +68,7 @@ make_codes(int bits)
 	random_code(query, bits);
 	for (int i = 0; i < ROWS; i++)
 	{
-		int			flips = (int) (core_random(&seed) % (uint64_t) (bits < 24 ? bits + 1 : 24));
+		int			flips = (int) (random_next(&seed) % (uint64_t) (bits < 24 ? bits + 1 : 24));
 
 		if (i % 3 == 0)
 		{
@@ -78,7 +78,7 @@ make_codes(int bits)
 		memcpy(code[i], query, sizeof(query));
 		for (int f = 0; f < flips; f++)
 		{
-			int			bit = (int) (core_random(&seed) % (uint64_t) bits);
+			int			bit = (int) (random_next(&seed) % (uint64_t) bits);
 
 			((uint8_t *) code[i])[bit / 8] ^= 0x80 >> bit % 8;
 		}
