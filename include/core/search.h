@@ -151,16 +151,10 @@ extern void visit_rewind(Visit *visit);
 extern void visit_all(Visit *visit, int max_bound);
 
 /*
- * The next page whose bound is at most max_bound, left in place: visit_step()
- * goes past it.  False: there is none (a larger max_bound may find more).
+ * The next page whose bound is at most max_bound, left in place: the caller
+ * goes past it by position++.  False: there is none (a larger max_bound may find more).
  */
 extern bool visit_peek(Visit *visit, int max_bound, uint32_t *page, int *bound);
-
-static inline void
-visit_step(Visit *visit)
-{
-	visit->position++;
-}
 
 /* ---------- The search (core/search.c) ---------- */
 

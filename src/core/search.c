@@ -471,7 +471,7 @@ search_advance(Search *search)
 			{
 				if (!search_read_page(search, page, bound))
 					return SEARCH_CHANGED;
-				visit_step(&search->visit);
+				search->visit.position++;
 			}
 		}
 		else
