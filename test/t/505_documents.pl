@@ -196,8 +196,8 @@ for (@functions)
 	my $entry = $result eq '' ? "CALL $name($arguments)" : "$name($arguments) → $result";
 
 	ok($code{$entry}, ascii("sql/README.md: $entry")) or diag ascii(join("\n", grep { /\b\Q$name\E\(/ } @code));
-	# where it stands: the paragraphs from its entry to the next one's
-	my ($section) = $flat =~ /(`\Q$entry\E`.*?)(?=`(?:CALL )?xmhash_\w+\([^`]*\)(?: →[^`]*)?`|\z)/;
+	# where it stands: from its entry to that of another function
+	my ($section) = $flat =~ /(`\Q$entry\E`.*?)(?=`(?:CALL )?(?!\Q$name\E\()xmhash_\w+\([^`]*\)(?: →[^`]*)?`|\z)/;
 	ok(($section // '') =~ /`\Q$_\E`/, "sql/README.md: its column $_") for split ' ', $columns;
 }
 
