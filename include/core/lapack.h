@@ -35,7 +35,7 @@ extern bool orthonormalise(const CoreEnv *env, double *y, int n, int columns,
 						   double *work, double *square, LapackFault *fault);
 
 /* One call of LAPACK takes matrices up to here: some tenths of a second. */
-#define EIGEN_MAX 512
+#define EIGEN_MAX 544
 
 /* Doubles that an eigenproblem of n ≤ EIGEN_MAX needs: A itself, values, LAPACK's work. */
 extern size_t eigen_work(int n);

@@ -26,7 +26,7 @@ typedef enum TrainScale
 
 /* Bytes of the options, and of the state, that a method has for itself. */
 #define TRAIN_OWN_OPTIONS 256
-#define TRAIN_OWN_STATE 1024
+#define TRAIN_OWN_STATE 2048
 
 /*
  * All that a training's options say.  A method's table of options says which
@@ -113,6 +113,7 @@ typedef struct TrainLoss
 	double		term[TRAIN_MAX_TERMS];
 	double		learning_rate;	/* of the image network, at the last step */
 	bool		finite;			/* false: stopped at a non-finite loss */
+	const char *failure;		/* then: what went wrong otherwise, or NULL */
 } TrainLoss;
 
 /* Some rows of the training set, as a step of gradient descent takes them. */

@@ -220,10 +220,8 @@ EXPORT void
 harness_data(Session *session, int rows, const float *image, int image_columns, int image_sparse,
 			 const float *text, int text_columns, int text_sparse, const uint8_t *labels, int classes)
 {
-	int			batch = session->options.batch_size;
+	int			batch;
 
-	table_fill(session, &session->image, image, rows, image_columns, image_sparse, batch);
-	table_fill(session, &session->text, text, rows, text_columns, text_sparse, batch);
 	session->source.rows = rows;
 	session->source.image_columns = image_columns;
 	session->source.text_columns = text_columns;
@@ -232,6 +230,11 @@ harness_data(Session *session, int rows, const float *image, int image_columns, 
 	session->source.classes = classes;
 	session->source.fetch = fetch;
 	session->source.context = session;
+	if (session->options.method->resolve != NULL)
+		session->options.method->resolve(&session->options, &session->source);
+	batch = session->options.batch_size;
+	table_fill(session, &session->image, image, rows, image_columns, image_sparse, batch);
+	table_fill(session, &session->text, text, rows, text_columns, text_sparse, batch);
 	if (classes > 0)
 	{
 		session->labels = allocate(session, (size_t) rows * classes);
