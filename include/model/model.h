@@ -120,7 +120,7 @@ typedef struct ModelRow
 	int			bits;
 	int			dimensions[2];	/* by Modality, as what follows; 0: it has no such network */
 	HiddenLayers hidden[2];
-	int			scales[2];		/* length of shift and of scale: 1 or dimensions; 0 without a network */
+	int			scales[2];		/* length of shift and of scale: 1 or dimensions; 0 without a network, and with a kernel */
 	int			classes;
 	char	  **class_names;	/* NULL when classes have none */
 	char	   *source;			/* JSON: what it was trained on; may be NULL */

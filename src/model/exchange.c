@@ -3,7 +3,10 @@
  *
  * The layout is PyTorch's of nn.Sequential(Linear, ReLU, …, Linear), where only
  * every second module has tensors: weights are [outputs, inputs] there, and the
- * transpose here.  What comes in is checked
+ * transpose here.  With a kernel it is nn.Sequential(Kernel, Linear): module 0
+ * brings rows to unit length and, of radial basis functions, has anchors
+ * [units, inputs] and widths; module 1 is the linear layer.  So a network has
+ * a kernel if there is a tensor "1.weight".  What comes in is checked
  * in full before a row is written: shapes against each other, and every number
  * to be finite.
  */
@@ -23,6 +26,7 @@
 #include "utils/memutils.h"
 
 #define FORMAT_NAME "xmhash 1"
+#define FORMAT_NAME_KERNEL "xmhash 2"	/* of a model with a kernel */
 
 /* The tensors of one model, as pointers into its networks. */
 typedef struct TensorPlace
@@ -40,6 +44,15 @@ static char *
 layer_tensor(int layer, const char *part)
 {
 	return psprintf("%d.%s", 2 * layer, part);
+}
+
+/* The same with a kernel, whose last layer is module 1, whether or not module 0 has tensors. */
+static char *
+kernel_tensor(bool is_last, bool is_weight)
+{
+	if (is_last)
+		return is_weight ? "1.weight" : "1.bias";
+	return is_weight ? "0.anchors" : "0.width";
 }
 
 static void
@@ -70,13 +83,15 @@ list_places(const ModelRow *row, ModelWeights *weights, TensorPlace places[MAX_P
 		for (i = 0; i < network->layers; i++)
 		{
 			Layer	   *layer = &network->layer[i];
+			bool		kernel = network->kernel != KERNEL_NONE;
+			bool		is_last = i == network->layers - 1;
 
-			add_place(places, &count, modality, layer_tensor(i, "weight"), layer->weight,
-					  layer->outputs, layer->inputs);
-			add_place(places, &count, modality, layer_tensor(i, "bias"), layer->bias,
-					  layer->outputs, 0);
+			add_place(places, &count, modality, kernel ? kernel_tensor(is_last, true) : layer_tensor(i, "weight"),
+					  layer->weight, layer->outputs, layer->inputs);
+			add_place(places, &count, modality, kernel ? kernel_tensor(is_last, false) : layer_tensor(i, "bias"),
+					  layer->bias, layer->outputs, 0);
 		}
-		if (!model_has(row, side))
+		if (row->scales[side] == 0)
 			continue;
 		add_place(places, &count, modality, "shift", weights->shift[side], row->scales[side], 0);
 		add_place(places, &count, modality, "scale", weights->scale[side], row->scales[side], 0);
@@ -120,6 +135,12 @@ write_tensor(const TensorPlace *place, char *to)
 	}
 }
 
+static bool
+has_kernel(const ModelRow *row)
+{
+	return row->hidden[MODALITY_IMAGE].kernel != KERNEL_NONE || row->hidden[MODALITY_TEXT].kernel != KERNEL_NONE;
+}
+
 static void
 add_text(StringInfo header, const char *key, const char *value)
 {
@@ -153,7 +174,7 @@ write_header(StringInfo header, const ModelRow *row, const TensorPlace *places, 
 	int			i;
 
 	appendStringInfoString(header, "{\"__metadata__\":{");
-	add_text(header, "format", FORMAT_NAME);
+	add_text(header, "format", has_kernel(row) ? FORMAT_NAME_KERNEL : FORMAT_NAME);
 	add_text(header, "method", row->method);
 	add_text(header, "bits", psprintf("%d", row->bits));
 	if (model_has(row, MODALITY_IMAGE))
@@ -246,7 +267,7 @@ static void refuse(const Import *import, const char *format,...) __attribute__((
 static void
 refuse(const Import *import, const char *format,...)
 {
-	char		reason[400];
+	char		reason[600];
 	va_list		arguments;
 
 	va_start(arguments, format);
@@ -298,11 +319,11 @@ find_tensor(const Import *import, const char *modality, const char *name, int di
 
 /* A layer's shape: its weight is [outputs, inputs], its bias, if it has one, [outputs]. */
 static void
-read_layer_shape(const Import *import, const char *modality, int number, int most_inputs,
-				 int most_outputs, int *inputs, int *outputs)
+read_layer_shape(const Import *import, const char *modality, const char *weight_name, const char *bias_name,
+				 int most_inputs, int most_outputs, int *inputs, int *outputs)
 {
-	const SafeTensor *weight = find_tensor(import, modality, layer_tensor(number, "weight"), 2, false);
-	const SafeTensor *bias = find_tensor(import, modality, layer_tensor(number, "bias"), 1, false);
+	const SafeTensor *weight = find_tensor(import, modality, weight_name, 2, false);
+	const SafeTensor *bias = find_tensor(import, modality, bias_name, 1, false);
 
 	if (weight->shape[1] < 1 || weight->shape[1] > (uint64) most_inputs ||
 		weight->shape[0] < 1 || weight->shape[0] > (uint64) most_outputs)
@@ -338,6 +359,42 @@ read_scales_shape(const Import *import, const char *modality, int dimensions)
 	return scales;
 }
 
+/* Widths are one for all anchors, or one each. */
+static void
+read_width_shape(const Import *import, const char *modality, int anchors)
+{
+	const SafeTensor *width = find_tensor(import, modality, kernel_tensor(false, false), 1, true);
+
+	if (width == NULL)
+		refuse(import, "There is a tensor \"%s.0.anchors\", but none \"%s.0.width\".", modality, modality);
+	if (width->elements != 1 && width->elements != (uint64) anchors)
+		refuse(import, "Tensor \"%s\" has %llu elements, expected 1 or %d.", width->name,
+			   (unsigned long long) width->elements, anchors);
+}
+
+/* A network with a kernel; returns its outputs. */
+static int
+read_kernel_shape(const Import *import, const char *modality, int *dimensions, HiddenLayers *hidden)
+{
+	const SafeTensor *anchors = find_tensor(import, modality, kernel_tensor(false, true), 2, false);
+	int			inputs;
+	int			outputs;
+
+	read_layer_shape(import, modality, kernel_tensor(true, true), kernel_tensor(true, false),
+					 anchors != NULL ? NETWORK_MAX_HIDDEN : MODEL_MAX_DIMENSIONS, BITCODE_MAX_BITS, &inputs, &outputs);
+	*hidden = network_kernel(anchors != NULL ? inputs : 0);
+	*dimensions = inputs;
+	if (anchors == NULL)
+		return outputs;
+	if (anchors->shape[0] != (uint64) inputs || anchors->shape[1] < 1 || anchors->shape[1] > MODEL_MAX_DIMENSIONS)
+		refuse(import, "Tensor \"%s\" has shape [%llu, %llu], expected [%d, 1 to %d].", anchors->name,
+			   (unsigned long long) anchors->shape[0], (unsigned long long) anchors->shape[1],
+			   inputs, MODEL_MAX_DIMENSIONS);
+	*dimensions = (int) anchors->shape[1];
+	read_width_shape(import, modality, inputs);
+	return outputs;
+}
+
 /*
  * Layers as far as their numbers go on; each takes what the one before gives.
  * Returns the outputs: 0 if there is no first layer, so no such network.
@@ -358,7 +415,8 @@ read_network_shape(const Import *import, const char *modality, int *dimensions, 
 		int			inputs;
 		int			units;
 
-		read_layer_shape(import, modality, i, i == 0 ? MODEL_MAX_DIMENSIONS : NETWORK_MAX_HIDDEN,
+		read_layer_shape(import, modality, layer_tensor(i, "weight"), layer_tensor(i, "bias"),
+						 i == 0 ? MODEL_MAX_DIMENSIONS : NETWORK_MAX_HIDDEN,
 						 last ? BITCODE_MAX_BITS : NETWORK_MAX_HIDDEN, &inputs, &units);
 		if (i == 0)
 			*dimensions = inputs;
@@ -383,13 +441,16 @@ read_shapes(const Import *import, ModelRow *row)
 	{
 		const char *modality = modality_name[side];
 
-		bits[side] = read_network_shape(import, modality, &row->dimensions[side], &row->hidden[side]);
-		if (bits[side] > 0)
+		if (safetensors_find(&import->file, psprintf("%s.1.weight", modality)) != NULL)
+			bits[side] = read_kernel_shape(import, modality, &row->dimensions[side], &row->hidden[side]);
+		else
+			bits[side] = read_network_shape(import, modality, &row->dimensions[side], &row->hidden[side]);
+		if (bits[side] > 0 && row->hidden[side].kernel == KERNEL_NONE)
 			row->scales[side] = read_scales_shape(import, modality, row->dimensions[side]);
 	}
 	row->bits = Max(bits[0], bits[1]);
 	if (row->bits == 0)
-		refuse(import, "It has neither a tensor \"image.0.weight\" nor a tensor \"text.0.weight\".");
+		refuse(import, "It has neither a tensor \"image.0.weight\" or \"image.1.weight\" nor one of these of a text network.");
 	if (bits[0] > 0 && bits[1] > 0 && bits[0] != bits[1])
 		refuse(import, "The image network gives %d bits, the text network %d.", bits[0], bits[1]);
 }
@@ -437,8 +498,9 @@ read_metadata(const Import *import, ModelRow *row)
 {
 	char	   *format = get_metadata(import, "format");
 
-	if (format != NULL && strncmp(format, "xmhash", 6) == 0 && strcmp(format, FORMAT_NAME) != 0)
-		refuse(import, "Its format is \"%.40s\"; this release reads \"%s\".", format, FORMAT_NAME);
+	if (format != NULL && strncmp(format, "xmhash", 6) == 0 && strcmp(format, FORMAT_NAME) != 0 &&
+		strcmp(format, FORMAT_NAME_KERNEL) != 0)
+		refuse(import, "Its format is \"%.40s\"; this release reads \"%s\" and \"%s\".", format, FORMAT_NAME, FORMAT_NAME_KERNEL);
 	row->method = get_metadata(import, "method");
 	if (row->method == NULL || strlen(row->method) > MODEL_MAX_METHOD)
 		row->method = "imported";
@@ -452,6 +514,7 @@ read_metadata(const Import *import, ModelRow *row)
 static void
 read_tensor(const Import *import, const TensorPlace *place, const SafeTensor *tensor)
 {
+	bool		is_width = strstr(place->name, ".width") != NULL;
 	int			i;
 	int			j;
 
@@ -468,6 +531,8 @@ read_tensor(const Import *import, const TensorPlace *place, const SafeTensor *te
 				refuse(import, "Tensor \"%s\" has a value that is not finite, at element %zu.", place->name, at + 1);
 			if (!isfinite(value))
 				refuse(import, "Tensor \"%s\" has %g as element %zu, beyond the range of float32.", place->name, number, at + 1);
+			if (is_width && value <= 0)
+				refuse(import, "Tensor \"%s\" has %g as element %zu, expected a width above 0.", place->name, number, at + 1);
 			place->values[(size_t) j * place->rows + i] = value;
 		}
 	}
@@ -486,7 +551,8 @@ check_left_over(const Import *import, const TensorPlace *places, int count)
 			j++;
 		if (j == count)
 			refuse(import, "Tensor \"%.100s\" is none of this model's. Those are image.N.weight and image.N.bias, N counting 0, 2, 4 "
-				   "to %d at most without a gap, image.shift and image.scale, and likewise of text.",
+				   "to %d at most without a gap, image.shift and image.scale; or with a kernel image.1.weight, image.1.bias, "
+				   "image.0.anchors and image.0.width; and likewise of text.",
 				   import->file.tensor[i].name, 2 * (NETWORK_MAX_LAYERS - 1));
 	}
 }

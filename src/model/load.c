@@ -4,7 +4,8 @@
  *
  * The model scales features before its first layer: h = Wᵀ((x − s)·f) + b.
  * That is the linear layer with rows f_i·W_i and bias b − Σ s_i·f_i·W_i, so it
- * costs nothing when encoding.
+ * costs nothing when encoding.  With a kernel rows come at unit length, and
+ * nothing is shifted or scaled.
  */
 #include "model/model.h"
 
@@ -184,8 +185,9 @@ model_networks(const ModelRow *row, ModelWeights *weights, const CoreEnv *env,
 		network[side] = weights->network[side];
 		if (!model_has(row, side))
 			continue;
-		fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
-			 row->scales[side]);
+		if (row->scales[side] > 0)
+			fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
+				 row->scales[side]);
 		network_prepare(env, &network[side]);
 		if (!prepared_is_finite(&network[side]))
 			return side;

@@ -2,14 +2,17 @@
  * model/row.c: what the row of part "model" says, as JSON and back, and the
  * functions behind the views.
  *
- *   {"format": 1, "status": "trained", "method": "jdsh", "bits": 64,
+ *   {"format": 2, "status": "trained", "method": "jdsh", "bits": 64,
  *    "image": {"layers": [1280, 512, 64], "scales": 1}, "text": …,
  *    "classes": ["…", …], "source": {…}, "options": {…}, "pairs": 3888,
  *    "digest": "…", "created": 1790000000.5,
  *    "epochs_done": 30, "loss": 0.5, "seconds": 12.5}
  *
  * A side's layers are the widths from its features to the bits; a model can be
- * without one of its sides.  Readers check
+ * without one of its sides.  "kernel": "linear" or "rbf" says that rows come at
+ * unit length, and in the latter case that the hidden layer is one of radial
+ * basis functions; there are no scales then.  Format 1 had no kernels: it is
+ * still what models without one are written in.  Readers check
  * each field before anything is sized by it, and say which one is wrong.
  */
 #include "model/model.h"
@@ -30,7 +33,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-#define FORMAT 1
+#define FORMAT 2
 
 /* Whole numbers up to here are doubles exactly. */
 #define MAX_INTEGER 9007199254740991.0
@@ -99,6 +102,28 @@ get_object(Jsonb *object, const char *key)
 	return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
 }
 
+static const char *const kernel_name[] = {NULL, "linear", "rbf"};
+
+/* The kernel of a side; what there is decides the number of hidden layers. */
+static bool
+read_kernel(JsonbContainer *side, HiddenLayers *hidden)
+{
+	JsonbValue *value = get_field(side, "kernel");
+
+	hidden->kernel = KERNEL_NONE;
+	if (value == NULL)
+		return true;
+	if (value->type != jbvString)
+		return false;
+	for (hidden->kernel = KERNEL_LINEAR; hidden->kernel <= KERNEL_RBF; hidden->kernel++)
+	{
+		if (strlen(kernel_name[hidden->kernel]) == (size_t) value->val.string.len &&
+			memcmp(kernel_name[hidden->kernel], value->val.string.val, value->val.string.len) == 0)
+			return hidden->count == (hidden->kernel == KERNEL_RBF ? 1 : 0);
+	}
+	return false;
+}
+
 /* The network of one side: its widths, and how many scales come before it. */
 static bool
 read_side(Jsonb *info, int side, ModelRow *row)
@@ -126,11 +151,14 @@ read_side(Jsonb *info, int side, ModelRow *row)
 		if (!to_integer(getIthJsonbValueFromContainer(widths, i + 1), 1, NETWORK_MAX_HIDDEN, &hidden->units[i]))
 			return false;
 	}
+	if (!read_kernel(value->val.binary.data, hidden))
+		return false;
 	return to_integer(getIthJsonbValueFromContainer(widths, 0), 1, MODEL_MAX_DIMENSIONS, &row->dimensions[side]) &&
 		to_integer(getIthJsonbValueFromContainer(widths, hidden->count + 1), 1, BITCODE_MAX_BITS, &bits) &&
 		bits == row->bits &&
-		to_integer(get_field(value->val.binary.data, "scales"), 1, MODEL_MAX_DIMENSIONS, &row->scales[side]) &&
-		(row->scales[side] == 1 || row->scales[side] == row->dimensions[side]);
+		to_integer(get_field(value->val.binary.data, "scales"), 0, MODEL_MAX_DIMENSIONS, &row->scales[side]) &&
+		(hidden->kernel != KERNEL_NONE ? row->scales[side] == 0 :
+		 row->scales[side] == 1 || row->scales[side] == row->dimensions[side]);
 }
 
 static bool
@@ -194,8 +222,8 @@ read_info(Jsonb *info, ModelRow *row)
 
 	if (!to_integer(get_field(&info->root, "format"), 1, 1e6, &format))
 		return pstrdup("It does not say its format.");
-	if (format != FORMAT)
-		return psprintf("Its format is %d; this release knows %d.", format, FORMAT);
+	if (format > FORMAT)
+		return psprintf("Its format is %d; this release knows up to %d.", format, FORMAT);
 	row->status = model_get_string(info, "status");
 	for (i = 0; i < (int) lengthof(statuses) && row->status != NULL; i++)
 	{
@@ -316,7 +344,10 @@ model_append_networks(StringInfo json, const ModelRow *row)
 		appendStringInfo(json, ", \"%s\": {\"layers\": [%d, ", modality_name[i], row->dimensions[i]);
 		for (l = 0; l < row->hidden[i].count; l++)
 			appendStringInfo(json, "%d, ", row->hidden[i].units[l]);
-		appendStringInfo(json, "%d], \"scales\": %d}", row->bits, row->scales[i]);
+		appendStringInfo(json, "%d], \"scales\": %d", row->bits, row->scales[i]);
+		if (row->hidden[i].kernel != KERNEL_NONE)
+			append_string(json, "kernel", kernel_name[row->hidden[i].kernel]);
+		appendStringInfoChar(json, '}');
 	}
 }
 
@@ -327,7 +358,7 @@ write_info(const ModelRow *row)
 	int			i;
 
 	initStringInfo(&json);
-	appendStringInfo(&json, "{\"format\": %d", FORMAT);
+	appendStringInfo(&json, "{\"format\": %d", row->hidden[0].kernel == KERNEL_NONE && row->hidden[1].kernel == KERNEL_NONE ? 1 : FORMAT);
 	append_string(&json, "status", row->status);
 	append_string(&json, "method", row->method);
 	model_append_networks(&json, row);
@@ -532,17 +563,25 @@ show_number(Jsonb *info, const char *key, double min, int column, Datum *values,
 		values[column] = Float8GetDatum(number);
 }
 
-/* How many epochs the model's options ask for; -1 if they don't say. */
+/* How many epochs the model's options ask for, or phases its method has; -1 if they don't say. */
 static int
 epochs_wanted(const ModelTable *table)
 {
 	ModelRow	row;
+	const TrainMethod *method;
 	JsonbValue *options;
 	char	   *problem;
 	int			epochs;
 
 	if (!model_find_quietly(table, &row, &problem))
 		return -1;
+	method = train_method(row.method);
+	if (method != NULL && method->phases != NULL)
+	{
+		for (epochs = 0; method->phases[epochs] != NULL;)
+			epochs++;
+		return epochs;
+	}
 	options = get_field(&row.info->root, "options");
 	if (options == NULL || options->type != jbvBinary || !JsonContainerIsObject(options->val.binary.data) ||
 		!to_integer(get_field(options->val.binary.data, "epochs"), 1, PG_INT32_MAX, &epochs))

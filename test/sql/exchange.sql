@@ -125,7 +125,7 @@ SELECT try(file('{' || concat_ws(',', iw, ib, tw, tb) || '}', numbers[1:9] || 'I
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"bits":"3"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"bits":' || n || '}', iw, ib, tw, tb) || '}', numbers)) FROM good, unnest('{3,2.5,-2,02,true}'::text[]) n;
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"bits":"' || n || '"}', iw, ib, tw, tb) || '}', numbers)) FROM good, unnest('{0x2," 2","2 ","",inf,2e}'::text[]) n;
-SELECT try(file('{' || concat_ws(',', '"__metadata__":{"format":"xmhash 2"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
+SELECT try(file('{' || concat_ws(',', '"__metadata__":{"format":"xmhash 3"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"classes":"{}"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
 SELECT try(file('{' || concat_ws(',', '"__metadata__":{"classes":"[true]"}', iw, ib, tw, tb) || '}', numbers)) FROM good;
 SELECT classes, try(file('{' || concat_ws(',', format('"__metadata__":{"classes":%s}', to_json(classes)), iw, ib, tw, tb) || '}', numbers))

@@ -345,7 +345,7 @@ SELECT try('UPDATE hostile SET number = 2000000000 WHERE part = ''weights''');
 SELECT try('UPDATE hostile SET number = -1 WHERE part = ''weights''');
 SELECT try('UPDATE hostile SET number = 7 WHERE part = ''model''');
 SELECT try('INSERT INTO hostile SELECT part, 1, info, data FROM hostile WHERE part = ''weights''');
-SELECT try_info('{"format": 2}');
+SELECT try_info('{"format": 3}');
 SELECT try_info('{"format": 1e4000}');
 SELECT try_info('{"status": "great"}');
 SELECT try_info('{"status": 7}');
