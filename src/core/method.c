@@ -10,7 +10,8 @@
 
 #define METHODS(METHOD) \
 	METHOD(method_jdsh) \
-	METHOD(method_dmsh_ln)
+	METHOD(method_dmsh_ln) \
+	METHOD(method_kernel_ridge)
 
 #define DECLARE(method) extern const TrainMethod method;
 #define LIST(method) &method,

@@ -64,12 +64,12 @@ train_data_split(TrainData *data, const TrainOptions *options)
 	data->validation_count = held_out;
 	data->training = order + held_out;
 	data->training_count = count - held_out;
-	if (data->training_count < options->batch_size)
+	if (data->training_count < Max(options->batch_size, 2))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("relation %s has %d pairs to train on beside %d held out for validation, fewer than one batch of %d",
+				 errmsg("relation %s has %d pairs to train on beside %d held out for validation, fewer than %s%d",
 						data->source->relation_name, data->training_count, held_out,
-						options->batch_size)));
+						options->batch_size > 0 ? "one batch of " : "", Max(options->batch_size, 2))));
 }
 
 /*

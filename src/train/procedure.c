@@ -221,7 +221,7 @@ say_sizes(const Training *training)
 static void
 prepare(Training *training)
 {
-	const TrainOptions *options = &training->options;
+	TrainOptions *options = &training->options;
 	TrainData  *data = &training->data;
 	ModelRow   *row = &training->row;
 	int			side;
@@ -238,6 +238,8 @@ prepare(Training *training)
 	train_data_split(data, options);
 	train_data_scale(data, options);
 	train_data_source(data, &training->batches);
+	if (options->method->resolve != NULL)
+		options->method->resolve(options, &training->batches);
 	check_memory(training);
 	model_start_blas();
 	say_sizes(training);
@@ -247,15 +249,15 @@ prepare(Training *training)
 	for (side = 0; side < 2; side++)
 	{
 		row->dimensions[side] = data->dimensions[side];
-		row->scales[side] = data->scales[side];
+		row->scales[side] = row->hidden[side].kernel == KERNEL_NONE ? data->scales[side] : 0;
 	}
 	get_class_names(data, row);
 	model_layout(row, training->env.allocate(training->context, model_floats(row) * sizeof(float)),
 				 &training->env, &training->good);
 	for (side = 0; side < 2; side++)
 	{
-		memcpy(training->good.shift[side], data->shift[side], data->scales[side] * sizeof(float));
-		memcpy(training->good.scale[side], data->scale[side], data->scales[side] * sizeof(float));
+		memcpy(training->good.shift[side], data->shift[side], row->scales[side] * sizeof(float));
+		memcpy(training->good.scale[side], data->scale[side], row->scales[side] * sizeof(float));
 	}
 	if (options->keep_best)
 		training->best = training->env.allocate(training->context,
@@ -439,6 +441,22 @@ fail_not_finite(Training *training, int epoch)
 			 errhint("%s", training->options.method->not_finite_hint)));
 }
 
+/*
+ * A phase of a closed form has failed.  What there is of the model is not good
+ * for anything but to be resumed, so it stays a training that was interrupted.
+ */
+static void
+fail_phase(const Training *training, int phase, const TrainLoss *loss)
+{
+	const TrainMethod *method = training->options.method;
+
+	ereport(ERROR,
+			(errcode(loss->failure != NULL ? ERRCODE_EXTERNAL_ROUTINE_EXCEPTION : ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("training of model \"%s\" failed in phase \"%s\": %s", training->row.name, method->phases[phase],
+					loss->failure != NULL ? loss->failure : "its weights are no finite numbers"),
+			 errhint("%s", method->not_finite_hint)));
+}
+
 /* Keep the best; true if patience has come to its end. */
 static bool
 judge(Training *training, double validation_map)
@@ -483,11 +501,15 @@ run_epochs(Training *training)
 		trainer_epoch(training->trainer, epoch, &loss);
 		seconds = seconds_since(&started);
 		if (!loss.finite || !isfinite(loss.loss) || !keep_weights(training))
+		{
+			if (training->options.method->phases != NULL)
+				fail_phase(training, epoch, &loss);
 			fail_not_finite(training, epoch);
+		}
 
 		old_context = MemoryContextSwitchTo(epoch_context);
 		training->epochs_done = epoch + 1;
-		if (training->data.validation_count > 0)
+		if (training->data.validation_count > 0 && (training->options.method->phases == NULL || epoch + 1 == epochs))
 			map = train_validate(training);
 		enough = judge(training, map);
 		write_epoch(training, &loss, seconds, map, enough || epoch + 1 == epochs);

@@ -395,6 +395,11 @@ report_left_out(const TrainData *data, int batch_size)
 					 errmsg("column \"%s\" of relation %s is zero in every row",
 							name[side], data->source->relation_name)));
 	}
+	if (batch_size == 0 && count < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("relation %s has %d pairs to train on, expected 2 at least",
+						data->source->relation_name, count)));
 	if (count < batch_size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -284,7 +284,7 @@ check_options(void)
 			wrong += train_option_get(&options, option) != option->max;
 			count++;
 		}
-		check(train_method(method->name) == method && count > 10 && wrong == 0, "%s: %d options, %d wrong",
+		check(train_method(method->name) == method && count >= 10 && wrong == 0, "%s: %d options, %d wrong",
 			  method->name, count, wrong);
 	}
 	check(train_method("no method") == NULL && train_option(&method_jdsh, "dropout") == NULL,
