@@ -60,6 +60,8 @@ typedef struct RidgeSide
 	BlockSum	gram;			/* [n × n] φᵀφ/N, then its Cholesky factor */
 	BlockSum	cross;			/* [n × t] φᵀZ/N */
 	float	   *g;				/* [B × n] g − centre of a block */
+	float	   *kept;			/* [N × n] of all rows, where that is small; else NULL */
+	bool		is_kept;
 	float	   *weight;			/* [n × t] c·W */
 	float	   *shift;			/* [t] c·moved·W */
 } RidgeSide;
@@ -91,6 +93,8 @@ typedef struct RidgeState
 	double	   *stacked;		/* [(d_I + d_T) × k] Q */
 	double	   *stacked_work;	/* likewise */
 	double	   *eigen;			/* LAPACK's work, for whichever problem needs most */
+	float	   *kept;			/* [2N × t] E, where that is small and all of it is rotated; else NULL */
+	bool		is_kept;
 	float	   *weight_of_basis;	/* [d′ × t] P, in rows, in float */
 	float	   *h;				/* [rotated × d′] E·P */
 	float	   *turned;			/* [chunk × K] H·R, then its signs */

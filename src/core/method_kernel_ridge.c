@@ -58,7 +58,8 @@
 #define RIDGE_ROTATED 65536		/* most rows of a side that the rotation is fitted to */
 #define RIDGE_BLOCK 1024		/* most rows of a block */
 #define RIDGE_BLOCK_FLOATS (4 << 20)	/* about the most numbers of a block */
-#define RIDGE_PANEL 256			/* rows of φᵀφ that are computed at a time */
+#define RIDGE_PANEL 128			/* rows of φᵀφ that are computed at a time */
+#define RIDGE_KEPT_FLOATS (16 << 20)	/* about the most that is kept instead of computed again */
 #define RIDGE_FLUSH 8			/* blocks that are summed in float */
 #define RIDGE_RBF 3e-6			/* λ with anchors, and without */
 #define RIDGE_LINEAR 1e-3
@@ -224,21 +225,28 @@ ridge_units(const CoreEnv *env, const Features *features, float *u)
 	}
 }
 
-/* side->g [rows × n] = g − centre of a block. */
-static void
-ridge_features(const CoreEnv *env, RidgeSide *side, const Features *features)
+/*
+ * g − centre [rows × n] of a block: of the rows from … of the training set, or
+ * of others (−1).  What is kept of the former is the same as computed again.
+ */
+static const float *
+ridge_features(const CoreEnv *env, RidgeSide *side, const Features *features, int from)
 {
+	float	   *g = from >= 0 && side->kept != NULL ? side->kept + (size_t) from * side->units : side->g;
 	int			i;
 
+	if (from >= 0 && side->is_kept)
+		return g;
 	if (side->network.kernel == KERNEL_RBF)
 	{
 		features_inverse_lengths(env, features, side->inverse);
-		rbf_forward(env, &side->network.layer[0], features, side->inverse, side->g);
+		rbf_forward(env, &side->network.layer[0], features, side->inverse, g);
 	}
 	else
-		ridge_units(env, features, side->g);
+		ridge_units(env, features, g);
 	for (i = 0; i < features->rows; i++)
-		vector_loops()->add_scaled(side->g + (size_t) i * side->units, -1, side->centre, side->units);
+		vector_loops()->add_scaled(g + (size_t) i * side->units, -1, side->centre, side->units);
+	return g;
 }
 
 /* ------------------------------------------------------------------- anchors */
@@ -348,8 +356,7 @@ ridge_fit_width(Trainer *trainer, int s, const double *mean_anchor)
 	for (from = 0; from < sample;)
 	{
 		from = ridge_fetch(trainer, state->permutation, from, sample, features, NULL);
-		ridge_features(&trainer->env, side, &features[s]);
-		ridge_add_columns(side->g, features[s].rows, side->units, side->moved);
+		ridge_add_columns(ridge_features(&trainer->env, side, &features[s], -1), features[s].rows, side->units, side->moved);
 	}
 	for (j = 0; j < side->units; j++)
 		side->centre[j] = (float) (side->moved[j] / sample);
@@ -448,6 +455,7 @@ ridge_accumulate(Trainer *trainer)
 	Features	features[2];
 	const uint8_t *labels = NULL;
 	int			from;
+	int			next;
 	int			s;
 	size_t		i;
 
@@ -457,12 +465,13 @@ ridge_accumulate(Trainer *trainer)
 	for (s = 0; s < 2; s++)
 	{
 		memset(state->side[s].moved, 0, state->side[s].units * sizeof(double));
+		state->side[s].is_kept = false;
 		block_sum_begin(env, &state->side[s].gram);
 		block_sum_begin(env, &state->side[s].cross);
 	}
-	for (from = 0; from < rows;)
+	for (from = 0; from < rows; from = next)
 	{
-		from = ridge_fetch(trainer, NULL, from, rows, features, state->classes > 0 ? &labels : NULL);
+		next = ridge_fetch(trainer, NULL, from, rows, features, state->classes > 0 ? &labels : NULL);
 		ridge_target_rows(trainer, features, labels);
 		ridge_add_columns(state->z, features[0].rows, t, state->target_mean);
 		for (i = 0; i < (size_t) features[0].rows * t; i++)
@@ -470,13 +479,13 @@ ridge_accumulate(Trainer *trainer)
 		for (s = 0; s < 2; s++)
 		{
 			RidgeSide  *side = &state->side[s];
+			const float *g = ridge_features(env, side, &features[s], from);
 
-			ridge_features(env, side, &features[s]);
-			ridge_add_columns(side->g, features[s].rows, side->units, side->moved);
-			blas_product(env, true, false, side->units, t, features[s].rows, 1, side->g, side->units,
+			ridge_add_columns(g, features[s].rows, side->units, side->moved);
+			blas_product(env, true, false, side->units, t, features[s].rows, 1, g, side->units,
 						 state->z, t, side->cross.blocks > 0, side->cross.partial, t);
 			block_sum_added(env, &side->cross);
-			block_sum_add_square(env, &side->gram, side->g, features[s].rows, side->units);
+			block_sum_add_square(env, &side->gram, g, features[s].rows, side->units);
 		}
 	}
 	for (i = 0; i < (size_t) t; i++)
@@ -486,7 +495,10 @@ ridge_accumulate(Trainer *trainer)
 	}
 	state->target_square[0] = square / rows;
 	for (s = 0; s < 2; s++)
+	{
+		state->side[s].is_kept = state->side[s].kept != NULL;
 		ridge_centre_sums(trainer, &state->side[s]);
+	}
 }
 
 /* --------------------------------------------------------------------- solve */
@@ -540,19 +552,26 @@ ridge_begin_common(RidgeState *state, RidgeSide *side)
 	}
 }
 
-/* e [rows × t] = unit(φ·W) of a block. */
-static void
-ridge_common_rows(const CoreEnv *env, RidgeState *state, RidgeSide *side, const Features *features)
+/* E's rows [rows × t] = unit(φ·W) of a block, as ridge_features() has it. */
+static const float *
+ridge_common_rows(Trainer *trainer, int s, const Features *features, int from)
 {
+	RidgeState *state = ridge_state(trainer);
+	const CoreEnv *env = &trainer->env;
+	RidgeSide  *side = &state->side[s];
 	int			t = state->target;
+	size_t		at = ((size_t) s * trainer->source.rows + from) * t;
+	float	   *e = from >= 0 && state->kept != NULL ? state->kept + at : state->e;
 	int			i;
 
-	ridge_features(env, side, features);
-	blas_product(env, false, false, features->rows, t, side->units, 1, side->g, side->units,
-				 side->weight, t, 0, state->e, t);
+	if (from >= 0 && state->is_kept)
+		return e;
+	blas_product(env, false, false, features->rows, t, side->units, 1, ridge_features(env, side, features, from),
+				 side->units, side->weight, t, 0, e, t);
 	for (i = 0; i < features->rows; i++)
-		vector_loops()->add_scaled(state->e + (size_t) i * t, -1, side->shift, t);
-	ridge_unit_rows(env, state->e, features->rows, t);
+		vector_loops()->add_scaled(e + (size_t) i * t, -1, side->shift, t);
+	ridge_unit_rows(env, e, features->rows, t);
+	return e;
 }
 
 /* W of both sides, then P. */
@@ -565,6 +584,7 @@ ridge_solve(Trainer *trainer, double residual[2])
 	int			t = state->target;
 	Features	features[2];
 	int			from;
+	int			next;
 	int			s;
 	int			i;
 	int			j;
@@ -575,16 +595,15 @@ ridge_solve(Trainer *trainer, double residual[2])
 			return false;
 		ridge_begin_common(state, &state->side[s]);
 	}
+	state->is_kept = false;
 	block_sum_begin(env, &state->spread);
-	for (from = 0; from < rows;)
+	for (from = 0; from < rows; from = next)
 	{
-		from = ridge_fetch(trainer, NULL, from, rows, features, NULL);
+		next = ridge_fetch(trainer, NULL, from, rows, features, NULL);
 		for (s = 0; s < 2; s++)
-		{
-			ridge_common_rows(env, state, &state->side[s], &features[s]);
-			block_sum_add_square(env, &state->spread, state->e, features[s].rows, t);
-		}
+			block_sum_add_square(env, &state->spread, ridge_common_rows(trainer, s, &features[s], from), features[s].rows, t);
 	}
+	state->is_kept = state->kept != NULL;
 	block_sum_flush(env, &state->spread);
 	for (i = 0; i < t; i++)
 	{
@@ -615,8 +634,10 @@ ridge_fill_common(Trainer *trainer)
 	int			t = state->target;
 	int			d = state->common;
 	float	   *basis = state->weight_of_basis;
+	bool		all = rows == trainer->source.rows;
 	Features	features[2];
-	int			from = 0;
+	int			from;
+	int			next;
 	int			s;
 	int			i;
 
@@ -624,18 +645,14 @@ ridge_fill_common(Trainer *trainer)
 		basis[i] = (float) state->basis[i];
 	for (s = 0; s < 2; s++)
 		ridge_begin_common(state, &state->side[s]);
-	ridge_shuffle(trainer, 0, RANDOM_ROTATION);
-	while (from < rows)
+	if (!all)
+		ridge_shuffle(trainer, 0, RANDOM_ROTATION);
+	for (from = 0; from < rows; from = next)
 	{
-		int			next = ridge_fetch(trainer, state->permutation, from, rows, features, NULL);
-
+		next = ridge_fetch(trainer, all ? NULL : state->permutation, from, rows, features, NULL);
 		for (s = 0; s < 2; s++)
-		{
-			ridge_common_rows(env, state, &state->side[s], &features[s]);
-			blas_product(env, false, true, features[s].rows, d, t, 1, state->e, t, basis, t, 0,
-						 state->h + ((size_t) s * rows + from) * d, d);
-		}
-		from = next;
+			blas_product(env, false, true, features[s].rows, d, t, 1, ridge_common_rows(trainer, s, &features[s], all ? from : -1),
+						 t, basis, t, 0, state->h + ((size_t) s * rows + from) * d, d);
 	}
 }
 
@@ -857,6 +874,9 @@ ridge_reserve_side(Trainer *trainer, ArenaPlan *plan, int s)
 	block_sum_reserve(&side->gram, plan, n * n);
 	block_sum_reserve(&side->cross, plan, n * state->target);
 	side->g = arena_reserve(plan, state->block * n, sizeof(float));
+	side->kept = NULL;
+	if (n * trainer->source.rows <= RIDGE_KEPT_FLOATS / 2)
+		side->kept = arena_reserve(plan, n * trainer->source.rows, sizeof(float));
 	side->weight = arena_reserve(plan, n * state->target, sizeof(float));
 	side->shift = arena_reserve(plan, state->target, sizeof(float));
 }
@@ -908,6 +928,9 @@ ridge_reserve_rotation(Trainer *trainer, ArenaPlan *plan)
 
 	state->rotated = 2 * (trainer->source.rows < RIDGE_ROTATED ? trainer->source.rows : RIDGE_ROTATED);
 	state->chunk = RIDGE_BLOCK_FLOATS / bits > 4096 ? 4096 : RIDGE_BLOCK_FLOATS / bits;
+	state->kept = NULL;
+	if (trainer->source.rows <= RIDGE_ROTATED && 2 * (size_t) trainer->source.rows * state->target <= RIDGE_KEPT_FLOATS)
+		state->kept = arena_reserve(plan, 2 * (size_t) trainer->source.rows * state->target, sizeof(float));
 	state->h = arena_reserve(plan, state->rotated * d, sizeof(float));
 	state->weight_of_basis = arena_reserve(plan, d * state->target, sizeof(float));
 	state->turned = arena_reserve(plan, state->chunk * bits, sizeof(float));
