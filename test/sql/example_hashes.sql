@@ -24,6 +24,10 @@ SELECT id, code <~> 'x27badc983df1780b' AS distance FROM photo
 WHERE hamming_within(code, 'x27badc983df1780b', 8) ORDER BY distance, id;
 
 -- Groups of duplicates, joined by chains of pairs within 8 bits: the smallest id stands for each.
+SELECT min(id) AS kept, array_agg(id ORDER BY id) AS copies
+FROM xmhash_duplicate_groups('photo', 'id', 'code', 8, NULL::int) GROUP BY group_id ORDER BY kept;
+
+-- The same by the index and a recursive query, which holds every pair of a group.
 WITH RECURSIVE near AS MATERIALIZED (
     SELECT a.id, b.id AS other
     FROM photo AS a JOIN photo AS b ON hamming_within(b.code, a.code, 8) AND a.id <> b.id
@@ -35,23 +39,6 @@ WITH RECURSIVE near AS MATERIALIZED (
 SELECT kept, array_agg(id ORDER BY id) AS copies
 FROM (SELECT id, min(other) AS kept FROM reach GROUP BY id) AS member
 GROUP BY kept ORDER BY kept;
-
--- The same where groups are large: each row takes the smallest id that one of its neighbours has.
-CREATE TEMPORARY TABLE near AS
-SELECT a.id, b.id AS other
-FROM photo AS a JOIN photo AS b ON hamming_within(b.code, a.code, 8) AND a.id <> b.id;
-CREATE TEMPORARY TABLE photo_group AS SELECT DISTINCT id, id AS kept FROM near;
-DO $$
-BEGIN
-    LOOP
-        UPDATE photo_group SET kept = lowest.kept
-        FROM (SELECT near.id, min(neighbour.kept) AS kept
-              FROM near JOIN photo_group AS neighbour ON neighbour.id = near.other GROUP BY near.id) AS lowest
-        WHERE photo_group.id = lowest.id AND photo_group.kept > lowest.kept;
-        EXIT WHEN NOT FOUND;
-    END LOOP;
-END $$;
-SELECT kept, array_agg(id ORDER BY id) AS copies FROM photo_group GROUP BY kept ORDER BY kept;
 
 -- What each form comes from, and the expression that is its code: one and the same.
 CREATE TABLE form AS

@@ -55,6 +55,8 @@ push @{ $groups{ root($_) + 1 } }, $_ + 1 for 0 .. $#rows;
 my $expected = join("\n", map { "$_|{" . join(',', @{ $groups{$_} }) . '}' } sort { $a <=> $b } grep { @{ $groups{$_} } > 1 } keys %groups);
 
 cmp_ok($resized, '>=', 120, 'of 150 pairs of sizes of one drawing most are near');
+is($psql->("SELECT min(id), array_agg(id ORDER BY id) FROM xmhash_duplicate_groups('photo', 'id', 'code', $radius, NULL::int) GROUP BY group_id ORDER BY 1"),
+	$expected, 'the groups');
 for my $scan ('enable_seqscan', 'enable_indexscan')
 {
 	my $set = "SET $scan = off; SET enable_bitmapscan = off;";
