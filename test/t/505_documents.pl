@@ -253,30 +253,39 @@ for (listed(q{SET xmhash.progress = on;
 
 $node->safe_psql('postgres', q{CREATE TABLE option_pair AS SELECT ARRAY[sin(i), cos(i)]::real[] AS image, ARRAY[cos(i), sin(i)]::real[] AS words, (i % 2)::text AS label
 	FROM generate_series(1, 300) AS i});
-my %wanted;
-for my $method (map { $_->[0] } listed(q{SELECT unnest(ARRAY['jdsh', 'dmsh_ln'])}))
+
+# The table rows of the options, under the methods that the paragraph before the table begins with ("For jdsh and …").
+my (@option_rows, $methods, @order);
+for ($reference =~ /^### Training options\n(.*?)^### /ms ? split(/\n/, $1) : ())
 {
-	my $err = '';
-	$node->psql('postgres', "CALL xmhash_train('m', 'option_pair', 'image', 'words', 8, method => '$method', label_column => 'label', options => '{\"no_such_option\": 1}')",
-		stderr => \$err);
-	my ($list) = $err =~ /HINT:[^:]*: (.+?)\.?$/m;
-	my @keys = split /,? (?:and )?|,/, $list // '';
-	cmp_ok(scalar(@keys), '>', 10, "options of $method: an error lists them") or diag $err;
-	$node->safe_psql('postgres', "CALL xmhash_train('m_$method', 'option_pair', 'image', 'words', 8, method => '$method', label_column => 'label', options => '{\"epochs\": 1}')");
+	($methods, @order) = ($1) if /(?:^|\. )For (.+?)[.:,]/;
+	@order = map { /(\w+)/g } $1 if /^\| key \| default ([^|]+?) \|/;
+	push @option_rows, [ $methods, [@order], map { s/\A\s+|\s+\z//gr } split /(?<!\\)\|/, s/\A\|//r ] if /^\| `/;
+}
+
+sub error_of { my ($method, $options) = @_; my $err = ''; $node->psql('postgres',
+	"CALL xmhash_train('m', 'option_pair', 'image', 'words', 8, method => '$method', label_column => 'label', options => '$options')", stderr => \$err); return $err; }
+my @methods = error_of('no_such_method', '{}') =~ /"(\w+)"/g;
+@methods = grep { $_ ne 'no_such_method' } @methods;
+cmp_ok(scalar(@methods), '>=', 2, "the methods: @methods");
+for my $method (@methods)
+{
+	my $err = error_of($method, '{"no_such_option": 1}');
+	my @keys = $err =~ /HINT:[^:]*: (.+?)\.?$/m ? split(/, /, $1) : ();
+	cmp_ok(scalar(@keys), '>=', 5, "options of $method: an error lists them") or diag $err;
+	$node->safe_psql('postgres', "CALL xmhash_train('m_$method', 'option_pair', 'image', 'words', 8, method => '$method', label_column => 'label')");
 	my %took = map { $_->[0] => $_->[1] } listed("SELECT key, value FROM xmhash_models, jsonb_each_text(options) WHERE model = 'm_$method'::regclass");
 	for my $key (@keys)
 	{
-		my ($row) = grep { @{ $_->[0] } && grep { $_ eq $key } @{ $_->[0] } } @cells;
-		ok($row, "sql/README.md: option $key") or next;
-		my ($line) = grep { /^\|[^|]*`\Q$key\E`/ } @lines;
-		my @column = map { s/\A\s+|\s+\z//gr } split /(?<!\\)\|/, $line =~ s/\A\|//r;
-		my ($place) = grep { $row->[0][$_] eq $key } 0 .. $#{ $row->[0] };
-		my $default = $column[1] =~ s/`|"| each//gr;
-		$default = (split ' / ', $default)[ $method eq 'jdsh' ? 0 : 1 ] // $default if $default =~ m{ / };
-		$default = (split ', ', $default)[$place] // $default if $default =~ /, /;
-		# what a training needs to know of it, it says itself
-		next if $key eq 'epochs' || !exists $took{$key};
-		is(ascii(number($default)), number($took{$key}), "sql/README.md: option $key, $method");
+		my ($row) = grep { $_->[2] =~ /`\Q$key\E`/ && ($_->[0] eq 'every method' || $_->[0] =~ /\b\Q$method\E\b/) } @option_rows;
+		ok($row, "sql/README.md: option $key of $method") or next;
+		my @names = $row->[2] =~ /`(\w+)`/g;
+		my ($place) = grep { $names[$_] eq $key } 0 .. $#names;
+		my ($column) = grep { $row->[1][$_] eq $method } 0 .. $#{ $row->[1] };
+		my $default = $row->[3] =~ s/`|"| each//gr;
+		$default = (split ' / ', $default)[ $column // 0 ] if $default =~ m{ / };
+		$default = (split ', ', $default)[$place] if $default =~ /, /;
+		is(ascii(number($default)), number($took{$key}), "sql/README.md: default of option $key of $method") if exists $took{$key};
 	}
 }
 $node->stop;
