@@ -9,7 +9,8 @@
 #ifndef LAPACK_H
 #define LAPACK_H
 
-#include "core/numeric.h"
+#include "core/env.h"
+#include "core/random.h"
 
 typedef struct LapackFault
 {

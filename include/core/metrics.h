@@ -8,7 +8,7 @@
 #define METRICS_H
 
 #include "core/hamming.h"
-#include "core/numeric.h"
+#include "core/env.h"
 
 /*
  * The label sets of queries and database alike: set s has the classes

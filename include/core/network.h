@@ -10,7 +10,7 @@
 #ifndef NETWORK_H
 #define NETWORK_H
 
-#include "core/numeric.h"
+#include "core/env.h"
 
 /* Linear layers of a network, the last one included. */
 #define NETWORK_MAX_LAYERS 8

@@ -8,7 +8,7 @@
 #ifndef SEARCH_H
 #define SEARCH_H
 
-#include "core/numeric.h"
+#include "core/env.h"
 #include "core/hamming.h"
 
 /* ---------- Centres (core/search_centre.c) ---------- */

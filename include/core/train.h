@@ -14,7 +14,6 @@
 
 typedef struct TrainMethod TrainMethod;
 typedef struct Trainer Trainer;
-typedef struct ArenaPlan ArenaPlan;
 
 /* How features are scaled before training; its words in SQL are in this order. */
 typedef enum TrainScale

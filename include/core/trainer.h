@@ -8,32 +8,10 @@
 #ifndef TRAINER_H
 #define TRAINER_H
 
+#include "core/blas.h"
+#include "core/random.h"
 #include "core/train.h"
 #include "core/vector.h"
-
-/* Loops of ours look for interrupts after about this many floats. */
-#define INTERRUPT_CHECK_FLOATS ((size_t) 1 << 20)
-
-/*
- * Takes memory from the arena, or, without one, only adds up what would be
- * taken.
- */
-struct ArenaPlan
-{
-	const CoreEnv *env;			/* NULL: count only */
-	size_t		bytes;
-};
-
-static inline void *
-arena_reserve(ArenaPlan *plan, size_t count, size_t size)
-{
-	size_t		bytes = (count * size + 63) & ~(size_t) 63;
-
-	plan->bytes += bytes;
-	if (plan->env == NULL || bytes == 0)
-		return NULL;
-	return plan->env->allocate(plan->env->arena, bytes);
-}
 
 /*
  * A sparse batch by columns: for each column that occurs, the rows it occurs

@@ -6,7 +6,7 @@
 
 #include "postgres.h"
 
-#include "core/numeric.h"
+#include "core/env.h"
 
 /* Memory that goes away with that context; interruption, and an end with the postmaster's. */
 extern CoreEnv core_env(MemoryContext arena);

@@ -20,7 +20,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core/numeric.h"
+#include "core/blas.h"
+#include "core/threads.h"
 
 #include <dlfcn.h>
 #include <errno.h>

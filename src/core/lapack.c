@@ -11,6 +11,8 @@
  */
 #include "core/lapack.h"
 
+#include "core/blas.h"
+
 #include <math.h>
 #include <string.h>
 

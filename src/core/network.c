@@ -3,6 +3,7 @@
  */
 #include "core/network.h"
 
+#include "core/blas.h"
 #include "core/vector.h"
 
 #include <math.h>

@@ -12,7 +12,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core/numeric.h"
+#include "core/processors.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -8,17 +8,7 @@
  * SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
  * generators", OOPSLA 2014) over a Weyl sequence, which passes BigCrush.
  */
-#include "core/numeric.h"
-
-#define WEYL UINT64_C(0x9E3779B97F4A7C15)	/* 2^64 / golden ratio, odd */
-
-static inline uint64_t
-mix(uint64_t z)
-{
-	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
+#include "core/random.h"
 
 /* The key of a stream; each part passes through the hash, so no two add up. */
 RandomKey
@@ -26,22 +16,16 @@ random_key(uint64_t seed, uint32_t epoch, uint32_t step, RandomPurpose purpose)
 {
 	RandomKey	key;
 
-	key.key = mix(seed + WEYL);
-	key.key = mix(key.key + ((uint64_t) epoch << 32 | step) + WEYL);
-	key.key = mix(key.key + (uint64_t) purpose * WEYL);
+	key.key = random_mix(seed + RANDOM_WEYL);
+	key.key = random_mix(key.key + ((uint64_t) epoch << 32 | step) + RANDOM_WEYL);
+	key.key = random_mix(key.key + (uint64_t) purpose * RANDOM_WEYL);
 	return key;
-}
-
-uint64_t
-random_next(uint64_t *state)
-{
-	return mix(*state += WEYL);
 }
 
 uint64_t
 random_bits(RandomKey key, uint64_t index)
 {
-	return mix(key.key + (index + 1) * WEYL);
+	return random_mix(key.key + (index + 1) * RANDOM_WEYL);
 }
 
 /* In [0, 1): the 24 bits that a float's mantissa holds. */

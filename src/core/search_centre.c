@@ -18,6 +18,7 @@
  * eighth of the pages of learned codes of 64 bits, and makes more and smaller
  * cells worth while.
  */
+#include "core/random.h"
 #include "core/search.h"
 
 #include <math.h>

@@ -17,7 +17,7 @@
  * The server's signal handlers were written for one thread, so ours run with
  * every signal blocked; the mask is inherited from who creates them.
  */
-#include "core/numeric.h"
+#include "core/threads.h"
 
 #include <errno.h>
 #include <pthread.h>

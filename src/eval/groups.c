@@ -30,6 +30,7 @@
 #include "utils/tuplesort.h"
 
 #include "bitcode/bitcode.h"
+#include "core/random.h"
 #include "core/search.h"
 #include "eval/groups.h"
 #include "eval/read.h"

@@ -22,6 +22,7 @@
 #include "catalog/index.h"
 #include "catalog/pg_proc.h"
 #include "commands/progress.h"
+#include "core/random.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"

@@ -11,6 +11,9 @@
 #include <string.h>
 
 #include "access/xact.h"
+#include "core/blas.h"
+#include "core/processors.h"
+#include "core/threads.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"

@@ -13,6 +13,7 @@
 #include "model/model.h"
 
 #include "catalog/pg_type.h"
+#include "core/random.h"
 #include "tsearch/ts_type.h"
 #include "utils/array.h"
 
@@ -27,12 +28,7 @@ hash_word(const char *word, int length)
 		hash ^= (unsigned char) word[i];
 		hash *= UINT64CONST(0x100000001b3);
 	}
-	hash ^= hash >> 30;
-	hash *= UINT64CONST(0xbf58476d1ce4e5b9);
-	hash ^= hash >> 27;
-	hash *= UINT64CONST(0x94d049bb133111eb);
-	hash ^= hash >> 31;
-	return hash;
+	return random_mix(hash);
 }
 
 XMHASH_FUNCTION(xmhash_bag_of_words);

@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "core/random.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 

@@ -12,12 +12,12 @@
 
 #include <math.h>
 
+#include "core/blas.h"
+#include "core/threads.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
-
-#define MAX_THREADS 1024		/* of xmhash.threads */
 
 /* All arrays of the state, and the best weights if they are kept. */
 static int
@@ -108,8 +108,8 @@ read_info(Training *training, Jsonb *info)
 		fail_damaged(training, "It does not say what made it.");
 	if (!model_get_number(info, "epoch", 1, epochs, &epoch) || epoch != floor(epoch))
 		fail_damaged(training, psprintf("It was not made after an epoch from 1 to %d.", epochs));
-	if (!model_get_number(info, "threads", 1, MAX_THREADS, &threads) || threads != floor(threads))
-		fail_damaged(training, psprintf("It was not made with 1 to %d threads.", MAX_THREADS));
+	if (!model_get_number(info, "threads", 1, THREADS_MAX, &threads) || threads != floor(threads))
+		fail_damaged(training, psprintf("It was not made with 1 to %d threads.", THREADS_MAX));
 	training->best_map = 0;
 	if (model_get_number(info, "best_map", 0, 1, &training->best_map) !=
 		model_get_number(info, "best_epoch", 1, epoch, &best_epoch) || best_epoch != floor(best_epoch))

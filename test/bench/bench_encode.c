@@ -7,7 +7,9 @@
  *	cc -O3 -Iinclude test/bench/bench_encode.c src/core/*.c -ldl -lm -lpthread
  */
 #define _GNU_SOURCE
+#include "core/blas.h"
 #include "core/network.h"
+#include "core/random.h"
 #include "core/vector.h"
 
 #include <dlfcn.h>

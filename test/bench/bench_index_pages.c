@@ -8,6 +8,7 @@
  * The files hold packed codes, BITS / 8 bytes each.  PER_SQRT are the numbers
  * of centres to try, in units of √pages; 0 is the index's own choice (default 0 1.5 3 6 12 24).
  */
+#include "core/random.h"
 #include "core/search.h"
 
 #include <math.h>

@@ -7,6 +7,8 @@
 
 #include "core/method_dmsh_ln.h"
 #include "core/method_jdsh.h"
+#include "core/processors.h"
+#include "core/threads.h"
 
 #include <math.h>
 #include <stdarg.h>
