@@ -1,21 +1,16 @@
 /*
  * bitcode/majority_aggregate.c: the aggregate bit_majority, the centre of a set of codes.
  *
- * Each bit of the result needs a count of its own.  The counts are kept bit
- * sliced: plane p holds bit p of all the counts, 64 of them in a word.  Adding
- * a code is then a binary counter's increment with the code as the carry, done
- * for 64 bits at a time, and the carry dies out after two planes on average.
- * N codes need log2(N) planes; all counts are exact up to 2^63.
+ * core/majority.h counts; all counts are exact up to 2^63.
  *
  * The state is a bytea, and in one piece: so partial states can be sent from
  * server to server by whoever knows nothing of them, as Citus does, and there is
  * nothing to serialize.  Whoever calls these functions may put anything in it;
  * all is checked by which memory is addressed.
- *
- * The comparison with half the number of codes is bit sliced too: from the top
- * plane down, a count is greater where it has the first bit that differs.
  */
 #include "bitcode/bitcode.h"
+
+#include "core/majority.h"
 
 XMHASH_FUNCTION(bitcode_majority_add);
 XMHASH_FUNCTION(bitcode_majority_remove);
@@ -122,19 +117,12 @@ bitcode_majority_add(PG_FUNCTION_ARGS)
 	words = HAMMING_WORDS(code.bits);
 	for (int w = 0; w < words; w++)
 	{
-		uint64		carry = bitcode_ref_word(&code, w);
+		uint64		carry = majority_add(state->planes, state->plane_count, words, w, bitcode_ref_word(&code, w));
 
-		for (int p = 0; carry != 0; p++)
+		if (unlikely(carry != 0))
 		{
-			uint64	   *sum;
-			uint64		both;
-
-			if (unlikely(p == state->plane_count))
-				state = majority_grow(state, p + 1);
-			sum = &state->planes[p * words + w];
-			both = *sum & carry;
-			*sum ^= carry;
-			carry = both;
+			state = majority_grow(state, state->plane_count + 1);
+			state->planes[(state->plane_count - 1) * words + w] = carry;
 		}
 	}
 	state->count++;
@@ -168,47 +156,24 @@ bitcode_majority_remove(PG_FUNCTION_ARGS)
 		majority_fail_absent();
 	words = HAMMING_WORDS(code.bits);
 	for (int w = 0; w < words; w++)
-	{
-		uint64		borrow = bitcode_ref_word(&code, w);
-
-		for (int p = 0; borrow != 0; p++)
-		{
-			uint64	   *sum;
-			uint64		lacking;
-
-			if (unlikely(p == state->plane_count))
-				majority_fail_absent();
-			sum = &state->planes[p * words + w];
-			lacking = ~*sum & borrow;
-			*sum ^= borrow;
-			borrow = lacking;
-		}
-	}
+		if (unlikely(majority_remove(state->planes, state->plane_count, words, w, bitcode_ref_word(&code, w)) != 0))
+			majority_fail_absent();
 	state->count--;
 	bitcode_ref_release(&code, PG_GETARG_DATUM(1));
 	PG_RETURN_POINTER(state);
 }
 
-/* sum += other, a full adder over the planes, of which the sum has as many at least. */
+/* sum += other, which has no more planes. */
 static Majority *
-majority_sum(Majority *sum, const Majority *other)
+majority_add_state(Majority *sum, const Majority *other)
 {
 	int			planes = sum->plane_count;
 	int			words = HAMMING_WORDS(sum->bits);
 
 	for (int w = 0; w < words; w++)
 	{
-		uint64		carry = 0;
+		uint64		carry = majority_sum(sum->planes, planes, words, w, other->planes, other->plane_count);
 
-		for (int p = 0; p < planes; p++)
-		{
-			uint64		b = p < other->plane_count ? other->planes[p * words + w] : 0;
-			uint64	   *a = &sum->planes[p * words + w];
-			uint64		both = (*a & b) | (carry & (*a | b));
-
-			*a ^= b ^ carry;
-			carry = both;
-		}
 		if (carry == 0)
 			continue;
 		if (sum->plane_count == planes)
@@ -233,33 +198,7 @@ bitcode_majority_combine(PG_FUNCTION_ARGS)
 		bitcode_lengths_differ(sum->bits, other->bits);
 	if (sum->plane_count < other->plane_count)
 		sum = majority_grow(sum, other->plane_count);
-	PG_RETURN_POINTER(majority_sum(sum, other));
-}
-
-/*
- * A bit is set where 2 × its count > number of codes, which is the same as
- * its count > half, half = floor(number / 2): counts are whole numbers.
- */
-static uint64
-majority_word(const Majority *state, int w)
-{
-	int			words = HAMMING_WORDS(state->bits);
-	uint64		half = (uint64) state->count / 2;
-	uint64		greater = 0;
-	uint64		equal = ~UINT64CONST(0);
-
-	/* No count reaches 2^planes, so such a half beats them all. */
-	if (half >> state->plane_count != 0)
-		return 0;
-	for (int p = state->plane_count - 1; p >= 0; p--)
-	{
-		uint64		plane = state->planes[p * words + w];
-		uint64		half_bit = (half >> p) & 1 ? ~UINT64CONST(0) : 0;
-
-		greater |= equal & plane & ~half_bit;
-		equal &= ~(plane ^ half_bit);
-	}
-	return greater;
+	PG_RETURN_POINTER(majority_add_state(sum, other));
 }
 
 Datum
@@ -267,13 +206,15 @@ bitcode_majority_result(PG_FUNCTION_ARGS)
 {
 	Majority   *state = PG_ARGISNULL(0) ? NULL : majority_state(PG_GETARG_DATUM(0));
 	Bitcode    *result;
+	int			words;
 
 	if (state == NULL || state->count == 0 || state->bits == 0)
 		PG_RETURN_NULL();
 	result = bitcode_make(state->bits);
-	for (int w = 0; w < HAMMING_WORDS(state->bits); w++)
+	words = HAMMING_WORDS(state->bits);
+	for (int w = 0; w < words; w++)
 	{
-		uint64		word = majority_word(state, w);
+		uint64		word = majority_word(state->planes, state->plane_count, words, w, state->count);
 		int			start = w * (int) sizeof(word);
 
 		memcpy(BITCODE_DATA(result) + start, &word,

@@ -18,11 +18,15 @@
  * eighth of the pages of learned codes of 64 bits, and makes more and smaller
  * cells worth while.
  */
+#include "core/majority.h"
 #include "core/random.h"
 #include "core/search.h"
 
 #include <math.h>
 #include <string.h>
+
+/* Counts of a sample, which has fewer than 2^31 codes. */
+#define MAX_PLANES 31
 
 /* Rounds after which more were measured to save no page. */
 #define CENTRE_ROUNDS 10
@@ -98,57 +102,21 @@ centres_draw(const uint64_t *sample, int samples, int words, int wanted,
 	return count;
 }
 
-/*
- * The bitwise majority of the named codes; ties give 0.  Counters are vertical:
- * slice s holds bit s of the counts of 64 columns, so that adding a code costs
- * about two operations a word, not one a bit.  slices[count × words].
- */
+/* The bitwise majority of the named codes; ties give 0.  planes are work space. */
 static void
-majority(const uint64_t *sample, const int *members, int count, int words,
-		 uint64_t *slices, uint64_t *result)
+centre_majority(const uint64_t *sample, const int *members, int count, int words,
+				uint64_t *planes, uint64_t *result)
 {
-	int			slice_count = 1;
+	int			plane_count = 1;
 
-	while (slice_count < 31 && count >> slice_count)
-		slice_count++;
-	memset(slices, 0, (size_t) slice_count * words * sizeof(uint64_t));
+	while (plane_count < MAX_PLANES && count >> plane_count)
+		plane_count++;
+	memset(planes, 0, (size_t) plane_count * words * sizeof(uint64_t));
 	for (int i = 0; i < count; i++)
-	{
-		const uint64_t *code = sample + (size_t) members[i] * words;
-
 		for (int w = 0; w < words; w++)
-		{
-			uint64_t	carry = code[w];
-
-			for (uint64_t *slice = slices + w; carry; slice += words)
-			{
-				uint64_t	sum = *slice ^ carry;
-
-				carry &= *slice;
-				*slice = sum;
-			}
-		}
-	}
-	/* A bit is set where its count exceeds half, compared from the top slice. */
+			majority_add(planes, plane_count, words, w, sample[(size_t) members[i] * words + w]);
 	for (int w = 0; w < words; w++)
-	{
-		uint64_t	greater = 0;
-		uint64_t	equal = ~UINT64_C(0);
-
-		for (int s = slice_count - 1; s >= 0; s--)
-		{
-			uint64_t	slice = slices[(size_t) s * words + w];
-
-			if ((count / 2) >> s & 1)
-				equal &= slice;
-			else
-			{
-				greater |= equal & slice;
-				equal &= ~slice;
-			}
-		}
-		result[w] = greater;
-	}
+		result[w] = majority_word(planes, plane_count, words, w, count);
 }
 
 /* Work space of one centres_find(). */
@@ -162,7 +130,7 @@ typedef struct CentreWork
 	uint16_t   *distance;		/* [samples]: to it */
 	int		   *members;		/* [samples]: grouped by owner */
 	int		   *first;			/* [wanted + 2]: of each group in members */
-	uint64_t   *slices;
+	uint64_t   *planes;			/* [MAX_PLANES × words] */
 } CentreWork;
 
 /* Assign the sample to its nearest centres, grouped; returns the total distance. */
@@ -204,8 +172,8 @@ centres_update(CentreWork *work, uint64_t *centres, int count)
 
 		if (members > 0)
 		{
-			majority(work->sample, work->members + work->first[c], members,
-					 work->words, work->slices, centre);
+			centre_majority(work->sample, work->members + work->first[c], members,
+							work->words, work->planes, centre);
 			continue;
 		}
 		for (int i = 1; i < work->samples; i++)
@@ -297,9 +265,7 @@ centres_find(const CoreEnv *env, int bits,
 	work.distance = env->allocate(env->arena, samples * sizeof(uint16_t));
 	work.members = env->allocate(env->arena, samples * sizeof(int));
 	work.first = env->allocate(env->arena, (wanted + 2) * sizeof(int));
-	/* A count of at most samples < 2^31 needs 31 slices. */
-	work.slices = env->allocate(env->arena,
-										 31 * work.words * sizeof(uint64_t));
+	work.planes = env->allocate(env->arena, MAX_PLANES * work.words * sizeof(uint64_t));
 
 	for (int round = 0; round < CENTRE_ROUNDS; round++)
 	{
