@@ -16,6 +16,8 @@
 
 #include "xmhash.h"
 
+#include "core/metrics.h"
+
 /* The set of rows without any class: NULL, all zeros, an empty text[]. */
 #define LABEL_NO_CLASS 0
 
@@ -63,6 +65,9 @@ extern int	labels_sets(const Labels *labels);
 
 /* The classes of a set, ascending; returns how many. */
 extern int	labels_set(const Labels *labels, int32 set, const int32 **classes);
+
+/* All sets as evaluation takes them, in memory of this context. */
+extern void labels_eval_sets(const Labels *labels, MemoryContext context, EvalSets *sets);
 
 /* A set as a row of zeros and ones [classes]. */
 extern void labels_multi_hot(const Labels *labels, int32 set, uint8 *row);

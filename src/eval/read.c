@@ -316,34 +316,6 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 	}
 }
 
-/* The label sets as the core wants them. */
-static void
-read_copy_sets(EvalSets *sets, const Labels *labels, MemoryContext context)
-{
-	int64	   *start;
-	int32	   *class_number;
-	const int32 *classes;
-	int			s;
-
-	sets->classes = labels_classes(labels);
-	sets->sets = labels_sets(labels);
-	start = MemoryContextAllocExtended(context, ((Size) sets->sets + 1) * sizeof(int64),
-									   MCXT_ALLOC_HUGE);
-	start[0] = 0;
-	for (s = 0; s < sets->sets; s++)
-		start[s + 1] = start[s] + labels_set(labels, s, &classes);
-	class_number = MemoryContextAllocExtended(context, (Size) (start[sets->sets] + 1) * sizeof(int32),
-											  MCXT_ALLOC_HUGE);
-	for (s = 0; s < sets->sets; s++)
-	{
-		int			count = labels_set(labels, s, &classes);
-
-		memcpy(class_number + start[s], classes, count * sizeof(int32));
-	}
-	sets->start = start;
-	sets->class_number = class_number;
-}
-
 static void
 read_notice_without_code(const EvalItems *items, Oid relation, const char *code_column,
 					const char *role)
@@ -387,7 +359,7 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	SPI_finish();
 
 	labels_finish(labels);
-	read_copy_sets(&input->sets, labels, input->context);
+	labels_eval_sets(labels, input->context, &input->sets);
 	labels_free(labels);
 	read_notice_without_code(&input->queries, source->queries, source->query_code, "queries");
 	read_notice_without_code(&input->database, source->database, source->database_code, "ranking");

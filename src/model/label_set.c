@@ -306,6 +306,26 @@ labels_set(const Labels *labels, int32 set, const int32 **classes)
 }
 
 void
+labels_eval_sets(const Labels *labels, MemoryContext context, EvalSets *sets)
+{
+	const LabelSets *from = labels_get_sets(labels);
+	int64	   *start = MemoryContextAllocHuge(context, ((Size) from->set_count + 1) * sizeof(int64));
+	int32	   *class_number;
+	int			s;
+
+	start[0] = 0;
+	for (s = 0; s < from->set_count; s++)
+		start[s + 1] = start[s] + from->sets[s].count;
+	class_number = MemoryContextAllocHuge(context, (Size) (start[from->set_count] + 1) * sizeof(int32));
+	for (s = 0; s < from->set_count; s++)
+		memcpy(class_number + start[s], from->sets[s].classes, from->sets[s].count * sizeof(int32));
+	sets->classes = from->classes;
+	sets->sets = from->set_count;
+	sets->start = start;
+	sets->class_number = class_number;
+}
+
+void
 labels_multi_hot(const Labels *labels, int32 set, uint8 *row)
 {
 	const int32 *classes;

@@ -13,32 +13,6 @@
 
 #define ROWS_AT_A_TIME 256
 
-/* The label sets in the form that evaluation takes. */
-static void
-make_sets(const Labels *labels, EvalSets *sets)
-{
-	int			count = labels_sets(labels);
-	int64_t    *start = MemoryContextAllocHuge(CurrentMemoryContext, (count + 1) * sizeof(int64_t));
-	int32_t    *numbers;
-	const int32 *classes;
-	int			i;
-
-	start[0] = 0;
-	for (i = 0; i < count; i++)
-		start[i + 1] = start[i] + labels_set(labels, i, &classes);
-	numbers = MemoryContextAllocHuge(CurrentMemoryContext, (start[count] + 1) * sizeof(int32_t));
-	for (i = 0; i < count; i++)
-	{
-		int			length = labels_set(labels, i, &classes);
-
-		memcpy(numbers + start[i], classes, length * sizeof(int32_t));
-	}
-	sets->classes = labels_classes(labels);
-	sets->sets = count;
-	sets->start = start;
-	sets->class_number = numbers;
-}
-
 /* Codes of all validation rows, both sides: codes[side] [count × words]. */
 static void
 encode_validation(Training *training, const CoreEnv *env, uint64_t *codes[2])
@@ -94,7 +68,7 @@ train_validate(Training *training)
 	int			i;
 
 	env = core_env(context);
-	make_sets(data->labels, &sets);
+	labels_eval_sets(data->labels, context, &sets);
 	set = env.allocate(context, count * sizeof(int32_t));
 	for (i = 0; i < count; i++)
 		set[i] = entries[data->validation[i]].labels;
