@@ -36,7 +36,7 @@ typedef struct EvalScores
 {
 	int64_t		relevant;		/* rows that share a class with the query */
 	double		average_precision;	/* expected over the orders of ties */
-	double		average_precision_storage;	/* ties in storage order */
+	double		average_precision_by_position;	/* ties in storage order */
 	double		precision;		/* among the first k, expected */
 	double		recall;
 	double		ndcg;
@@ -54,7 +54,7 @@ typedef struct EvalSummary
 	double		ndcg;
 } EvalSummary;
 
-/* Precision and recall by radius and by rank; sums until eval_curve_finish(). */
+/* Precision and recall by radius and by rank, by evaluator_curve(). */
 typedef struct EvalCurve
 {
 	int64_t		queries;

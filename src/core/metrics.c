@@ -35,20 +35,15 @@
  */
 #include "core/metrics.h"
 
+#include "core/exact_sum.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #define BLOCK_ROWS 4096
 
-/* A sum that keeps what rounding would take. */
-typedef struct Sum
-{
-	double		high;
-	double		low;
-} Sum;
-
-/* Prefix sums of that kind; [length + 1], element 0 is 0. */
+/* Prefix sums, each an ExactSum; [length + 1], element 0 is 0. */
 typedef struct PrefixSums
 {
 	double	   *high;
@@ -64,11 +59,11 @@ typedef struct DistanceCount
 } DistanceCount;
 
 /* Rows and relevant rows ranked so far, while ties are taken in storage order. */
-typedef struct StoragePosition
+typedef struct RankPosition
 {
 	uint32_t	rank;
 	uint32_t	relevant;
-} StoragePosition;
+} RankPosition;
 
 struct Evaluator
 {
@@ -87,72 +82,49 @@ struct Evaluator
 
 	/* Of the current query. */
 	int32_t    *shared;			/* [sets], classes shared; all 0 between queries */
-	double	   *gain;			/* [sets], scaled by 2^−most_shared; likewise */
+	double	   *gain;			/* [sets], scaled by 2^−max_shared; likewise */
 	int32_t    *touched;		/* sets that share a class */
 	int			touched_count;
-	int			most_shared;
+	int			max_shared;
 	int64_t    *shared_rows;	/* [largest set + 1], rows by classes shared */
 	int64_t		relevant;
 	uint16_t   *distance;		/* [rows] */
 	DistanceCount *count;		/* [bits + 1] */
-	StoragePosition *position;	/* [bits + 1] */
+	RankPosition *position;	/* [bits + 1] */
 };
 
 static void *
-allocate(const CoreEnv *env, size_t count, size_t size)
+metrics_allocate(const CoreEnv *env, size_t count, size_t size)
 {
 	/* One more, so that nothing asks for no bytes at all. */
 	return env->allocate(env->arena, (count + 1) * size);
 }
 
-/* Add a term to a sum kept as high + low (Knuth's exact sum of two doubles). */
-static void
-add_exactly(double *high, double *low, double term)
-{
-	double		sum = *high + term;
-	double		part = sum - *high;
-
-	*low += (*high - (sum - part)) + (term - part);
-	*high = sum;
-}
-
-static void
-add_to_sum(Sum *sum, double term)
-{
-	add_exactly(&sum->high, &sum->low, term);
-}
-
 static double
-sum_value(const Sum *sum)
-{
-	return sum->high + sum->low;
-}
-
-static double
-reciprocal_of_rank(int rank)
+metrics_reciprocal(int rank)
 {
 	return 1.0 / rank;
 }
 
 static double
-discount_of_rank(int rank)
+metrics_discount(int rank)
 {
 	return 1.0 / log2(1.0 + rank);
 }
 
 static void
-make_prefix_sums(const CoreEnv *env, PrefixSums *sums, int length,
+metrics_prefix_sums(const CoreEnv *env, PrefixSums *sums, int length,
 				 double (*term) (int rank))
 {
 	int			rank;
 
-	sums->high = allocate(env, length + 1, sizeof(double));
-	sums->low = allocate(env, length + 1, sizeof(double));
+	sums->high = metrics_allocate(env, length + 1, sizeof(double));
+	sums->low = metrics_allocate(env, length + 1, sizeof(double));
 	for (rank = 1; rank <= length; rank++)
 	{
 		sums->high[rank] = sums->high[rank - 1];
 		sums->low[rank] = sums->low[rank - 1];
-		add_exactly(&sums->high[rank], &sums->low[rank], term(rank));
+		exact_sum_add_to(&sums->high[rank], &sums->low[rank], term(rank));
 		if (rank % BLOCK_ROWS == 0)
 			env->interrupt();
 	}
@@ -160,14 +132,14 @@ make_prefix_sums(const CoreEnv *env, PrefixSums *sums, int length,
 
 /* Sum of the terms of ranks after `from` up to `to`. */
 static double
-sum_between(const PrefixSums *sums, int from, int to)
+metrics_sum_between(const PrefixSums *sums, int from, int to)
 {
 	return (sums->high[to] - sums->high[from]) + (sums->low[to] - sums->low[from]);
 }
 
 /* List for each class the sets it is in, of those that the database has. */
 static void
-make_postings(Evaluator *evaluator)
+evaluator_postings(Evaluator *evaluator)
 {
 	const EvalSets *sets = &evaluator->sets;
 	int64_t    *end;
@@ -175,9 +147,9 @@ make_postings(Evaluator *evaluator)
 	int			s;
 	int			c;
 
-	evaluator->posting_start = allocate(&evaluator->env, sets->classes + 1, sizeof(int64_t));
-	evaluator->posting = allocate(&evaluator->env, sets->start[sets->sets], sizeof(int32_t));
-	end = allocate(&evaluator->env, sets->classes + 1, sizeof(int64_t));
+	evaluator->posting_start = metrics_allocate(&evaluator->env, sets->classes + 1, sizeof(int64_t));
+	evaluator->posting = metrics_allocate(&evaluator->env, sets->start[sets->sets], sizeof(int32_t));
+	end = metrics_allocate(&evaluator->env, sets->classes + 1, sizeof(int64_t));
 	for (s = 0; s < sets->sets; s++)
 	{
 		for (i = sets->start[s]; evaluator->set_rows[s] > 0 && i < sets->start[s + 1]; i++)
@@ -199,7 +171,7 @@ Evaluator *
 evaluator_create(const CoreEnv *env, const EvalDatabase *database,
 				 const EvalSets *sets, int64_t k)
 {
-	Evaluator  *evaluator = allocate(env, 1, sizeof(Evaluator));
+	Evaluator  *evaluator = metrics_allocate(env, 1, sizeof(Evaluator));
 	int64_t		largest = 0;
 	int			i;
 
@@ -208,45 +180,45 @@ evaluator_create(const CoreEnv *env, const EvalDatabase *database,
 	evaluator->sets = *sets;
 	evaluator->words = HAMMING_WORDS(database->bits);
 	evaluator->k = k > 0 && k < database->rows ? (int) k : database->rows;
-	make_prefix_sums(env, &evaluator->reciprocal, evaluator->k, reciprocal_of_rank);
-	make_prefix_sums(env, &evaluator->discount, evaluator->k, discount_of_rank);
+	metrics_prefix_sums(env, &evaluator->reciprocal, evaluator->k, metrics_reciprocal);
+	metrics_prefix_sums(env, &evaluator->discount, evaluator->k, metrics_discount);
 
-	evaluator->set_rows = allocate(env, sets->sets, sizeof(int32_t));
+	evaluator->set_rows = metrics_allocate(env, sets->sets, sizeof(int32_t));
 	for (i = 0; i < database->rows; i++)
 		evaluator->set_rows[database->set[i]]++;
-	make_postings(evaluator);
+	evaluator_postings(evaluator);
 
 	for (i = 0; i < sets->sets; i++)
 	{
 		if (sets->start[i + 1] - sets->start[i] > largest)
 			largest = sets->start[i + 1] - sets->start[i];
 	}
-	evaluator->shared_rows = allocate(env, largest + 1, sizeof(int64_t));
-	evaluator->shared = allocate(env, sets->sets, sizeof(int32_t));
-	evaluator->gain = allocate(env, sets->sets, sizeof(double));
-	evaluator->touched = allocate(env, sets->sets, sizeof(int32_t));
-	evaluator->distance = allocate(env, (size_t) database->rows + HAMMING_SLACK, sizeof(uint16_t));
-	evaluator->count = allocate(env, database->bits + 1, sizeof(DistanceCount));
-	evaluator->position = allocate(env, database->bits + 1, sizeof(StoragePosition));
+	evaluator->shared_rows = metrics_allocate(env, largest + 1, sizeof(int64_t));
+	evaluator->shared = metrics_allocate(env, sets->sets, sizeof(int32_t));
+	evaluator->gain = metrics_allocate(env, sets->sets, sizeof(double));
+	evaluator->touched = metrics_allocate(env, sets->sets, sizeof(int32_t));
+	evaluator->distance = metrics_allocate(env, (size_t) database->rows + HAMMING_SLACK, sizeof(uint16_t));
+	evaluator->count = metrics_allocate(env, database->bits + 1, sizeof(DistanceCount));
+	evaluator->position = metrics_allocate(env, database->bits + 1, sizeof(RankPosition));
 	return evaluator;
 }
 
 /*
- * Gain of a row that shares that many classes, scaled by 2^−most_shared: NDCG
+ * Gain of a row that shares that many classes, scaled by 2^−max_shared: NDCG
  * is a ratio, and 2^1024 would overflow.  A power of two rounds nothing.  Nor
  * does it become 0 beside far greater ones: a gain also says "relevant".
  */
 static double
-scaled_gain(const Evaluator *evaluator, int shared)
+evaluator_gain(const Evaluator *evaluator, int shared)
 {
-	double		gain = ldexp(1.0, shared - evaluator->most_shared) - ldexp(1.0, -evaluator->most_shared);
+	double		gain = ldexp(1.0, shared - evaluator->max_shared) - ldexp(1.0, -evaluator->max_shared);
 
 	return fmax(gain, DBL_MIN);
 }
 
 /* Forget the last query's gains, at the cost of what it touched. */
 static void
-reset_gains(Evaluator *evaluator)
+evaluator_reset(Evaluator *evaluator)
 {
 	int			i;
 
@@ -255,9 +227,9 @@ reset_gains(Evaluator *evaluator)
 		evaluator->shared[evaluator->touched[i]] = 0;
 		evaluator->gain[evaluator->touched[i]] = 0;
 	}
-	memset(evaluator->shared_rows, 0, (evaluator->most_shared + 1) * sizeof(int64_t));
+	memset(evaluator->shared_rows, 0, (evaluator->max_shared + 1) * sizeof(int64_t));
 	evaluator->touched_count = 0;
-	evaluator->most_shared = 0;
+	evaluator->max_shared = 0;
 	evaluator->relevant = 0;
 }
 
@@ -266,14 +238,14 @@ reset_gains(Evaluator *evaluator)
  * by their set's number alone, whatever the number of classes.
  */
 static void
-find_gains(Evaluator *evaluator, int32_t query_set)
+evaluator_find_gains(Evaluator *evaluator, int32_t query_set)
 {
 	const EvalSets *sets = &evaluator->sets;
 	int64_t		i;
 	int64_t		p;
 	int			t;
 
-	reset_gains(evaluator);
+	evaluator_reset(evaluator);
 	for (i = sets->start[query_set]; i < sets->start[query_set + 1]; i++)
 	{
 		int32_t		class_number = sets->class_number[i];
@@ -285,15 +257,15 @@ find_gains(Evaluator *evaluator, int32_t query_set)
 
 			if (evaluator->shared[set]++ == 0)
 				evaluator->touched[evaluator->touched_count++] = set;
-			if (evaluator->shared[set] > evaluator->most_shared)
-				evaluator->most_shared = evaluator->shared[set];
+			if (evaluator->shared[set] > evaluator->max_shared)
+				evaluator->max_shared = evaluator->shared[set];
 		}
 	}
 	for (t = 0; t < evaluator->touched_count; t++)
 	{
 		int32_t		set = evaluator->touched[t];
 
-		evaluator->gain[set] = scaled_gain(evaluator, evaluator->shared[set]);
+		evaluator->gain[set] = evaluator_gain(evaluator, evaluator->shared[set]);
 		evaluator->shared_rows[evaluator->shared[set]] += evaluator->set_rows[set];
 		evaluator->relevant += evaluator->set_rows[set];
 	}
@@ -308,7 +280,7 @@ evaluator_rank(Evaluator *evaluator, const uint64_t *code, int32_t set)
 	const double *gains = evaluator->gain;
 	int			start;
 
-	find_gains(evaluator, set);
+	evaluator_find_gains(evaluator, set);
 	memset(count, 0, (database->bits + 1) * sizeof(DistanceCount));
 	for (start = 0; start < database->rows; start += BLOCK_ROWS)
 	{
@@ -332,13 +304,13 @@ evaluator_rank(Evaluator *evaluator, const uint64_t *code, int32_t set)
 
 /* The most relevant rows that the judged ranks can hold: min(R, k). */
 static double
-most_relevant(const Evaluator *evaluator)
+evaluator_max_relevant(const Evaluator *evaluator)
 {
 	return evaluator->relevant < evaluator->k ? evaluator->relevant : evaluator->k;
 }
 
 static double
-expected_average_precision(const Evaluator *evaluator)
+evaluator_average_precision(const Evaluator *evaluator)
 {
 	double		sum = 0;
 	int			before = 0;
@@ -353,7 +325,7 @@ expected_average_precision(const Evaluator *evaluator)
 		if (r > 0)
 		{
 			int			last = n < evaluator->k - before ? before + (int) n : evaluator->k;
-			double		h = sum_between(&evaluator->reciprocal, before, last);
+			double		h = metrics_sum_between(&evaluator->reciprocal, before, last);
 			double		others = n > 1 ? (r - 1) / (n - 1) : 0;
 
 			sum += r / n * ((relevant_before + 1) * h +
@@ -362,12 +334,12 @@ expected_average_precision(const Evaluator *evaluator)
 		before += (int) n;
 		relevant_before += r;
 	}
-	return evaluator->relevant == 0 ? 0 : sum / most_relevant(evaluator);
+	return evaluator->relevant == 0 ? 0 : sum / evaluator_max_relevant(evaluator);
 }
 
 /* Expected relevant rows and discounted gain among the first k ranks. */
 static void
-expected_counts(const Evaluator *evaluator, double *found, double *gain)
+evaluator_expected_counts(const Evaluator *evaluator, double *found, double *gain)
 {
 	int			before = 0;
 	int			d;
@@ -386,7 +358,7 @@ expected_counts(const Evaluator *evaluator, double *found, double *gain)
 			/* Whole groups stay whole numbers, whatever r/n rounds to. */
 			*found += last - before == n ? count->relevant :
 				count->relevant * ((last - before) / n);
-			*gain += count->gain / n * sum_between(&evaluator->discount, before, last);
+			*gain += count->gain / n * metrics_sum_between(&evaluator->discount, before, last);
 		}
 		before += (int) count->rows;
 	}
@@ -394,18 +366,18 @@ expected_counts(const Evaluator *evaluator, double *found, double *gain)
 
 /* Discounted gain of the best ranking: rows by falling gain. */
 static double
-ideal_gain(const Evaluator *evaluator)
+evaluator_ideal_gain(const Evaluator *evaluator)
 {
 	double		gain = 0;
 	int			before = 0;
 	int			shared;
 
-	for (shared = evaluator->most_shared; shared > 0 && before < evaluator->k; shared--)
+	for (shared = evaluator->max_shared; shared > 0 && before < evaluator->k; shared--)
 	{
 		int64_t		rows = evaluator->shared_rows[shared];
 		int			last = rows < evaluator->k - before ? before + (int) rows : evaluator->k;
 
-		gain += scaled_gain(evaluator, shared) * sum_between(&evaluator->discount, before, last);
+		gain += evaluator_gain(evaluator, shared) * metrics_sum_between(&evaluator->discount, before, last);
 		before = last;
 	}
 	return gain;
@@ -413,10 +385,10 @@ ideal_gain(const Evaluator *evaluator)
 
 /* Average precision with ties in storage order, times min(R, k). */
 static double
-storage_precision_sum(Evaluator *evaluator)
+evaluator_precision_by_position(Evaluator *evaluator)
 {
 	const EvalDatabase *database = &evaluator->database;
-	StoragePosition *position = evaluator->position;
+	RankPosition *position = evaluator->position;
 	uint32_t	rank = 0;
 	uint32_t	relevant = 0;
 	double		sum = 0;
@@ -440,7 +412,7 @@ storage_precision_sum(Evaluator *evaluator)
 		evaluator->env.interrupt();
 		for (row = start; row < end; row++)
 		{
-			StoragePosition *at = &position[evaluator->distance[row]];
+			RankPosition *at = &position[evaluator->distance[row]];
 
 			at->rank++;
 			if (evaluator->gain[database->set[row]] != 0)
@@ -466,12 +438,12 @@ evaluator_scores(Evaluator *evaluator, EvalScores *scores)
 	scores->relevant = evaluator->relevant;
 	if (evaluator->relevant == 0)
 		return;
-	scores->average_precision = expected_average_precision(evaluator);
-	scores->average_precision_storage = storage_precision_sum(evaluator) / most_relevant(evaluator);
-	expected_counts(evaluator, &found, &gain);
+	scores->average_precision = evaluator_average_precision(evaluator);
+	scores->average_precision_by_position = evaluator_precision_by_position(evaluator) / evaluator_max_relevant(evaluator);
+	evaluator_expected_counts(evaluator, &found, &gain);
 	scores->precision = found / evaluator->k;
 	scores->recall = found / evaluator->relevant;
-	scores->ndcg = gain / ideal_gain(evaluator);
+	scores->ndcg = gain / evaluator_ideal_gain(evaluator);
 }
 
 void
@@ -479,11 +451,11 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 					const int32_t *query_sets, EvalSummary *summary)
 {
 	EvalScores	scores;
-	Sum			map = {0};
-	Sum			map_ties_by_position = {0};
-	Sum			precision = {0};
-	Sum			recall = {0};
-	Sum			ndcg = {0};
+	ExactSum	map = {0};
+	ExactSum	map_ties_by_position = {0};
+	ExactSum	precision = {0};
+	ExactSum	recall = {0};
+	ExactSum	ndcg = {0};
 	int			q;
 
 	memset(summary, 0, sizeof(EvalSummary));
@@ -492,29 +464,29 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 		evaluator_rank(evaluator, codes + (size_t) q * evaluator->words, query_sets[q]);
 		evaluator_scores(evaluator, &scores);
 		summary->queries_without_relevant += scores.relevant == 0;
-		add_to_sum(&map, scores.average_precision);
-		add_to_sum(&map_ties_by_position, scores.average_precision_storage);
-		add_to_sum(&precision, scores.precision);
-		add_to_sum(&recall, scores.recall);
-		add_to_sum(&ndcg, scores.ndcg);
+		exact_sum_add(&map, scores.average_precision);
+		exact_sum_add(&map_ties_by_position, scores.average_precision_by_position);
+		exact_sum_add(&precision, scores.precision);
+		exact_sum_add(&recall, scores.recall);
+		exact_sum_add(&ndcg, scores.ndcg);
 	}
 	summary->queries = queries;
 	if (queries == 0)
 		return;
-	summary->map = sum_value(&map) / queries;
-	summary->map_ties_by_position = sum_value(&map_ties_by_position) / queries;
-	summary->precision = sum_value(&precision) / queries;
-	summary->recall = sum_value(&recall) / queries;
-	summary->ndcg = sum_value(&ndcg) / queries;
+	summary->map = exact_sum_value(&map) / queries;
+	summary->map_ties_by_position = exact_sum_value(&map_ties_by_position) / queries;
+	summary->precision = exact_sum_value(&precision) / queries;
+	summary->recall = exact_sum_value(&recall) / queries;
+	summary->ndcg = exact_sum_value(&ndcg) / queries;
 }
 
 /*
  * Add the ranking just made to the curves.  By rank, the expected number of
  * relevant rows rises in each group by r/n with every rank: only where that
- * slope changes is noted here, and finish_curve() sums up.
+ * slope changes is noted here, and curve_finish() sums up.
  */
 static void
-add_to_curve(Evaluator *evaluator, EvalCurve *curve)
+curve_add(Evaluator *evaluator, EvalCurve *curve)
 {
 	double		relevant = evaluator->relevant;
 	double		rows = 0;
@@ -546,25 +518,25 @@ add_to_curve(Evaluator *evaluator, EvalCurve *curve)
 			slope_before = slope;
 		}
 	}
-	curve->map += expected_average_precision(evaluator);
+	curve->map += evaluator_average_precision(evaluator);
 	curve->queries++;
 }
 
 /* A share that rounding may have pushed past its bounds. */
 static double
-share(double value)
+curve_share(double value)
 {
 	return value < 0 ? 0 : value > 1 ? 1 : value;
 }
 
 static void
-finish_curve(EvalCurve *curve)
+curve_finish(EvalCurve *curve)
 {
 	double		queries = curve->queries;
 	double		slope = 0;
 	double		recall_slope = 0;
-	Sum			found = {0};
-	Sum			recall = {0};
+	ExactSum	found = {0};
+	ExactSum	recall = {0};
 	int			d;
 	int			i;
 
@@ -580,10 +552,10 @@ finish_curve(EvalCurve *curve)
 	{
 		slope += curve->rank_precision[i];
 		recall_slope += curve->rank_recall[i];
-		add_to_sum(&found, slope);
-		add_to_sum(&recall, recall_slope);
-		curve->rank_precision[i] = share(sum_value(&found) / (i + 1) / queries);
-		curve->rank_recall[i] = share(sum_value(&recall) / queries);
+		exact_sum_add(&found, slope);
+		exact_sum_add(&recall, recall_slope);
+		curve->rank_precision[i] = curve_share(exact_sum_value(&found) / (i + 1) / queries);
+		curve->rank_recall[i] = curve_share(exact_sum_value(&recall) / queries);
 	}
 }
 
@@ -598,37 +570,15 @@ evaluator_curve(Evaluator *evaluator, int queries, const uint64_t *codes,
 	curve->map = 0;
 	curve->radii = evaluator->database.bits + 1;
 	curve->ranks = evaluator->k;
-	curve->radius_queries = allocate(env, curve->radii, sizeof(int64_t));
-	curve->radius_precision = allocate(env, curve->radii, sizeof(double));
-	curve->radius_recall = allocate(env, curve->radii, sizeof(double));
-	curve->rank_precision = allocate(env, curve->ranks, sizeof(double));
-	curve->rank_recall = allocate(env, curve->ranks, sizeof(double));
+	curve->radius_queries = metrics_allocate(env, curve->radii, sizeof(int64_t));
+	curve->radius_precision = metrics_allocate(env, curve->radii, sizeof(double));
+	curve->radius_recall = metrics_allocate(env, curve->radii, sizeof(double));
+	curve->rank_precision = metrics_allocate(env, curve->ranks, sizeof(double));
+	curve->rank_recall = metrics_allocate(env, curve->ranks, sizeof(double));
 	for (q = 0; q < queries; q++)
 	{
 		evaluator_rank(evaluator, codes + (size_t) q * evaluator->words, query_sets[q]);
-		add_to_curve(evaluator, curve);
+		curve_add(evaluator, curve);
 	}
-	finish_curve(curve);
-}
-
-void
-running_precision_add(RunningPrecision *running, bool relevant)
-{
-	running->rank++;
-	if (!relevant)
-		return;
-	running->relevant++;
-	if (running->k == 0 || running->rank <= running->k)
-		add_exactly(&running->sum, &running->error,
-					(double) running->relevant / (double) running->rank);
-}
-
-double
-running_precision_average(const RunningPrecision *running)
-{
-	int64_t		most = running->relevant;
-
-	if (running->k > 0 && running->k < most)
-		most = running->k;
-	return most == 0 ? 0 : (running->sum + running->error) / most;
+	curve_finish(curve);
 }

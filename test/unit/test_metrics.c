@@ -207,7 +207,7 @@ check_scores(const char *name, const EvalScores *scores, const EvalScores *expec
 	snprintf(what, sizeof(what), "%s: average precision", name);
 	check(what, scores->average_precision, expected->average_precision);
 	snprintf(what, sizeof(what), "%s: average precision in storage order", name);
-	check(what, scores->average_precision_storage, expected->average_precision_storage);
+	check(what, scores->average_precision_by_position, expected->average_precision_by_position);
 	snprintf(what, sizeof(what), "%s: precision", name);
 	check(what, scores->precision, expected->precision);
 	snprintf(what, sizeof(what), "%s: recall", name);
@@ -485,7 +485,7 @@ test_many_shared(void)
 	problem_label(&problem, 1, classes, 1);
 	problem_scores(&problem, problem_evaluator(&problem), 0, &scores);
 	check("1 shared class beside 1,100", scores.average_precision, 1);
-	check("1 shared class beside 1,100, storage order", scores.average_precision_storage, 1);
+	check("1 shared class beside 1,100, storage order", scores.average_precision_by_position, 1);
 	free_all();
 	printf("metrics: 1,100 shared classes\n");
 }
@@ -573,14 +573,14 @@ compare_problem(FILE *file, Problem *problem)
 		double		relevant;
 
 		read_values(file, "%lf %lf %lf", 3, &relevant, &reference.average_precision,
-					&reference.average_precision_storage);
+					&reference.average_precision_by_position);
 		read_values(file, "%lf %lf %lf", 3, &reference.precision, &reference.recall, &reference.ndcg);
 		reference.relevant = relevant;
 		problem_scores(problem, evaluator, q, &scores);
 		check_scores(problem->name, &scores, &reference);
 		expected.queries_without_relevant += relevant == 0;
 		expected.map += reference.average_precision / problem->queries;
-		expected.map_ties_by_position += reference.average_precision_storage / problem->queries;
+		expected.map_ties_by_position += reference.average_precision_by_position / problem->queries;
 		expected.ndcg += reference.ndcg / problem->queries;
 	}
 	evaluator_summarize(evaluator, problem->queries, problem->codes, problem->set, &summary);
