@@ -18,29 +18,29 @@
 
 /* Gradient array's place of something laid out like the parameters. */
 static float *
-gradient_of(const Learner *learner, const float *parameter)
+adam_gradient_of(const Learner *learner, const float *parameter)
 {
 	return learner->gradient + (parameter - learner->parameters);
 }
 
 /* dW [inputs × outputs] = Xᵀ [inputs × m] · dY [m × outputs], db = Σ dY. */
 static void
-layer_backward(const Learner *learner, const Layer *layer, const float *inputs,
-			   const float *gradient, int rows)
+adam_layer_backward(const Learner *learner, const Layer *layer, const float *inputs,
+					const float *gradient, int rows)
 {
 	blas_product(learner->env, true, false, layer->inputs, layer->outputs, rows,
 				 1, inputs, layer->inputs, gradient, layer->outputs,
-				 0, gradient_of(learner, layer->weight), layer->outputs);
-	column_sums(gradient, rows, layer->outputs, gradient_of(learner, layer->bias));
+				 0, adam_gradient_of(learner, layer->weight), layer->outputs);
+	column_sums(gradient, rows, layer->outputs, adam_gradient_of(learner, layer->bias));
 }
 
 /* The same for the sparse first layer: rows of dW that are not zero. */
 static void
-sparse_backward(const Learner *learner, const float *gradient, int rows)
+adam_sparse_backward(const Learner *learner, const float *gradient, int rows)
 {
 	const Layer *layer = &learner->network.layer[0];
 	const ColumnIndex *index = &learner->index;
-	float	   *weight_gradient = gradient_of(learner, layer->weight);
+	float	   *weight_gradient = adam_gradient_of(learner, layer->weight);
 	size_t		work = 0;
 	int			i;
 
@@ -60,7 +60,7 @@ sparse_backward(const Learner *learner, const float *gradient, int rows)
 			work = 0;
 		}
 	}
-	column_sums(gradient, rows, layer->outputs, gradient_of(learner, layer->bias));
+	column_sums(gradient, rows, layer->outputs, adam_gradient_of(learner, layer->bias));
 }
 
 /* The network's gradient from dL/dH in gradient_unit, on the batch of the last forward. */
@@ -73,21 +73,21 @@ adam_backward(Learner *learner, const Features *features)
 	if (network->layers == 2)
 	{
 		learner_hidden_gradient(learner, features->rows);
-		layer_backward(learner, &network->layer[1], learner->hidden, gradient, features->rows);
+		adam_layer_backward(learner, &network->layer[1], learner->hidden, gradient, features->rows);
 		gradient = learner->hidden_gradient;
 	}
 	if (learner->sparse)
 	{
 		column_index_build(learner->env, &learner->index, features);
-		sparse_backward(learner, gradient, features->rows);
+		adam_sparse_backward(learner, gradient, features->rows);
 	}
 	else
-		layer_backward(learner, &network->layer[0], features->dense, gradient, features->rows);
+		adam_layer_backward(learner, &network->layer[0], features->dense, gradient, features->rows);
 }
 
 /* Σ g² over count floats: float lanes within a tile, double beyond. */
 static double
-square_sum(const Learner *learner, const float *gradient, size_t count)
+adam_square_sum(const Learner *learner, const float *gradient, size_t count)
 {
 	double		sum = 0;
 	size_t		start;
@@ -105,11 +105,11 @@ square_sum(const Learner *learner, const float *gradient, size_t count)
 
 /* Of the whole gradient; of a sparse first layer, of the rows that are there. */
 static double
-gradient_norm(const Learner *learner)
+adam_gradient_norm(const Learner *learner)
 {
 	const Layer *first = &learner->network.layer[0];
 	size_t		skip = learner->sparse ? (size_t) first->inputs * first->outputs : 0;
-	double		sum = square_sum(learner, learner->gradient + skip, learner->count - skip);
+	double		sum = adam_square_sum(learner, learner->gradient + skip, learner->count - skip);
 	int			i;
 
 	if (learner->sparse)
@@ -117,7 +117,7 @@ gradient_norm(const Learner *learner)
 		{
 			const float *row = learner->gradient + (size_t) learner->index.column[i] * first->outputs;
 
-			sum += square_sum(learner, row, first->outputs);
+			sum += adam_square_sum(learner, row, first->outputs);
 		}
 	return sqrt(sum);
 }
@@ -173,7 +173,7 @@ adam_step(Learner *learner, const AdamStep *step, double clip_norm)
 
 	clipped.gradient_factor = 1;
 	if (clip_norm > 0)
-		clipped.gradient_factor = fmin(1, clip_norm / (gradient_norm(learner) + 1e-6));
+		clipped.gradient_factor = fmin(1, clip_norm / (adam_gradient_norm(learner) + 1e-6));
 	if (learner->sparse)
 		adam_sparse(learner, &clipped);
 	adam_range(learner, &clipped, skip, learner->count - skip, false);

@@ -93,7 +93,7 @@ static void *held[2 * THREADS_MAX];
 static int	held_count;
 
 static void *
-resolve(void *handle, const char *name, char *message, size_t size)
+blas_resolve(void *handle, const char *name, char *message, size_t size)
 {
 	void	   *address = dlsym(handle, name);
 
@@ -104,7 +104,7 @@ resolve(void *handle, const char *name, char *message, size_t size)
 
 /* Could the process map so much now?  The pages are not touched. */
 static bool
-can_map(size_t bytes)
+blas_can_map(size_t bytes)
 {
 	void	   *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -112,7 +112,7 @@ can_map(size_t bytes)
 }
 
 static void *
-open_named(const char *path, char *message, size_t size)
+blas_open(const char *path, char *message, size_t size)
 {
 	/*
 	 * Builds with threads of their own can be called from several threads at
@@ -153,7 +153,7 @@ open_named(const char *path, char *message, size_t size)
  * keep the library's constructor from starting a thread per core.
  */
 static void *
-open_single_threaded(const char *path, char *message, size_t size)
+blas_open_single_threaded(const char *path, char *message, size_t size)
 {
 	static const char *const variables[] = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"};
 	char	   *before[2];
@@ -171,7 +171,7 @@ open_single_threaded(const char *path, char *message, size_t size)
 		before[i] = set != NULL ? strdup(set) : NULL;
 		setenv(variables[i], "1", 1);
 	}
-	handle = open_named(path, message, size);
+	handle = blas_open(path, message, size);
 	for (i = 0; i < 2; i++)
 	{
 		if (before[i] != NULL)
@@ -189,7 +189,7 @@ open_single_threaded(const char *path, char *message, size_t size)
  * number of threads for each calling thread.
  */
 static void
-reserve(void)
+blas_reserve_buffer(void)
 {
 	void	   *buffer = buffer_take != NULL ? buffer_take(0) : NULL;
 
@@ -201,7 +201,7 @@ reserve(void)
 }
 
 static void
-release_held(void)
+blas_release_buffer(void)
 {
 	pthread_mutex_lock(&held_lock);
 	while (held_count > 0)
@@ -211,7 +211,7 @@ release_held(void)
 
 /* What this build says of itself: "OpenBLAS 0.3.21 DYNAMIC_ARCH NO_AFFINITY Zen MAX_THREADS=64". */
 static bool
-check_build(char *message, size_t size)
+blas_check_build(char *message, size_t size)
 {
 	static const char label[] = "MAX_THREADS=";
 	const char *config = get_config();
@@ -242,37 +242,37 @@ blas_load(const char *path, char *message, size_t size)
 	if (library != NULL)
 		return BLAS_LOADED;
 	message[0] = '\0';
-	if (!can_map(BUFFER_BYTES + LIBRARY_BYTES + SPARE_BYTES))
+	if (!blas_can_map(BUFFER_BYTES + LIBRARY_BYTES + SPARE_BYTES))
 	{
 		snprintf(message, size, "the library and its work buffer take up to %zu MB of address space",
 				 (BUFFER_BYTES + LIBRARY_BYTES + SPARE_BYTES) / (1024 * 1024));
 		return BLAS_NO_MEMORY;
 	}
-	handle = open_single_threaded(path, message, size);
+	handle = blas_open_single_threaded(path, message, size);
 	if (handle == NULL)
 		return BLAS_NOT_FOUND;
 
-	found = (SgemmFunction) resolve(handle, "cblas_sgemm", message, size);
-	found_double = (DgemmFunction) resolve(handle, "cblas_dgemm", message, size);
-	set_num_threads = (void (*) (int)) resolve(handle, "openblas_set_num_threads", message, size);
-	get_config = (char *(*) (void)) resolve(handle, "openblas_get_config", message, size);
-	get_corename = (char *(*) (void)) resolve(handle, "openblas_get_corename", message, size);
-	get_parallel = (int (*) (void)) resolve(handle, "openblas_get_parallel", message, size);
+	found = (SgemmFunction) blas_resolve(handle, "cblas_sgemm", message, size);
+	found_double = (DgemmFunction) blas_resolve(handle, "cblas_dgemm", message, size);
+	set_num_threads = (void (*) (int)) blas_resolve(handle, "openblas_set_num_threads", message, size);
+	get_config = (char *(*) (void)) blas_resolve(handle, "openblas_get_config", message, size);
+	get_corename = (char *(*) (void)) blas_resolve(handle, "openblas_get_corename", message, size);
+	get_parallel = (int (*) (void)) blas_resolve(handle, "openblas_get_parallel", message, size);
 	if (found == NULL || found_double == NULL || set_num_threads == NULL || get_config == NULL || get_corename == NULL ||
-		get_parallel == NULL || !check_build(message, size))
+		get_parallel == NULL || !blas_check_build(message, size))
 		return BLAS_UNSUITABLE;
 	buffer_take = (void *(*) (int)) dlsym(handle, "blas_memory_alloc");
 	buffer_give = (void (*) (void *)) dlsym(handle, "blas_memory_free");
 	if (buffer_give == NULL)
 		buffer_take = NULL;
-	if (!can_map(BUFFER_BYTES + SPARE_BYTES))
+	if (!blas_can_map(BUFFER_BYTES + SPARE_BYTES))
 	{
 		snprintf(message, size, "its work buffer takes up to %zu MB of address space",
 				 BUFFER_BYTES / (1024 * 1024));
 		return BLAS_NO_MEMORY;
 	}
-	reserve();
-	release_held();
+	blas_reserve_buffer();
+	blas_release_buffer();
 	sgemm = found;
 	dgemm = found_double;
 	library = handle;
@@ -294,9 +294,9 @@ blas_function(const char *name)
 }
 
 static bool
-can_add_thread(size_t stack)
+blas_can_add_thread(size_t stack)
 {
-	return can_map(BUFFER_BYTES + stack + SPARE_BYTES);
+	return blas_can_map(BUFFER_BYTES + stack + SPARE_BYTES);
 }
 
 /*
@@ -320,17 +320,17 @@ blas_set_threads(int threads)
 		threads = most_threads;
 	for (i = 0; i < current_threads && current_threads < threads; i++)
 	{
-		if (!can_map(BUFFER_BYTES + SPARE_BYTES))
+		if (!blas_can_map(BUFFER_BYTES + SPARE_BYTES))
 		{
 			error = ENOMEM;
 			threads = current_threads;
 		}
 		else
-			reserve();
+			blas_reserve_buffer();
 	}
 	if (threads != current_threads)
-		current_threads = threads_start(threads, can_add_thread, reserve, &error);
-	release_held();
+		current_threads = threads_start(threads, blas_can_add_thread, blas_reserve_buffer, &error);
+	blas_release_buffer();
 	errno = error;
 	return current_threads;
 }
@@ -382,7 +382,7 @@ typedef struct Product
 } Product;
 
 static double
-get_element(const Product *p, const void *matrix, size_t at)
+plain_element(const Product *p, const void *matrix, size_t at)
 {
 	return p->element == sizeof(float) ? ((const float *) matrix)[at] : ((const double *) matrix)[at];
 }
@@ -402,11 +402,11 @@ plain_product(const Product *p)
 			double		sum = 0;
 
 			for (l = 0; l < p->k; l++)
-				sum += get_element(p, p->a, p->transpose_a ? (size_t) l * p->a_stride + i : (size_t) i * p->a_stride + l) *
-					get_element(p, p->b, p->transpose_b ? (size_t) j * p->b_stride + l : (size_t) l * p->b_stride + j);
+				sum += plain_element(p, p->a, p->transpose_a ? (size_t) l * p->a_stride + i : (size_t) i * p->a_stride + l) *
+					plain_element(p, p->b, p->transpose_b ? (size_t) j * p->b_stride + l : (size_t) l * p->b_stride + j);
 			sum *= p->alpha;
 			if (p->beta != 0)	/* beta 0 must not read NaN */
-				sum += p->beta * get_element(p, p->c, to);
+				sum += p->beta * plain_element(p, p->c, to);
 			if (p->element == sizeof(float))
 				((float *) p->c)[to] = (float) sum;
 			else
@@ -449,7 +449,7 @@ product_compute(const Product *p)
 
 /* Where part i of `parts` begins: at a multiple of what the kernels take at once. */
 static int
-part_begin(int extent, int parts, int i)
+product_part_begin(int extent, int parts, int i)
 {
 	const int	together = 32;
 	int64_t		begin = (int64_t) extent * i / parts;
@@ -459,15 +459,15 @@ part_begin(int extent, int parts, int i)
 }
 
 static void
-compute_part(void *argument, int part)
+product_compute_part(void *argument, int part)
 {
 	const Product *whole = argument;
 	int			i = part / whole->column_parts;
 	int			j = part % whole->column_parts;
-	int			row = part_begin(whole->m, whole->row_parts, i);
-	int			column = part_begin(whole->n, whole->column_parts, j);
-	Product		block = product_block(whole, row, part_begin(whole->m, whole->row_parts, i + 1) - row,
-									  column, part_begin(whole->n, whole->column_parts, j + 1) - column);
+	int			row = product_part_begin(whole->m, whole->row_parts, i);
+	int			column = product_part_begin(whole->n, whole->column_parts, j);
+	Product		block = product_block(whole, row, product_part_begin(whole->m, whole->row_parts, i + 1) - row,
+									  column, product_part_begin(whole->n, whole->column_parts, j + 1) - column);
 
 	product_compute(&block);
 }
@@ -499,12 +499,12 @@ product_slice(Product *slice, int threads)
 			slice->column_parts = threads / rows;
 		}
 	}
-	threads_run(threads, compute_part, slice);
+	threads_run(threads, product_compute_part, slice);
 }
 
 /* The height of slices that cut n rows into the fewest equal parts of at most `most`. */
 static int
-equal_parts(int n, double most)
+product_equal_parts(int n, double most)
 {
 	int			parts = (int) ceil(n / fmax(most, 1));
 
@@ -516,7 +516,7 @@ equal_parts(int n, double most)
  * and its columns of B, so square blocks read least.
  */
 static void
-choose_block(int m, int n, int k, double operations, int *rows, int *columns)
+product_choose_block(int m, int n, int k, double operations, int *rows, int *columns)
 {
 	double		elements = operations / (2.0 * k);	/* of C, in one block */
 	double		side = sqrt(elements);
@@ -526,13 +526,13 @@ choose_block(int m, int n, int k, double operations, int *rows, int *columns)
 	if ((double) m * n <= elements)
 		return;
 	if (m <= side)
-		*columns = equal_parts(n, elements / m);
+		*columns = product_equal_parts(n, elements / m);
 	else if (n <= side)
-		*rows = equal_parts(m, elements / n);
+		*rows = product_equal_parts(m, elements / n);
 	else
 	{
-		*rows = equal_parts(m, side);
-		*columns = equal_parts(n, elements / *rows);
+		*rows = product_equal_parts(m, side);
+		*columns = product_equal_parts(n, elements / *rows);
 	}
 }
 
@@ -550,7 +550,7 @@ product_run(const CoreEnv *env, const Product *whole, double operations)
 
 	if (library == NULL)
 		operations /= 50;
-	choose_block(m, n, whole->k, operations, &rows, &columns);
+	product_choose_block(m, n, whole->k, operations, &rows, &columns);
 	for (i = 0; i < m; i += rows)
 		for (j = 0; j < n; j += columns)
 		{

@@ -53,7 +53,7 @@ typedef struct Histogram
 } Histogram;
 
 static inline double
-left_edge(const Histogram *histogram, int bin)
+histogram_left_edge(const Histogram *histogram, int bin)
 {
 	return histogram->minimum + bin * histogram->width;
 }
@@ -66,11 +66,11 @@ histogram_add(Histogram *histogram, double s)
 
 	bin = bin < 0 ? 0 : bin > FIT_BINS - 1 ? FIT_BINS - 1 : bin;
 	/* division rounds: go by the edges as they are used below */
-	if (bin > 0 && s < left_edge(histogram, bin))
+	if (bin > 0 && s < histogram_left_edge(histogram, bin))
 		bin--;
-	else if (bin < FIT_BINS - 1 && s >= left_edge(histogram, bin + 1))
+	else if (bin < FIT_BINS - 1 && s >= histogram_left_edge(histogram, bin + 1))
 		bin++;
-	above = s - left_edge(histogram, bin);
+	above = s - histogram_left_edge(histogram, bin);
 	histogram->count[bin]++;
 	histogram->at_edge[bin] += above == 0;
 	histogram->sum[bin] += above;
@@ -108,7 +108,7 @@ histogram_fit(const Histogram *histogram, DsdwFit *fit)
 		right_sum += histogram->count[bin] * (bin - mode) * histogram->width + histogram->sum[bin];
 	}
 	right -= histogram->at_edge[mode];
-	fit->mode = left_edge(histogram, mode);
+	fit->mode = histogram_left_edge(histogram, mode);
 	fit->sigma = left > 0 ? sqrt(fmax(left_squares / left, 0)) : 0;
 	fit->b = right > 0 ? right_sum / right : 0;
 }

@@ -12,7 +12,7 @@
  * never overflows it.  The product sums the eight bytes into the highest one.
  */
 static inline int
-count_bits(uint64_t x)
+scalar_count_bits(uint64_t x)
 {
 	x -= (x >> 1) & UINT64_C(0x5555555555555555);
 	x = (x & UINT64_C(0x3333333333333333)) + ((x >> 2) & UINT64_C(0x3333333333333333));
@@ -23,5 +23,5 @@ count_bits(uint64_t x)
 #define LOOPS_NAME "scalar"
 #define LOOPS_TABLE hamming_scalar
 #define LOOPS_TARGET
-#define LOOPS_COUNT(x) count_bits(x)
+#define LOOPS_COUNT(x) scalar_count_bits(x)
 #include "core/hamming_loops.h"

@@ -48,8 +48,8 @@ learner_reserve(Learner *learner, ArenaPlan *plan, TrainOptimizer optimizer,
 
 /* Uniform in ±bound, numbered on from *index. */
 static void
-fill_uniform(const CoreEnv *env, float *to, size_t count, double bound,
-			 RandomKey key, uint64_t *index)
+learner_fill_uniform(const CoreEnv *env, float *to, size_t count, double bound,
+					 RandomKey key, uint64_t *index)
 {
 	size_t		i;
 
@@ -75,10 +75,10 @@ learner_initialise(Learner *learner, uint64_t seed, RandomPurpose purpose,
 		double		fan = init == TRAIN_INIT_FAN_OUT ? layer->outputs : layer->inputs;
 		double		bound = sqrt(gain / fan);
 
-		fill_uniform(learner->env, layer->weight, (size_t) layer->inputs * layer->outputs,
-					 bound, key, &index);
+		learner_fill_uniform(learner->env, layer->weight, (size_t) layer->inputs * layer->outputs,
+							 bound, key, &index);
 		if (biases)
-			fill_uniform(learner->env, layer->bias, layer->outputs, bound, key, &index);
+			learner_fill_uniform(learner->env, layer->bias, layer->outputs, bound, key, &index);
 	}
 }
 

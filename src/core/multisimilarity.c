@@ -47,7 +47,7 @@ multisimilarity_kinds(const CoreEnv *env, const uint8_t *labels, int rows, int c
 
 /* log(1 + Σ exp(x)), given Σ exp(x − peak) and peak >= 0. */
 static double
-log_one_plus(double sum, double peak)
+multisimilarity_log_one_plus(double sum, double peak)
 {
 	return peak + log(exp(-peak) + sum);
 }
@@ -56,7 +56,7 @@ log_one_plus(double sum, double peak)
  * One anchor.  cosine [m] becomes factor/m·dL_i/ds; returns L_i, without 1/m.
  */
 static double
-anchor(const DmshLnOptions *options, float *cosine, const uint8_t *kind, int rows, float factor, float *weight)
+multisimilarity_anchor(const DmshLnOptions *options, float *cosine, const uint8_t *kind, int rows, float factor, float *weight)
 {
 	float		parameters[PAIR_PARAMETERS];
 	float		min;
@@ -84,7 +84,7 @@ anchor(const DmshLnOptions *options, float *cosine, const uint8_t *kind, int row
 	positive = -factor / rows / (exp(-peak_positive) + sums[0]);
 	negative = factor / rows / (exp(-peak_negative) + sums[1]);
 	vector_loops()->pair_gradient(cosine, weight, kind, rows, positive, negative);
-	return log_one_plus(sums[0], peak_positive) / p + log_one_plus(sums[1], peak_negative) / n;
+	return multisimilarity_log_one_plus(sums[0], peak_positive) / p + multisimilarity_log_one_plus(sums[1], peak_negative) / n;
 }
 
 /*
@@ -100,7 +100,7 @@ multisimilarity(const CoreEnv *env, const DmshLnOptions *options, float *cosine,
 
 	for (i = 0; i < rows; i++)
 	{
-		loss += anchor(options, cosine + (size_t) i * rows, kind + (size_t) i * rows, rows, factor, weight);
+		loss += multisimilarity_anchor(options, cosine + (size_t) i * rows, kind + (size_t) i * rows, rows, factor, weight);
 		if (i % 64 == 63)
 			env->interrupt();
 	}

@@ -107,8 +107,8 @@ network_layout(Network *network, int inputs, const HiddenLayers *hidden, int out
 
 /* Few dense rows, or sparse ones: a vector times a matrix, row by row. */
 static void
-product_by_rows(const CoreEnv *env, const Layer *layer, const Features *features,
-				float *outputs)
+layer_product_by_rows(const CoreEnv *env, const Layer *layer, const Features *features,
+					  float *outputs)
 {
 	const VectorLoops *loops = vector_loops();
 	size_t		work = 0;
@@ -153,7 +153,7 @@ layer_product(const CoreEnv *env, const Layer *layer, const Features *features,
 	else
 	{
 		memset(outputs, 0, (size_t) features->rows * layer->outputs * sizeof(float));
-		product_by_rows(env, layer, features, outputs);
+		layer_product_by_rows(env, layer, features, outputs);
 	}
 }
 
@@ -227,7 +227,7 @@ rbf_forward(const CoreEnv *env, const Layer *layer, const Features *features,
 
 /* y = factor·y */
 static void
-scale_row(float *y, float factor, int n)
+layer_scale_row(float *y, float factor, int n)
 {
 	int			k;
 
@@ -271,7 +271,7 @@ network_forward(const CoreEnv *env, const Network *network,
 	for (i = 0; i < features->rows; i++)
 	{
 		if (network->kernel == KERNEL_LINEAR)
-			scale_row(outputs + (size_t) i * last->outputs, inverse[i], last->outputs);
+			layer_scale_row(outputs + (size_t) i * last->outputs, inverse[i], last->outputs);
 		loops->add_scaled(outputs + (size_t) i * last->outputs, 1, last->bias, last->outputs);
 	}
 }

@@ -42,7 +42,7 @@ cgroup_share(const char *quota, const char *period)
 
 /* Is `item` in the comma-separated list that ends at `end`? */
 static bool
-in_list(const char *list, const char *end, const char *item)
+cgroup_in_list(const char *list, const char *end, const char *item)
 {
 	size_t		length = strlen(item);
 
@@ -71,7 +71,7 @@ cgroup_path(const char *line, int version, char *path, size_t size)
 
 	if (place == NULL)
 		return false;
-	if (version == 2 ? strncmp(line, "0::", 3) != 0 : !in_list(controllers + 1, place, "cpu"))
+	if (version == 2 ? strncmp(line, "0::", 3) != 0 : !cgroup_in_list(controllers + 1, place, "cpu"))
 		return false;
 	length = strcspn(place + 1, "\n");
 	if (length == 0 || length >= size)
@@ -98,7 +98,7 @@ cgroup_mount(const char *line, int version, char *root, char *point, size_t size
 		sscanf(line, format, root, point) != 2)
 		return false;
 	return version == 2 ? strcmp(type, "cgroup2") == 0 :
-		strcmp(type, "cgroup") == 0 && in_list(options, options + strlen(options), "cpu");
+		strcmp(type, "cgroup") == 0 && cgroup_in_list(options, options + strlen(options), "cpu");
 }
 
 /* Where the group at `path` is to be found; where it can't be seen, the mount's own root stands for it. */
@@ -113,7 +113,7 @@ cgroup_directory(const char *root, const char *point, const char *path, char *di
 }
 
 static bool
-read_line(const char *directory, const char *name, char *line, int size)
+cgroup_read_line(const char *directory, const char *name, char *line, int size)
 {
 	char		path[4200];
 	FILE	   *file;
@@ -130,35 +130,35 @@ read_line(const char *directory, const char *name, char *line, int size)
 }
 
 static double
-directory_share(const char *directory, int version)
+cgroup_directory_share(const char *directory, int version)
 {
 	char		quota[100];
 	char		period[100];
 
 	if (version == 2)
-		return read_line(directory, "cpu.max", quota, sizeof(quota)) ? cgroup_share(quota, NULL) : INFINITY;
-	if (!read_line(directory, "cpu.cfs_quota_us", quota, sizeof(quota)) ||
-		!read_line(directory, "cpu.cfs_period_us", period, sizeof(period)))
+		return cgroup_read_line(directory, "cpu.max", quota, sizeof(quota)) ? cgroup_share(quota, NULL) : INFINITY;
+	if (!cgroup_read_line(directory, "cpu.cfs_quota_us", quota, sizeof(quota)) ||
+		!cgroup_read_line(directory, "cpu.cfs_period_us", period, sizeof(period)))
 		return INFINITY;
 	return cgroup_share(quota, period);
 }
 
 /* The least share from the directory up to the mount point. */
 static double
-min_share(char *directory, const char *point, int version)
+cgroup_min_share(char *directory, const char *point, int version)
 {
-	double		min = directory_share(directory, version);
+	double		min = cgroup_directory_share(directory, version);
 
 	while (strlen(directory) > strlen(point))
 	{
 		*strrchr(directory, '/') = '\0';
-		min = fmin(min, directory_share(directory, version));
+		min = fmin(min, cgroup_directory_share(directory, version));
 	}
 	return min;
 }
 
 static double
-version_share(const char *groups, const char *mounts, int version)
+cgroup_version_share(const char *groups, const char *mounts, int version)
 {
 	char		path[1024];
 	char		root[1024];
@@ -182,14 +182,14 @@ version_share(const char *groups, const char *mounts, int version)
 		fclose(file);
 	if (!found || !cgroup_directory(root, point, path, directory, sizeof(directory)))
 		return INFINITY;
-	return min_share(directory, point, version);
+	return cgroup_min_share(directory, point, version);
 }
 
 /* Processors' time that the control groups allow; `groups` and `mounts` as in /proc/self. */
 double
 cgroup_processors(const char *groups, const char *mounts)
 {
-	return fmin(version_share(groups, mounts, 1), version_share(groups, mounts, 2));
+	return fmin(cgroup_version_share(groups, mounts, 1), cgroup_version_share(groups, mounts, 2));
 }
 
 /* Processors that the scheduler may run this process on. */

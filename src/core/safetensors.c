@@ -25,11 +25,11 @@ typedef struct Parser
 	bool		failed;
 } Parser;
 
-static bool fail(Parser *parser, const char *format,...) __attribute__((format(printf, 2, 3)));
+static bool json_fail(Parser *parser, const char *format,...) __attribute__((format(printf, 2, 3)));
 
 /* Note the first thing that is wrong; always false. */
 static bool
-fail(Parser *parser, const char *format,...)
+json_fail(Parser *parser, const char *format,...)
 {
 	va_list		arguments;
 
@@ -44,7 +44,7 @@ fail(Parser *parser, const char *format,...)
 }
 
 static void
-skip_space(Parser *parser)
+json_skip_space(Parser *parser)
 {
 	while (parser->at < parser->end && (*parser->at == ' ' || *parser->at == '\t' ||
 										*parser->at == '\n' || *parser->at == '\r'))
@@ -53,9 +53,9 @@ skip_space(Parser *parser)
 
 /* Is this the next character, after blanks?  If so, go past it. */
 static bool
-accept(Parser *parser, char character)
+json_accept(Parser *parser, char character)
 {
-	skip_space(parser);
+	json_skip_space(parser);
 	if (parser->failed || parser->at >= parser->end || *parser->at != (uint8_t) character)
 		return false;
 	parser->at++;
@@ -63,15 +63,15 @@ accept(Parser *parser, char character)
 }
 
 static bool
-expect(Parser *parser, char character)
+json_expect(Parser *parser, char character)
 {
-	return accept(parser, character) ||
-		fail(parser, "the header has no '%c' at byte %zu", character, (size_t) (parser->at - parser->start));
+	return json_accept(parser, character) ||
+		json_fail(parser, "the header has no '%c' at byte %zu", character, (size_t) (parser->at - parser->start));
 }
 
 /* Four hexadecimal digits. */
 static bool
-parse_hexadecimal(Parser *parser, uint32_t *value)
+json_hexadecimal(Parser *parser, uint32_t *value)
 {
 	int			i;
 
@@ -88,14 +88,14 @@ parse_hexadecimal(Parser *parser, uint32_t *value)
 		else if (c >= 'A' && c <= 'F')
 			digit = c - 'A' + 10;
 		else
-			return fail(parser, "the header has a bad \\u escape");
+			return json_fail(parser, "the header has a bad \\u escape");
 		*value = *value * 16 + digit;
 	}
 	return true;
 }
 
 static void
-put_utf8(Parser *parser, uint32_t c)
+json_put_utf8(Parser *parser, uint32_t c)
 {
 	if (c < 0x80)
 		*parser->strings++ = (char) c;
@@ -121,7 +121,7 @@ put_utf8(Parser *parser, uint32_t c)
 
 /* What follows a backslash. */
 static bool
-parse_escape(Parser *parser)
+json_escape(Parser *parser)
 {
 	static const char from[] = "\"\\/bfnrt";
 	static const char to[] = "\"\\/\b\f\n\r\t";
@@ -136,33 +136,33 @@ parse_escape(Parser *parser)
 		return true;
 	}
 	if (c != 'u')
-		return fail(parser, "the header has a bad escape");
-	if (!parse_hexadecimal(parser, &high))
+		return json_fail(parser, "the header has a bad escape");
+	if (!json_hexadecimal(parser, &high))
 		return false;
 	if (high == 0 || (high >= 0xDC00 && high <= 0xDFFF))
-		return fail(parser, "the header has a bad \\u escape");
+		return json_fail(parser, "the header has a bad \\u escape");
 	if (high >= 0xD800 && high <= 0xDBFF)
 	{
 		if (parser->end - parser->at < 2 || parser->at[0] != '\\' || parser->at[1] != 'u')
-			return fail(parser, "the header has half a surrogate pair");
+			return json_fail(parser, "the header has half a surrogate pair");
 		parser->at += 2;
-		if (!parse_hexadecimal(parser, &low))
+		if (!json_hexadecimal(parser, &low))
 			return false;
 		if (low < 0xDC00 || low > 0xDFFF)
-			return fail(parser, "the header has half a surrogate pair");
+			return json_fail(parser, "the header has half a surrogate pair");
 		high = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
 	}
-	put_utf8(parser, high);
+	json_put_utf8(parser, high);
 	return true;
 }
 
 /* A string; NULL if there is none. */
 static const char *
-parse_string(Parser *parser)
+json_string(Parser *parser)
 {
 	const char *result = parser->strings;
 
-	if (!expect(parser, '"'))
+	if (!json_expect(parser, '"'))
 		return NULL;
 	while (parser->at < parser->end && *parser->at != '"')
 	{
@@ -170,15 +170,15 @@ parse_string(Parser *parser)
 
 		if (c < 0x20)
 		{
-			fail(parser, "the header has a control character in a string");
+			json_fail(parser, "the header has a control character in a string");
 			return NULL;
 		}
 		if (c != '\\')
 			*parser->strings++ = (char) c;
-		else if (!parse_escape(parser))
+		else if (!json_escape(parser))
 			return NULL;
 	}
-	if (!expect(parser, '"'))
+	if (!json_expect(parser, '"'))
 		return NULL;
 	*parser->strings++ = '\0';
 	return result;
@@ -186,11 +186,11 @@ parse_string(Parser *parser)
 
 /* A natural number that fits. */
 static bool
-parse_number(Parser *parser, uint64_t *value)
+json_number(Parser *parser, uint64_t *value)
 {
 	const uint8_t *first;
 
-	skip_space(parser);
+	json_skip_space(parser);
 	first = parser->at;
 	*value = 0;
 	while (parser->at < parser->end && *parser->at >= '0' && *parser->at <= '9')
@@ -198,16 +198,16 @@ parse_number(Parser *parser, uint64_t *value)
 		uint64_t	digit = *parser->at++ - '0';
 
 		if (*value > (UINT64_MAX - digit) / 10)
-			return fail(parser, "the header has a number that is too large");
+			return json_fail(parser, "the header has a number that is too large");
 		*value = *value * 10 + digit;
 	}
 	if (parser->at == first || (*first == '0' && parser->at - first > 1))
-		return fail(parser, "the header has no natural number at byte %zu", (size_t) (first - parser->start));
+		return json_fail(parser, "the header has no natural number at byte %zu", (size_t) (first - parser->start));
 	return true;
 }
 
 static bool
-skip_digits(Parser *parser)
+json_skip_digits(Parser *parser)
 {
 	const uint8_t *first = parser->at;
 
@@ -217,7 +217,7 @@ skip_digits(Parser *parser)
 }
 
 static bool
-skip_one_of(Parser *parser, char a, char b)
+json_skip_one_of(Parser *parser, char a, char b)
 {
 	if (parser->at >= parser->end || (*parser->at != (uint8_t) a && *parser->at != (uint8_t) b))
 		return false;
@@ -227,25 +227,25 @@ skip_one_of(Parser *parser, char a, char b)
 
 /* A number of any kind that JSON has, as a string of what is written; NULL if there is none. */
 static const char *
-parse_number_text(Parser *parser)
+json_number_text(Parser *parser)
 {
 	const uint8_t *first = parser->at;
 	const char *result = parser->strings;
 	bool		good = true;
 
-	skip_one_of(parser, '-', '-');
-	if (!skip_one_of(parser, '0', '0'))
-		good = skip_digits(parser);
-	if (good && skip_one_of(parser, '.', '.'))
-		good = skip_digits(parser);
-	if (good && skip_one_of(parser, 'e', 'E'))
+	json_skip_one_of(parser, '-', '-');
+	if (!json_skip_one_of(parser, '0', '0'))
+		good = json_skip_digits(parser);
+	if (good && json_skip_one_of(parser, '.', '.'))
+		good = json_skip_digits(parser);
+	if (good && json_skip_one_of(parser, 'e', 'E'))
 	{
-		skip_one_of(parser, '-', '+');
-		good = skip_digits(parser);
+		json_skip_one_of(parser, '-', '+');
+		good = json_skip_digits(parser);
 	}
 	if (!good)
 	{
-		fail(parser, "the header has a bad number at byte %zu", (size_t) (first - parser->start));
+		json_fail(parser, "the header has a bad number at byte %zu", (size_t) (first - parser->start));
 		return NULL;
 	}
 	memcpy(parser->strings, first, parser->at - first);
@@ -256,66 +256,66 @@ parse_number_text(Parser *parser)
 
 /* What metadata may be: a string, or a number that stands for one. */
 static const char *
-parse_text(Parser *parser)
+json_text(Parser *parser)
 {
-	skip_space(parser);
+	json_skip_space(parser);
 	if (parser->at < parser->end && (*parser->at == '-' || (*parser->at >= '0' && *parser->at <= '9')))
-		return parse_number_text(parser);
-	return parse_string(parser);
+		return json_number_text(parser);
+	return json_string(parser);
 }
 
 /* Up to `most` numbers in brackets. */
 static bool
-parse_numbers(Parser *parser, uint64_t *values, int most, int *count)
+json_numbers(Parser *parser, uint64_t *values, int most, int *count)
 {
 	*count = 0;
-	if (!expect(parser, '['))
+	if (!json_expect(parser, '['))
 		return false;
-	if (accept(parser, ']'))
+	if (json_accept(parser, ']'))
 		return true;
 	do
 	{
 		if (*count == most)
-			return fail(parser, "the header has more than %d numbers in a list", most);
-		if (!parse_number(parser, &values[(*count)++]))
+			return json_fail(parser, "the header has more than %d numbers in a list", most);
+		if (!json_number(parser, &values[(*count)++]))
 			return false;
-	} while (accept(parser, ','));
-	return expect(parser, ']');
+	} while (json_accept(parser, ','));
+	return json_expect(parser, ']');
 }
 
 /* One field of a tensor; `seen` has a bit for each. */
 static bool
-parse_field(Parser *parser, SafeTensor *tensor, int *seen)
+safetensors_field(Parser *parser, SafeTensor *tensor, int *seen)
 {
-	const char *key = parse_string(parser);
+	const char *key = json_string(parser);
 	uint64_t	offsets[2];
 	int			count = 0;
 	int			bit;
 
-	if (key == NULL || !expect(parser, ':'))
+	if (key == NULL || !json_expect(parser, ':'))
 		return false;
 	if (strcmp(key, "dtype") == 0)
 	{
 		bit = 1;
-		tensor->dtype = parse_string(parser);
+		tensor->dtype = json_string(parser);
 	}
 	else if (strcmp(key, "shape") == 0)
 	{
 		bit = 2;
-		parse_numbers(parser, tensor->shape, SAFETENSORS_MAX_DIMENSIONS, &tensor->dimensions);
+		json_numbers(parser, tensor->shape, SAFETENSORS_MAX_DIMENSIONS, &tensor->dimensions);
 	}
 	else if (strcmp(key, "data_offsets") == 0)
 	{
 		bit = 4;
-		if (parse_numbers(parser, offsets, 2, &count) && count != 2)
-			return fail(parser, "tensor \"%.60s\" has %d data offsets, expected 2", tensor->name, count);
+		if (json_numbers(parser, offsets, 2, &count) && count != 2)
+			return json_fail(parser, "tensor \"%.60s\" has %d data offsets, expected 2", tensor->name, count);
 		tensor->begin = count == 2 ? offsets[0] : 0;
 		tensor->end = count == 2 ? offsets[1] : 0;
 	}
 	else
-		return fail(parser, "tensor \"%.60s\" has an unknown field \"%.40s\"", tensor->name, key);
+		return json_fail(parser, "tensor \"%.60s\" has an unknown field \"%.40s\"", tensor->name, key);
 	if (*seen & bit)
-		return fail(parser, "tensor \"%.60s\" has field \"%.40s\" twice", tensor->name, key);
+		return json_fail(parser, "tensor \"%.60s\" has field \"%.40s\" twice", tensor->name, key);
 	*seen |= bit;
 	return !parser->failed;
 }
@@ -334,7 +334,7 @@ static const struct
 
 /* What a tensor says of itself must hold together. */
 static bool
-check_tensor(Parser *parser, SafeTensor *tensor)
+safetensors_check_tensor(Parser *parser, SafeTensor *tensor)
 {
 	uint64_t	bytes = tensor->end - tensor->begin;
 	int			i;
@@ -343,11 +343,11 @@ check_tensor(Parser *parser, SafeTensor *tensor)
 	for (i = 0; i < tensor->dimensions; i++)
 	{
 		if (tensor->shape[i] != 0 && tensor->elements > UINT64_MAX / 16 / tensor->shape[i])
-			return fail(parser, "tensor \"%.60s\" has an impossible shape", tensor->name);
+			return json_fail(parser, "tensor \"%.60s\" has an impossible shape", tensor->name);
 		tensor->elements *= tensor->shape[i];
 	}
 	if (tensor->begin > tensor->end || tensor->end > parser->file->data_size)
-		return fail(parser, "tensor \"%.60s\" lies at bytes %llu to %llu of %llu", tensor->name,
+		return json_fail(parser, "tensor \"%.60s\" lies at bytes %llu to %llu of %llu", tensor->name,
 					(unsigned long long) tensor->begin, (unsigned long long) tensor->end,
 					(unsigned long long) parser->file->data_size);
 	for (i = 0; i < (int) (sizeof(readable) / sizeof(readable[0])); i++)
@@ -356,7 +356,7 @@ check_tensor(Parser *parser, SafeTensor *tensor)
 			continue;
 		tensor->type = readable[i].type;
 		if (bytes != tensor->elements * readable[i].bytes)
-			return fail(parser, "tensor \"%.60s\" has %llu bytes, but a shape of %llu elements of %d",
+			return json_fail(parser, "tensor \"%.60s\" has %llu bytes, but a shape of %llu elements of %d",
 						tensor->name, (unsigned long long) bytes,
 						(unsigned long long) tensor->elements, readable[i].bytes);
 	}
@@ -364,88 +364,88 @@ check_tensor(Parser *parser, SafeTensor *tensor)
 }
 
 static bool
-parse_tensor(Parser *parser, const char *name)
+safetensors_tensor(Parser *parser, const char *name)
 {
 	SafeTensors *file = parser->file;
 	SafeTensor *tensor;
 	int			seen = 0;
 
 	if (safetensors_find(file, name) != NULL)
-		return fail(parser, "the header has tensor \"%.60s\" twice", name);
+		return json_fail(parser, "the header has tensor \"%.60s\" twice", name);
 	if (file->tensors == SAFETENSORS_MAX_TENSORS)
-		return fail(parser, "the header has more than %d tensors, the next is \"%.60s\"", SAFETENSORS_MAX_TENSORS, name);
+		return json_fail(parser, "the header has more than %d tensors, the next is \"%.60s\"", SAFETENSORS_MAX_TENSORS, name);
 	tensor = &file->tensor[file->tensors];
 	memset(tensor, 0, sizeof(*tensor));
 	tensor->name = name;
-	if (!expect(parser, '{'))
+	if (!json_expect(parser, '{'))
 		return false;
 	do
 	{
-		if (!parse_field(parser, tensor, &seen))
+		if (!safetensors_field(parser, tensor, &seen))
 			return false;
-	} while (accept(parser, ','));
-	if (!expect(parser, '}'))
+	} while (json_accept(parser, ','));
+	if (!json_expect(parser, '}'))
 		return false;
 	if (seen != 7)
-		return fail(parser, "tensor \"%.60s\" lacks dtype, shape or data_offsets", name);
-	if (!check_tensor(parser, tensor))
+		return json_fail(parser, "tensor \"%.60s\" lacks dtype, shape or data_offsets", name);
+	if (!safetensors_check_tensor(parser, tensor))
 		return false;
 	file->tensors++;
 	return true;
 }
 
 static bool
-parse_metadata(Parser *parser)
+safetensors_metadata(Parser *parser)
 {
 	SafeTensors *file = parser->file;
 
 	if (file->texts > 0)
-		return fail(parser, "the header has __metadata__ twice");
-	if (!expect(parser, '{'))
+		return json_fail(parser, "the header has __metadata__ twice");
+	if (!json_expect(parser, '{'))
 		return false;
-	if (accept(parser, '}'))
+	if (json_accept(parser, '}'))
 		return true;
 	do
 	{
 		SafeText   *text = &file->text[file->texts];
 
 		if (file->texts == SAFETENSORS_MAX_TEXTS)
-			return fail(parser, "the header has more than %d metadata", SAFETENSORS_MAX_TEXTS);
-		text->key = parse_string(parser);
-		if (text->key == NULL || !expect(parser, ':'))
+			return json_fail(parser, "the header has more than %d metadata", SAFETENSORS_MAX_TEXTS);
+		text->key = json_string(parser);
+		if (text->key == NULL || !json_expect(parser, ':'))
 			return false;
 		if (safetensors_text(file, text->key) != NULL)
-			return fail(parser, "the header has metadata \"%.60s\" twice", text->key);
-		text->value = parse_text(parser);
+			return json_fail(parser, "the header has metadata \"%.60s\" twice", text->key);
+		text->value = json_text(parser);
 		if (text->value == NULL)
 			return false;
 		file->texts++;
-	} while (accept(parser, ','));
-	return expect(parser, '}');
+	} while (json_accept(parser, ','));
+	return json_expect(parser, '}');
 }
 
 static bool
-parse_entries(Parser *parser)
+safetensors_entries(Parser *parser)
 {
-	if (!expect(parser, '{'))
+	if (!json_expect(parser, '{'))
 		return false;
-	if (!accept(parser, '}'))
+	if (!json_accept(parser, '}'))
 	{
 		do
 		{
-			const char *name = parse_string(parser);
+			const char *name = json_string(parser);
 
-			if (name == NULL || !expect(parser, ':'))
+			if (name == NULL || !json_expect(parser, ':'))
 				return false;
-			if (!(strcmp(name, "__metadata__") == 0 ? parse_metadata(parser) : parse_tensor(parser, name)))
+			if (!(strcmp(name, "__metadata__") == 0 ? safetensors_metadata(parser) : safetensors_tensor(parser, name)))
 				return false;
-		} while (accept(parser, ','));
-		if (!expect(parser, '}'))
+		} while (json_accept(parser, ','));
+		if (!json_expect(parser, '}'))
 			return false;
 	}
-	skip_space(parser);
+	json_skip_space(parser);
 	if (parser->at != parser->end)
-		return fail(parser, "the header goes on after its end, at byte %zu", (size_t) (parser->at - parser->start));
+		return json_fail(parser, "the header goes on after its end, at byte %zu", (size_t) (parser->at - parser->start));
 	return true;
 }
 
@@ -454,7 +454,7 @@ parse_entries(Parser *parser)
  * each begins where the one before ends.
  */
 static bool
-check_places(Parser *parser)
+safetensors_check_places(Parser *parser)
 {
 	SafeTensors *file = parser->file;
 	uint64_t	covered = 0;
@@ -474,13 +474,13 @@ check_places(Parser *parser)
 				next = i;
 		}
 		if (next < 0)
-			return fail(parser, "tensors overlap or leave a gap at byte %llu", (unsigned long long) covered);
+			return json_fail(parser, "tensors overlap or leave a gap at byte %llu", (unsigned long long) covered);
 		used[next] = true;
 		covered = file->tensor[next].end;
 		placed++;
 	}
 	if (covered != file->data_size)
-		return fail(parser, "tensors end at byte %llu of %llu", (unsigned long long) covered,
+		return json_fail(parser, "tensors end at byte %llu of %llu", (unsigned long long) covered,
 					(unsigned long long) file->data_size);
 	return true;
 }
@@ -526,7 +526,7 @@ safetensors_parse(const uint8_t *bytes, size_t size, char *strings, SafeTensors 
 	parser.file = file;
 	file->data = parser.end;
 	file->data_size = size - 8 - header;
-	return parse_entries(&parser) && check_places(&parser);
+	return safetensors_entries(&parser) && safetensors_check_places(&parser);
 }
 
 int
@@ -539,26 +539,26 @@ safetensors_list(const char *text, char *strings)
 	parser.at = parser.start;
 	parser.end = parser.start + strlen(text);
 	parser.strings = strings;
-	if (!accept(&parser, '['))
+	if (!json_accept(&parser, '['))
 		return -1;
-	if (!accept(&parser, ']'))
+	if (!json_accept(&parser, ']'))
 	{
 		do
 		{
-			if (parse_text(&parser) == NULL)
+			if (json_text(&parser) == NULL)
 				return -1;
 			count++;
-		} while (accept(&parser, ','));
-		if (!accept(&parser, ']'))
+		} while (json_accept(&parser, ','));
+		if (!json_accept(&parser, ']'))
 			return -1;
 	}
-	skip_space(&parser);
+	json_skip_space(&parser);
 	return parser.at == parser.end ? count : -1;
 }
 
 /* A float of half the width: 5 bits of exponent, 10 of fraction. */
 static float
-half_value(uint32_t half)
+safetensors_half(uint32_t half)
 {
 	uint32_t	exponent = half >> 10 & 31;
 	uint32_t	fraction = half & 1023;
@@ -594,7 +594,7 @@ safetensors_number(const SafeTensors *file, const SafeTensor *tensor, uint64_t e
 		return wide;
 	}
 	if (tensor->type == SAFE_F16)
-		return half_value((uint32_t) bits);
+		return safetensors_half((uint32_t) bits);
 	word = (uint32_t) bits << (tensor->type == SAFE_BF16 ? 16 : 0);
 	memcpy(&narrow, &word, sizeof(narrow));
 	return narrow;

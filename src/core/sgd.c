@@ -38,7 +38,7 @@ sgd_reserve(Learner *learner, ArenaPlan *plan, int inputs, int steps)
 
 /* c = a·b, 2×2 row-major. */
 static void
-multiply(double c[4], const double a[4], const double b[4])
+sgd_multiply(double c[4], const double a[4], const double b[4])
 {
 	double		product[4];
 
@@ -51,14 +51,14 @@ multiply(double c[4], const double a[4], const double b[4])
 
 /* powers[i] = baseⁱ */
 static void
-fill_powers(double (*powers)[4], int count, const double base[4])
+sgd_fill_powers(double (*powers)[4], int count, const double base[4])
 {
 	static const double identity[4] = {1, 0, 0, 1};
 	int			i;
 
 	memcpy(powers[0], identity, sizeof(identity));
 	for (i = 1; i < count; i++)
-		multiply(powers[i], powers[i - 1], base);
+		sgd_multiply(powers[i], powers[i - 1], base);
 }
 
 /* Table the powers of an untouched step. */
@@ -73,16 +73,16 @@ sgd_prepare(Learner *learner, const SgdStep *step, int steps)
 
 	if (learner->lazy.done == NULL)
 		return;
-	fill_powers(learner->lazy.single, LAZY_TABLE, base);
-	multiply(large, learner->lazy.single[LAZY_TABLE - 1], base);
-	fill_powers(learner->lazy.multiple, steps / LAZY_TABLE + 1, large);
+	sgd_fill_powers(learner->lazy.single, LAZY_TABLE, base);
+	sgd_multiply(large, learner->lazy.single[LAZY_TABLE - 1], base);
+	sgd_fill_powers(learner->lazy.multiple, steps / LAZY_TABLE + 1, large);
 }
 
 /* What n untouched steps do to a row. */
 static void
-untouched_steps(const LazySteps *lazy, int n, double power[4])
+sgd_untouched_steps(const LazySteps *lazy, int n, double power[4])
 {
-	multiply(power, lazy->multiple[n / LAZY_TABLE], lazy->single[n % LAZY_TABLE]);
+	sgd_multiply(power, lazy->multiple[n / LAZY_TABLE], lazy->single[n % LAZY_TABLE]);
 }
 
 /*
@@ -91,7 +91,7 @@ untouched_steps(const LazySteps *lazy, int n, double power[4])
  * anyway, and writing large layers twice costs more than computing twice.
  */
 static const float *
-current_row(const Learner *learner, int row, int step)
+sgd_current_row(const Learner *learner, int row, int step)
 {
 	int			outputs = learner->network.layer[0].outputs;
 	const float *weight = learner->network.layer[0].weight + (size_t) row * outputs;
@@ -100,7 +100,7 @@ current_row(const Learner *learner, int row, int step)
 
 	if (n == 0)
 		return weight;
-	untouched_steps(&learner->lazy, n, power);
+	sgd_untouched_steps(&learner->lazy, n, power);
 	vector_loops()->combine(learner->tile, power[0], weight, power[1],
 							learner->velocity + (weight - learner->parameters), outputs);
 	return learner->tile;
@@ -112,7 +112,7 @@ current_row(const Learner *learner, int row, int step)
  * stays in the cache meanwhile.
  */
 static void
-forward_sparse(Learner *learner, const Features *features, int step)
+sgd_forward_sparse(Learner *learner, const Features *features, int step)
 {
 	const ColumnIndex *index = &learner->index;
 	float	   *first = learner_first_output(learner);
@@ -124,7 +124,7 @@ forward_sparse(Learner *learner, const Features *features, int step)
 	memset(first, 0, (size_t) features->rows * outputs * sizeof(float));
 	for (i = 0; i < index->columns; i++)
 	{
-		const float *weight = current_row(learner, index->column[i], step);
+		const float *weight = sgd_current_row(learner, index->column[i], step);
 
 		for (j = index->start[i]; j < index->start[i + 1]; j++)
 			vector_loops()->add_scaled(first + (size_t) index->row[j] * outputs, index->value[j], weight, outputs);
@@ -147,7 +147,7 @@ sgd_forward(Learner *learner, const Features *features, int step)
 		return;
 	}
 	column_index_build(learner->env, &learner->index, features);
-	forward_sparse(learner, features, step);
+	sgd_forward_sparse(learner, features, step);
 	learner_forward_rest(learner, features->rows);
 }
 
@@ -157,8 +157,8 @@ sgd_forward(Learner *learner, const Features *features, int step)
  * columns of X and of dY.
  */
 static void
-step_dense(Learner *learner, const Layer *layer, const float *inputs, const float *gradient,
-		   int rows, const SgdStep *sgd)
+sgd_step_dense(Learner *learner, const Layer *layer, const float *inputs, const float *gradient,
+			   int rows, const SgdStep *sgd)
 {
 	int			width = layer->outputs < TILE_SIDE ? layer->outputs : TILE_SIDE;
 	int			height = TRAIN_TILE / width;
@@ -192,7 +192,7 @@ step_dense(Learner *learner, const Layer *layer, const float *inputs, const floa
  * with Aⁿ·(w, v) = (w', v'), this step gives A·(w', v') + (−rate·g, g).
  */
 static void
-step_sparse(Learner *learner, const float *gradient, const SgdStep *sgd, int step)
+sgd_step_sparse(Learner *learner, const float *gradient, const SgdStep *sgd, int step)
 {
 	const VectorLoops *loops = vector_loops();
 	const Layer *layer = &learner->network.layer[0];
@@ -216,7 +216,7 @@ step_sparse(Learner *learner, const float *gradient, const SgdStep *sgd, int ste
 			loops->sgd(weight, velocity, learner->tile, sgd, layer->outputs);
 		else
 		{
-			untouched_steps(&learner->lazy, n + 1, power);
+			sgd_untouched_steps(&learner->lazy, n + 1, power);
 			loops->rotate(weight, velocity, power[0], power[1], power[2], power[3],
 						  learner->tile, sgd->rate, layer->outputs);
 		}
@@ -231,7 +231,7 @@ step_sparse(Learner *learner, const float *gradient, const SgdStep *sgd, int ste
 }
 
 static void
-step_bias(Learner *learner, const Layer *layer, const float *gradient, int rows, const SgdStep *sgd)
+sgd_step_bias(Learner *learner, const Layer *layer, const float *gradient, int rows, const SgdStep *sgd)
 {
 	column_sums(gradient, rows, layer->outputs, learner->tile);
 	vector_loops()->sgd(layer->bias, learner->velocity + (layer->bias - learner->parameters),
@@ -249,15 +249,15 @@ sgd_step(Learner *learner, const Features *features, const SgdStep *sgd, int ste
 	if (network->layers == 2)
 	{
 		learner_hidden_gradient(learner, rows); /* needs the weights as they were */
-		step_dense(learner, &network->layer[1], learner->hidden, gradient, rows, sgd);
-		step_bias(learner, &network->layer[1], gradient, rows, sgd);
+		sgd_step_dense(learner, &network->layer[1], learner->hidden, gradient, rows, sgd);
+		sgd_step_bias(learner, &network->layer[1], gradient, rows, sgd);
 		gradient = learner->hidden_gradient;
 	}
 	if (learner->sparse)
-		step_sparse(learner, gradient, sgd, step);
+		sgd_step_sparse(learner, gradient, sgd, step);
 	else
-		step_dense(learner, &network->layer[0], features->dense, gradient, rows, sgd);
-	step_bias(learner, &network->layer[0], gradient, rows, sgd);
+		sgd_step_dense(learner, &network->layer[0], features->dense, gradient, rows, sgd);
+	sgd_step_bias(learner, &network->layer[0], gradient, rows, sgd);
 }
 
 /* Bring every row up to date: nothing is outstanding between epochs. */
@@ -279,7 +279,7 @@ sgd_finish_epoch(Learner *learner, int steps)
 		learner->lazy.done[i] = 0;
 		if (n == 0)
 			continue;
-		untouched_steps(&learner->lazy, n, power);
+		sgd_untouched_steps(&learner->lazy, n, power);
 		vector_loops()->rotate(weight, learner->velocity + (weight - learner->parameters),
 							   power[0], power[1], power[2], power[3], NULL, 0, layer->outputs);
 		work += layer->outputs;

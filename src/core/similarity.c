@@ -35,7 +35,7 @@ similarity_reserve(Similarity *similarity, ArenaPlan *plan, const BatchSource *s
 
 /* to [rows × columns] = the rows of from at unit length; from may be to. */
 static void
-unit_rows(const CoreEnv *env, const float *from, int rows, int columns, float *to)
+similarity_unit_rows(const CoreEnv *env, const float *from, int rows, int columns, float *to)
 {
 	int			i;
 	int			k;
@@ -56,7 +56,7 @@ unit_rows(const CoreEnv *env, const float *from, int rows, int columns, float *t
 
 /* Σ value·dense[column] over a sparse row. */
 static float
-sparse_dot(const Features *features, int row, const float *dense)
+similarity_sparse_dot(const Features *features, int row, const float *dense)
 {
 	float		sum = 0;
 	int			j;
@@ -68,7 +68,7 @@ sparse_dot(const Features *features, int row, const float *dense)
 
 /* Row i of the lower half of cosines [m × m] of sparse rows, by scattering row i; mirrored. */
 static void
-sparse_cosines_row(const Features *features, int i, float *scatter, float *cosines)
+similarity_sparse_row(const Features *features, int i, float *scatter, float *cosines)
 {
 	int			rows = features->rows;
 	int			start = features->row_start[i];
@@ -83,7 +83,7 @@ sparse_cosines_row(const Features *features, int i, float *scatter, float *cosin
 	for (j = 0; j < i; j++)
 	{
 		/* the diagonal above holds 1/length of the earlier row until the end */
-		float		cosine = sparse_dot(features, j, scatter) * cosines[(size_t) j * rows + j];
+		float		cosine = similarity_sparse_dot(features, j, scatter) * cosines[(size_t) j * rows + j];
 
 		cosines[(size_t) i * rows + j] = cosine;
 		cosines[(size_t) j * rows + i] = cosine;
@@ -95,15 +95,15 @@ sparse_cosines_row(const Features *features, int i, float *scatter, float *cosin
 
 /* cosines [m × m] between the rows of one modality. */
 static void
-feature_cosines(Similarity *similarity, const CoreEnv *env, const Features *features,
-				float *cosines)
+similarity_cosines(Similarity *similarity, const CoreEnv *env, const Features *features,
+				   float *cosines)
 {
 	int			rows = features->rows;
 	int			i;
 
 	if (features->dense != NULL)
 	{
-		unit_rows(env, features->dense, rows, features->columns, similarity->unit_features);
+		similarity_unit_rows(env, features->dense, rows, features->columns, similarity->unit_features);
 		blas_product(env, false, true, rows, rows, features->columns,
 					 1, similarity->unit_features, features->columns,
 					 similarity->unit_features, features->columns, 0, cosines, rows);
@@ -111,7 +111,7 @@ feature_cosines(Similarity *similarity, const CoreEnv *env, const Features *feat
 	}
 	for (i = 0; i < rows; i++)
 	{
-		sparse_cosines_row(features, i, similarity->scatter, cosines);
+		similarity_sparse_row(features, i, similarity->scatter, cosines);
 		env->interrupt();
 	}
 	for (i = 0; i < rows; i++)
@@ -124,7 +124,7 @@ feature_cosines(Similarity *similarity, const CoreEnv *env, const Features *feat
 
 /* s = 2c − 1 in place. */
 static void
-stretch(const CoreEnv *env, float *cosines, size_t count)
+similarity_stretch(const CoreEnv *env, float *cosines, size_t count)
 {
 	size_t		i;
 
@@ -138,7 +138,7 @@ stretch(const CoreEnv *env, float *cosines, size_t count)
 
 /* S [m × m] = α·S_I + β·S_T */
 static void
-join_modalities(Similarity *similarity, const CoreEnv *env, const JdshOptions *options, size_t m)
+similarity_join(Similarity *similarity, const CoreEnv *env, const JdshOptions *options, size_t m)
 {
 	float		alpha = options->alpha;
 	float		beta = options->beta;
@@ -154,7 +154,7 @@ join_modalities(Similarity *similarity, const CoreEnv *env, const JdshOptions *o
 
 /* S [m × m] += λ·(S_high + S_highᵀ)/2 */
 static void
-join_high(Similarity *similarity, const CoreEnv *env, const JdshOptions *options, size_t m)
+similarity_join_high(Similarity *similarity, const CoreEnv *env, const JdshOptions *options, size_t m)
 {
 	float		half = options->lambda / 2;
 	size_t		i;
@@ -177,14 +177,14 @@ similarity_compute(Similarity *similarity, const CoreEnv *env,
 	int			rows = image->rows;
 	size_t		pairs = (size_t) rows * rows;
 
-	feature_cosines(similarity, env, image, similarity->image);
-	feature_cosines(similarity, env, text, similarity->text);
-	stretch(env, similarity->image, pairs);
-	stretch(env, similarity->text, pairs);
-	join_modalities(similarity, env, options, rows);
-	unit_rows(env, similarity->image, rows, rows, similarity->image);
-	unit_rows(env, similarity->text, rows, rows, similarity->text);
+	similarity_cosines(similarity, env, image, similarity->image);
+	similarity_cosines(similarity, env, text, similarity->text);
+	similarity_stretch(env, similarity->image, pairs);
+	similarity_stretch(env, similarity->text, pairs);
+	similarity_join(similarity, env, options, rows);
+	similarity_unit_rows(env, similarity->image, rows, rows, similarity->image);
+	similarity_unit_rows(env, similarity->text, rows, rows, similarity->text);
 	blas_product(env, false, true, rows, rows, rows, 1, similarity->image, rows,
 				 similarity->text, rows, 0, similarity->high, rows);
-	join_high(similarity, env, options, rows);
+	similarity_join_high(similarity, env, options, rows);
 }

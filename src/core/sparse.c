@@ -18,7 +18,7 @@ column_index_reserve(ColumnIndex *index, ArenaPlan *plan, int inputs)
  * nothing, so room at least doubles: all the outgrown takes less than the last.
  */
 static void
-reserve(const CoreEnv *env, ColumnIndex *index, int entries)
+column_index_grow(const CoreEnv *env, ColumnIndex *index, int entries)
 {
 	if (entries <= index->capacity)
 		return;
@@ -29,7 +29,7 @@ reserve(const CoreEnv *env, ColumnIndex *index, int entries)
 
 /* The columns that occur, ascending, with where their entries will start. */
 static void
-find_columns(ColumnIndex *index, const Features *features)
+column_index_find_columns(ColumnIndex *index, const Features *features)
 {
 	int32_t		entries = features->row_start[features->rows];
 	int32_t		start = 0;
@@ -58,8 +58,8 @@ column_index_build(const CoreEnv *env, ColumnIndex *index, const Features *featu
 	int			i;
 	int			j;
 
-	reserve(env, index, features->row_start[features->rows] - features->row_start[0]);
-	find_columns(index, features);
+	column_index_grow(env, index, features->row_start[features->rows] - features->row_start[0]);
+	column_index_find_columns(index, features);
 	for (i = 0; i < features->rows; i++)
 		for (j = features->row_start[i]; j < features->row_start[i + 1]; j++)
 		{

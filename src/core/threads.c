@@ -52,7 +52,7 @@ static int	created;
 static int	running;			/* of the work at hand */
 
 static void *
-serve(void *argument)
+threads_serve(void *argument)
 {
 	Worker	   *self = argument;
 
@@ -81,7 +81,7 @@ serve(void *argument)
 
 /* One thread more; 0 or an errno. */
 static int
-create_worker(ThreadReserve reserve)
+threads_create_worker(ThreadReserve reserve)
 {
 	Worker	   *worker = calloc(1, sizeof(Worker));
 	pthread_attr_t attributes;
@@ -95,7 +95,7 @@ create_worker(ThreadReserve reserve)
 	{
 		error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
 		if (error == 0)
-			error = pthread_create(&worker->thread, &attributes, serve, worker);
+			error = pthread_create(&worker->thread, &attributes, threads_serve, worker);
 		pthread_attr_destroy(&attributes);
 	}
 	if (error != 0)
@@ -109,7 +109,7 @@ create_worker(ThreadReserve reserve)
 }
 
 static bool
-wait_until_ready(const Worker *worker)
+threads_wait_until_ready(const Worker *worker)
 {
 	struct timespec end;
 	int			error = 0;
@@ -127,7 +127,7 @@ wait_until_ready(const Worker *worker)
 
 /* Threads that work can be given to, besides the caller's. */
 static int
-ready_workers(void)
+threads_ready_workers(void)
 {
 	int			ready = 0;
 
@@ -139,7 +139,7 @@ ready_workers(void)
 }
 
 static void
-dismiss_last(void)
+threads_dismiss_last(void)
 {
 	Worker	   *worker = workers[--created];
 
@@ -164,9 +164,9 @@ threads_start(int wanted, ThreadPrepare prepare, ThreadReserve reserve, int *err
 		wanted = THREADS_MAX;
 	if (wanted < 1)
 		wanted = 1;
-	while (created > 0 && created >= wanted && ready_workers() == created)
-		dismiss_last();
-	while ((ready = ready_workers() + 1) < wanted)
+	while (created > 0 && created >= wanted && threads_ready_workers() == created)
+		threads_dismiss_last();
+	while ((ready = threads_ready_workers() + 1) < wanted)
 	{
 		if (ready > created)
 		{
@@ -176,13 +176,13 @@ threads_start(int wanted, ThreadPrepare prepare, ThreadReserve reserve, int *err
 			{
 				sigfillset(&all);
 				pthread_sigmask(SIG_SETMASK, &all, &before);
-				*error = create_worker(reserve);
+				*error = threads_create_worker(reserve);
 				pthread_sigmask(SIG_SETMASK, &before, NULL);
 			}
 			if (*error != 0)
 				break;
 		}
-		if (!wait_until_ready(workers[ready - 1]))
+		if (!threads_wait_until_ready(workers[ready - 1]))
 		{
 			*error = ETIMEDOUT;
 			break;

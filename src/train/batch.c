@@ -23,7 +23,7 @@
 
 /* Mark the rows that come first in a random order. */
 static bool *
-choose_rows(RandomKey key, int32_t *order, int count, int chosen)
+batch_choose_rows(RandomKey key, int32_t *order, int count, int chosen)
 {
 	bool	   *is_chosen = MemoryContextAllocExtended(CurrentMemoryContext, Max(count, 1),
 													   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -57,7 +57,7 @@ train_data_split(TrainData *data, const TrainOptions *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a validation_fraction of %g of %d pairs is no pair",
 						options->validation_fraction, count)));
-	is_held_out = choose_rows(random_key(options->seed, 0, 0, RANDOM_VALIDATION), order, count, held_out);
+	is_held_out = batch_choose_rows(random_key(options->seed, 0, 0, RANDOM_VALIDATION), order, count, held_out);
 	for (i = 0; i < count; i++)
 		order[at[is_held_out[i]]++] = i;
 	pfree(is_held_out);
@@ -86,7 +86,7 @@ typedef struct ScaleSums
 } ScaleSums;
 
 static void
-add_row(const TrainRecord *record, const int dimensions[2], ScaleSums *sums)
+scale_add_row(const TrainRecord *record, const int dimensions[2], ScaleSums *sums)
 {
 	int			side;
 	int			i;
@@ -118,7 +118,7 @@ add_row(const TrainRecord *record, const int dimensions[2], ScaleSums *sums)
 }
 
 static void
-add_rows(TrainData *data, ScaleSums *sums)
+scale_add_rows(TrainData *data, ScaleSums *sums)
 {
 	const TrainRow *entries = train_rows_entries(data->rows);
 	TrainRecord record;
@@ -130,12 +130,12 @@ add_rows(TrainData *data, ScaleSums *sums)
 
 		CHECK_FOR_INTERRUPTS();
 		train_record_parse(train_rows_read(data->rows, row, data->record), data->dimensions, &record);
-		add_row(&record, data->dimensions, sums);
+		scale_add_row(&record, data->dimensions, sums);
 	}
 }
 
 static double *
-new_sums(TrainData *data, int count)
+scale_new_sums(TrainData *data, int count)
 {
 	return MemoryContextAllocZero(data->context, count * sizeof(double));
 }
@@ -190,13 +190,13 @@ train_data_scale(TrainData *data, const TrainOptions *options)
 		data->scale[side][0] = 1;
 		data->sparse[side] = options->scale != TRAIN_SCALE_STANDARD &&
 			train_rows_nonzeros(data->rows, side) < SPARSE_BELOW * values;
-		sums.sum[side] = new_sums(data, data->dimensions[side]);
-		sums.square[side] = new_sums(data, data->dimensions[side]);
+		sums.sum[side] = scale_new_sums(data, data->dimensions[side]);
+		sums.square[side] = scale_new_sums(data, data->dimensions[side]);
 	}
 	if (options->scale == TRAIN_SCALE_NONE)
 		return;
 
-	add_rows(data, &sums);
+	scale_add_rows(data, &sums);
 	if (options->scale == TRAIN_SCALE_STANDARD)
 	{
 		for (side = 0; side < 2; side++)
@@ -205,7 +205,7 @@ train_data_scale(TrainData *data, const TrainOptions *options)
 			for (i = 0; i < data->dimensions[side]; i++)
 				sums.mean[side][i] /= data->training_count;
 		}
-		add_rows(data, &sums);
+		scale_add_rows(data, &sums);
 	}
 	for (side = 0; side < 2; side++)
 	{
@@ -218,7 +218,7 @@ train_data_scale(TrainData *data, const TrainOptions *options)
 
 /* Work space for batches of that many rows. */
 static void
-reserve_batch(TrainData *data, int count)
+batch_reserve(TrainData *data, int count)
 {
 	int			side;
 
@@ -244,7 +244,7 @@ reserve_batch(TrainData *data, int count)
 }
 
 static void
-reserve_list(TrainData *data, int side, size_t count)
+batch_reserve_list(TrainData *data, int side, size_t count)
 {
 	if (count <= data->list_capacity[side])
 		return;
@@ -264,7 +264,7 @@ reserve_list(TrainData *data, int side, size_t count)
 
 /* Row `to` of the dense batch: x ← (x − shift)·scale. */
 static void
-put_dense(TrainData *data, const TrainRecord *record, int side, int to)
+batch_put_dense(TrainData *data, const TrainRecord *record, int side, int to)
 {
 	int			columns = data->dimensions[side];
 	float	   *row = data->dense[side] + (size_t) to * columns;
@@ -296,7 +296,7 @@ put_dense(TrainData *data, const TrainRecord *record, int side, int to)
 
 /* Append a row to the sparse batch; there is one scale and no shift then. */
 static void
-put_sparse(TrainData *data, const TrainRecord *record, int side, int to)
+batch_put_sparse(TrainData *data, const TrainRecord *record, int side, int to)
 {
 	bool		listed = record->listed[side] >= 0;
 	int			count = listed ? record->listed[side] : data->dimensions[side];
@@ -310,7 +310,7 @@ put_sparse(TrainData *data, const TrainRecord *record, int side, int to)
 	at = row_start[to];
 	if (at + count > PG_INT32_MAX)
 		elog(ERROR, "a batch of %d rows has too many values", to);
-	reserve_list(data, side, at + count);
+	batch_reserve_list(data, side, at + count);
 	for (i = 0; i < count; i++)
 	{
 		float		x = record->value[side][i];
@@ -333,7 +333,7 @@ train_data_fetch(TrainData *data, const int32_t *numbers, int count,
 	int			side;
 	int			i;
 
-	reserve_batch(data, count);
+	batch_reserve(data, count);
 	for (i = 0; i < count; i++)
 	{
 		const TrainRow *row = &entries[numbers[i]];
@@ -348,9 +348,9 @@ train_data_fetch(TrainData *data, const int32_t *numbers, int count,
 		for (side = 0; side < 2; side++)
 		{
 			if (data->sparse[side])
-				put_sparse(data, &record, side, i);
+				batch_put_sparse(data, &record, side, i);
 			else
-				put_dense(data, &record, side, i);
+				batch_put_dense(data, &record, side, i);
 		}
 		if (labels != NULL && data->labels != NULL)
 			labels_multi_hot(data->labels, row->labels, data->multi_hot + (size_t) i * data->classes);
@@ -374,8 +374,8 @@ train_data_fetch(TrainData *data, const int32_t *numbers, int count,
 
 /* BatchSource.fetch: the trainer numbers the training rows from 0. */
 static void
-fetch_training(void *context, const int32_t *rows, int count,
-			   Features *image, Features *text, const uint8_t **labels)
+batch_fetch_training(void *context, const int32_t *rows, int count,
+					 Features *image, Features *text, const uint8_t **labels)
 {
 	TrainData  *data = context;
 	Features	features[2];
@@ -400,6 +400,6 @@ train_data_source(TrainData *data, BatchSource *source)
 	source->classes = data->classes;
 	source->image_sparse = data->sparse[MODALITY_IMAGE];
 	source->text_sparse = data->sparse[MODALITY_TEXT];
-	source->fetch = fetch_training;
+	source->fetch = batch_fetch_training;
 	source->context = data;
 }

@@ -32,7 +32,7 @@ struct TrainCast
 
 /* Is this a function that must not run as the current user?  Then it is *found. */
 static bool
-is_untrusted(Oid function, void *found)
+cast_is_untrusted(Oid function, void *found)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Oid			owner;
@@ -46,12 +46,12 @@ is_untrusted(Oid function, void *found)
 }
 
 static bool
-find_untrusted(Node *node, void *found)
+cast_find_untrusted(Node *node, void *found)
 {
 	if (node == NULL)
 		return false;
-	return check_functions_in_node(node, is_untrusted, found) ||
-		expression_tree_walker(node, find_untrusted, found);
+	return check_functions_in_node(node, cast_is_untrusted, found) ||
+		expression_tree_walker(node, cast_find_untrusted, found);
 }
 
 TrainCast *
@@ -73,7 +73,7 @@ train_cast_create(Oid type, const char *column, const char *relation_name)
 				 errmsg("column \"%s\" of relation %s is of type %s, which cannot be cast to real[]",
 						column, relation_name, format_type_be(type)),
 				 errhint("Feature columns are real[], double precision[], or of a type that can be cast to real[].")));
-	if (find_untrusted(expression, &function))
+	if (cast_find_untrusted(expression, &function))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("column \"%s\" of relation %s is of type %s, whose cast to real[] is the function %s of another role",

@@ -21,7 +21,7 @@
 
 /* All arrays of the state, and the best weights if they are kept. */
 static int
-collect_states(Training *training, TrainerState states[TRAINER_MAX_STATES + 1], size_t *floats)
+checkpoint_states(Training *training, TrainerState states[TRAINER_MAX_STATES + 1], size_t *floats)
 {
 	int			count = trainer_state(training->trainer, states);
 	int			i;
@@ -43,7 +43,7 @@ train_checkpoint_save(Training *training, const ModelTable *table)
 	TrainerState states[TRAINER_MAX_STATES + 1];
 	StringInfoData info;
 	size_t		floats;
-	int			count = collect_states(training, states, &floats);
+	int			count = checkpoint_states(training, states, &floats);
 	float	   *flat = MemoryContextAllocHuge(CurrentMemoryContext, floats * sizeof(float));
 	size_t		at = 0;
 	int			i;
@@ -69,7 +69,7 @@ train_checkpoint_save(Training *training, const ModelTable *table)
 
 /* Use the threads the checkpoint was made with, and say if BLAS is another. */
 static void
-restore_blas(const Training *training, int threads, const char *blas)
+checkpoint_restore_blas(const Training *training, int threads, const char *blas)
 {
 	if (threads != blas_threads())
 		model_set_threads(threads);
@@ -86,7 +86,7 @@ restore_blas(const Training *training, int threads, const char *blas)
 }
 
 static void
-fail_damaged(const Training *training, const char *detail)
+checkpoint_damaged(const Training *training, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
@@ -96,7 +96,7 @@ fail_damaged(const Training *training, const char *detail)
 
 /* What the checkpoint says beside its numbers; the model's owner can have written anything. */
 static void
-read_info(Training *training, Jsonb *info)
+checkpoint_read_info(Training *training, Jsonb *info)
 {
 	int			epochs = train_epochs(&training->options);
 	double		epoch;
@@ -105,23 +105,23 @@ read_info(Training *training, Jsonb *info)
 	char	   *blas;
 
 	if (info == NULL || (blas = model_get_string(info, "blas")) == NULL)
-		fail_damaged(training, "It does not say what made it.");
+		checkpoint_damaged(training, "It does not say what made it.");
 	if (!model_get_number(info, "epoch", 1, epochs, &epoch) || epoch != floor(epoch))
-		fail_damaged(training, psprintf("It was not made after an epoch from 1 to %d.", epochs));
+		checkpoint_damaged(training, psprintf("It was not made after an epoch from 1 to %d.", epochs));
 	if (!model_get_number(info, "threads", 1, THREADS_MAX, &threads) || threads != floor(threads))
-		fail_damaged(training, psprintf("It was not made with 1 to %d threads.", THREADS_MAX));
+		checkpoint_damaged(training, psprintf("It was not made with 1 to %d threads.", THREADS_MAX));
 	training->best_map = 0;
 	if (model_get_number(info, "best_map", 0, 1, &training->best_map) !=
 		model_get_number(info, "best_epoch", 1, epoch, &best_epoch) || best_epoch != floor(best_epoch))
-		fail_damaged(training, "Its best epoch is none that has been.");
+		checkpoint_damaged(training, "Its best epoch is none that has been.");
 	training->epochs_done = (int) epoch;
 	training->best_epoch = (int) best_epoch;
-	restore_blas(training, (int) threads, blas);
+	checkpoint_restore_blas(training, (int) threads, blas);
 }
 
 /* The state's numbers, and what is raw, which can be anything. */
 static void
-fill_states(Training *training, const ModelTable *table, const TrainerState *states, int count, size_t floats)
+checkpoint_fill_states(Training *training, const ModelTable *table, const TrainerState *states, int count, size_t floats)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash checkpoint",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -141,7 +141,7 @@ fill_states(Training *training, const ModelTable *table, const TrainerState *sta
 			if (j % (1 << 20) == 0)
 				CHECK_FOR_INTERRUPTS();
 			if (!isfinite(flat[at + j]))
-				fail_damaged(training, psprintf("Number %zu of \"%s\" is not finite.", j + 1, states[i].name));
+				checkpoint_damaged(training, psprintf("Number %zu of \"%s\" is not finite.", j + 1, states[i].name));
 		}
 		model_copy_floats(states[i].data, flat + at, states[i].count);
 		at += states[i].count;
@@ -160,16 +160,16 @@ train_checkpoint_load(Training *training, const ModelTable *table)
 	TrainerState states[TRAINER_MAX_STATES + 1];
 	ModelScan	scan;
 	size_t		floats;
-	int			count = collect_states(training, states, &floats);
+	int			count = checkpoint_states(training, states, &floats);
 	bool		found;
 
 	model_scan_begin(&scan, table, MODEL_PART_CHECKPOINT, 0);
 	found = model_scan_next(&scan);
 	if (found)
-		read_info(training, model_scan_info(&scan));
+		checkpoint_read_info(training, model_scan_info(&scan));
 	model_scan_end(&scan);
 	if (found)
-		fill_states(training, table, states, count, floats);
+		checkpoint_fill_states(training, table, states, count, floats);
 	model_delete_rows(table, MODEL_PART_EPOCH, training->epochs_done + 1);
 	return found;
 }

@@ -48,7 +48,7 @@ struct TrainRows
 
 /* Closing deletes the file; nothing is flushed, so nothing can fail. */
 static void
-close_file(void *argument)
+rows_close_file(void *argument)
 {
 	TrainRows  *rows = argument;
 
@@ -66,7 +66,7 @@ train_rows_create(MemoryContext context, int64 memory_limit)
 	rows->memory_limit = memory_limit;
 	rows->capacity = 1024;
 	rows->entries = MemoryContextAlloc(context, rows->capacity * sizeof(TrainRow));
-	rows->callback.func = close_file;
+	rows->callback.func = rows_close_file;
 	rows->callback.arg = rows;
 	MemoryContextRegisterResetCallback(context, &rows->callback);
 	return rows;
@@ -104,7 +104,7 @@ train_rows_nonzeros(const TrainRows *rows, Modality modality)
 }
 
 static void
-write_out(TrainRows *rows, const char *data, size_t size, int64 offset)
+rows_write(TrainRows *rows, const char *data, size_t size, int64 offset)
 {
 	if (FileWrite(rows->file, (char *) data, size, offset, WAIT_EVENT_BUFFILE_WRITE) != (int) size)
 		ereport(ERROR,
@@ -115,16 +115,16 @@ write_out(TrainRows *rows, const char *data, size_t size, int64 offset)
 }
 
 static void
-flush(TrainRows *rows)
+rows_flush(TrainRows *rows)
 {
 	if (rows->buffered > 0)
-		write_out(rows, rows->buffer, rows->buffered, rows->file_bytes - rows->buffered);
+		rows_write(rows, rows->buffer, rows->buffered, rows->file_bytes - rows->buffered);
 	rows->buffered = 0;
 }
 
 /* Append a record to the file, through the buffer; returns its offset. */
 static int64
-spill(TrainRows *rows, const char *record, size_t size)
+rows_spill(TrainRows *rows, const char *record, size_t size)
 {
 	int64		offset = rows->file_bytes;
 
@@ -134,10 +134,10 @@ spill(TrainRows *rows, const char *record, size_t size)
 		rows->file = OpenTemporaryFile(true);
 	}
 	if (rows->buffered + size > BLOCK_BYTES)
-		flush(rows);
+		rows_flush(rows);
 	rows->file_bytes += size;
 	if (size > BLOCK_BYTES)
-		write_out(rows, record, size, offset);
+		rows_write(rows, record, size, offset);
 	else
 	{
 		memcpy(rows->buffer + rows->buffered, record, size);
@@ -148,7 +148,7 @@ spill(TrainRows *rows, const char *record, size_t size)
 
 /* Copy a record to the memory blocks; a long one gets a block of its own. */
 static const char *
-keep(TrainRows *rows, const char *record, size_t size)
+rows_keep(TrainRows *rows, const char *record, size_t size)
 {
 	char	   *to;
 
@@ -172,7 +172,7 @@ keep(TrainRows *rows, const char *record, size_t size)
 
 /* One side [dimensions] of a record; returns how many values are listed. */
 static int
-write_side(char **to, int dimensions, const float *values, int nonzeros)
+record_write_side(char **to, int dimensions, const float *values, int nonzeros)
 {
 	int32	   *column = (int32 *) *to;
 	float	   *value = (float *) (column + nonzeros);
@@ -199,7 +199,7 @@ write_side(char **to, int dimensions, const float *values, int nonzeros)
 }
 
 static int
-count_nonzeros(float *values, int dimensions)
+record_count_nonzeros(float *values, int dimensions)
 {
 	int			nonzeros = 0;
 	int			i;
@@ -242,9 +242,9 @@ train_rows_add(TrainRows *rows, const int dimensions[2], float *const values[2],
 	to = rows->scratch + 2 * sizeof(int32);
 	for (side = 0; side < 2; side++)
 	{
-		int			nonzeros = count_nonzeros(values[side], dimensions[side]);
+		int			nonzeros = record_count_nonzeros(values[side], dimensions[side]);
 
-		header[side] = write_side(&to, dimensions[side], values[side], nonzeros);
+		header[side] = record_write_side(&to, dimensions[side], values[side], nonzeros);
 		rows->nonzeros[side] += nonzeros;
 	}
 	size = to - rows->scratch;
@@ -257,9 +257,9 @@ train_rows_add(TrainRows *rows, const int dimensions[2], float *const values[2],
 	entry->labels = labels;
 	entry->spilled = rows->memory_used + (int64) size > rows->memory_limit;
 	if (entry->spilled)
-		entry->where.offset = spill(rows, rows->scratch, size);
+		entry->where.offset = rows_spill(rows, rows->scratch, size);
 	else
-		entry->where.memory = keep(rows, rows->scratch, size);
+		entry->where.memory = rows_keep(rows, rows->scratch, size);
 	rows->longest = Max(rows->longest, size);
 }
 
@@ -270,7 +270,7 @@ train_rows_read(TrainRows *rows, const TrainRow *row, char *buffer)
 	if (!row->spilled)
 		return row->where.memory;
 	if (rows->buffered > 0)
-		flush(rows);
+		rows_flush(rows);
 	errno = 0;
 	if (FileRead(rows->file, buffer, row->bytes, row->where.offset,
 				 WAIT_EVENT_BUFFILE_READ) != (int) row->bytes)
@@ -307,7 +307,7 @@ train_record_parse(const char *data, const int dimensions[2], TrainRecord *recor
  * the classes in them.
  */
 static int
-compare_labels(const Labels *labels, int32 a, int32 b)
+rows_compare_labels(const Labels *labels, int32 a, int32 b)
 {
 	const int32 *classes_a;
 	const int32 *classes_b;
@@ -329,7 +329,7 @@ compare_labels(const Labels *labels, int32 a, int32 b)
 
 /* Sorting millions of rows takes seconds, so this looks for interrupts. */
 static int
-compare_hashes(const void *a, const void *b)
+rows_compare_hashes(const void *a, const void *b)
 {
 	uint64		x = ((const TrainRow *) a)->hash;
 	uint64		y = ((const TrainRow *) b)->hash;
@@ -346,7 +346,7 @@ typedef struct ContentOrder
 } ContentOrder;
 
 static int
-compare_contents(const void *a, const void *b, void *argument)
+rows_compare_contents(const void *a, const void *b, void *argument)
 {
 	const TrainRow *x = a;
 	const TrainRow *y = b;
@@ -361,7 +361,7 @@ compare_contents(const void *a, const void *b, void *argument)
 	content_x = train_rows_read(order->rows, x, order->buffer[0]);
 	content_y = train_rows_read(order->rows, y, order->buffer[1]);
 	result = memcmp(content_x, content_y, x->bytes);
-	return result != 0 ? result : compare_labels(order->labels, x->labels, y->labels);
+	return result != 0 ? result : rows_compare_labels(order->labels, x->labels, y->labels);
 }
 
 /*
@@ -387,7 +387,7 @@ train_rows_sort(TrainRows *rows, const Labels *labels)
 											   hash_bytes_extended((const unsigned char *) classes,
 																   count * sizeof(int32), 1));
 	}
-	qsort(rows->entries, rows->count, sizeof(TrainRow), compare_hashes);
+	qsort(rows->entries, rows->count, sizeof(TrainRow), rows_compare_hashes);
 
 	order.rows = rows;
 	order.labels = labels;
@@ -402,6 +402,6 @@ train_rows_sort(TrainRows *rows, const Labels *labels)
 				break;
 		}
 		if (to - from > 1)
-			qsort_arg(rows->entries + from, to - from, sizeof(TrainRow), compare_contents, &order);
+			qsort_arg(rows->entries + from, to - from, sizeof(TrainRow), rows_compare_contents, &order);
 	}
 }

@@ -52,7 +52,7 @@ typedef struct Reader
 
 /* Whether the current user may read a column; system columns are like others. */
 static bool
-may_read(Oid relation, AttrNumber number)
+source_may_read(Oid relation, AttrNumber number)
 {
 	return number != InvalidAttrNumber &&
 		(pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
@@ -65,7 +65,7 @@ may_read(Oid relation, AttrNumber number)
  * right to them.  Then the details do without, rather than hide the error.
  */
 static bool
-key_is_readable(const TrainSource *source, Relation table, Bitmapset *key)
+source_key_is_readable(const TrainSource *source, Relation table, Bitmapset *key)
 {
 	int			member = -1;
 
@@ -74,7 +74,7 @@ key_is_readable(const TrainSource *source, Relation table, Bitmapset *key)
 		AttrNumber	number = member + FirstLowInvalidHeapAttributeNumber;
 		const char *name = NameStr(TupleDescAttr(RelationGetDescr(table), number - 1)->attname);
 
-		if (!may_read(source->relation, get_attnum(source->relation, name)))
+		if (!source_may_read(source->relation, get_attnum(source->relation, name)))
 			return false;
 	}
 	return key != NULL;
@@ -86,7 +86,7 @@ key_is_readable(const TrainSource *source, Relation table, Bitmapset *key)
  * the way to an error.
  */
 static char *
-describe_row(const Reader *reader)
+source_describe_row(const Reader *reader)
 {
 	StringInfoData text;
 	StringInfoData query;
@@ -108,7 +108,7 @@ describe_row(const Reader *reader)
 					 ItemPointerGetOffsetNumber(&reader->location));
 	table = relation_open(reader->table, AccessShareLock);
 	key = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	if (key_is_readable(reader->data->source, table, key))
+	if (source_key_is_readable(reader->data->source, table, key))
 	{
 		initStringInfo(&query);
 		appendStringInfoString(&query, "SELECT pg_catalog.concat_ws(', '");
@@ -142,7 +142,7 @@ describe_row(const Reader *reader)
 
 /* How a feature column is to be read, by its type. */
 static void
-look_at_column(const TrainSource *source, Modality modality, FeatureColumn *column)
+source_look_at_column(const TrainSource *source, Modality modality, FeatureColumn *column)
 {
 	column->name = NameStr(source->feature_column[modality]);
 	column->type = model_column_type(source->relation, source->relation_name, column->name);
@@ -157,30 +157,30 @@ look_at_column(const TrainSource *source, Modality modality, FeatureColumn *colu
  * columns alone leave it out.
  */
 static bool
-rows_have_location(Oid relation)
+source_has_location(Oid relation)
 {
 	Oid			elsewhere;
 
-	return may_read(relation, SelfItemPointerAttributeNumber) && may_read(relation, TableOidAttributeNumber) &&
+	return source_may_read(relation, SelfItemPointerAttributeNumber) && source_may_read(relation, TableOidAttributeNumber) &&
 		relation_rows_where(relation, &elsewhere) == ROWS_HERE;
 }
 
 static char *
-build_query(Reader *reader)
+source_build_query(Reader *reader)
 {
 	const TrainSource *source = reader->data->source;
 	const char *label = NameStr(source->label_column);
 	StringInfoData query;
 
-	look_at_column(source, MODALITY_IMAGE, &reader->column[MODALITY_IMAGE]);
-	look_at_column(source, MODALITY_TEXT, &reader->column[MODALITY_TEXT]);
+	source_look_at_column(source, MODALITY_IMAGE, &reader->column[MODALITY_IMAGE]);
+	source_look_at_column(source, MODALITY_TEXT, &reader->column[MODALITY_TEXT]);
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT t.%s, t.%s, %s%s",
 					 quote_identifier(reader->column[MODALITY_IMAGE].name),
 					 quote_identifier(reader->column[MODALITY_TEXT].name),
 					 label[0] != '\0' ? "t." : "NULL",
 					 label[0] != '\0' ? quote_identifier(label) : "::pg_catalog.text");
-	reader->has_location = rows_have_location(source->relation);
+	reader->has_location = source_has_location(source->relation);
 	if (reader->has_location)
 		appendStringInfoString(&query, ", t.tableoid, t.ctid");
 	appendStringInfo(&query, " FROM %s AS t", source->relation_name);
@@ -189,14 +189,14 @@ build_query(Reader *reader)
 
 /* Element i of an array's values; there are no NULLs. */
 static inline double
-element(const FeatureColumn *column, const char *values, int i)
+source_element(const FeatureColumn *column, const char *values, int i)
 {
 	return column->is_double ? ((const double *) values)[i] : ((const float *) values)[i];
 }
 
 /* The lengths of a column's vectors agree. */
 static void
-check_length(Reader *reader, Modality modality, ArrayType *array)
+source_check_length(Reader *reader, Modality modality, ArrayType *array)
 {
 	TrainData  *data = reader->data;
 	const char *name = reader->column[modality].name;
@@ -206,19 +206,19 @@ check_length(Reader *reader, Modality modality, ArrayType *array)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("column \"%s\" has an array of %d dimensions, expected 1", name, ARR_NDIM(array)),
-				 errdetail_internal("%s", describe_row(reader))));
+				 errdetail_internal("%s", source_describe_row(reader))));
 	if (length == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("column \"%s\" has an empty array", name),
-				 errdetail_internal("%s", describe_row(reader)),
+				 errdetail_internal("%s", source_describe_row(reader)),
 				 errhint("A missing side of a pair is NULL.")));
 	if (length > MODEL_MAX_DIMENSIONS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("column \"%s\" has an array of %d elements, expected at most %d",
 						name, length, MODEL_MAX_DIMENSIONS),
-				 errdetail_internal("%s", describe_row(reader))));
+				 errdetail_internal("%s", source_describe_row(reader))));
 	if (data->dimensions[modality] == 0)
 	{
 		data->dimensions[modality] = length;
@@ -229,12 +229,12 @@ check_length(Reader *reader, Modality modality, ArrayType *array)
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("column \"%s\" has an array of %d elements, but the ones before have %d",
 						name, length, data->dimensions[modality]),
-				 errdetail_internal("%s", describe_row(reader))));
+				 errdetail_internal("%s", source_describe_row(reader))));
 }
 
 /* Take a row's features of one modality; false if they are all zero. */
 static bool
-read_features(Reader *reader, Modality modality, Datum value)
+source_read_features(Reader *reader, Modality modality, Datum value)
 {
 	const FeatureColumn *column = &reader->column[modality];
 	ArrayType  *array = DatumGetArrayTypeP(value);
@@ -242,16 +242,16 @@ read_features(Reader *reader, Modality modality, Datum value)
 	bool		nonzero = false;
 	int			i;
 
-	check_length(reader, modality, array);
+	source_check_length(reader, modality, array);
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("column \"%s\" has an array with a NULL element", column->name),
-				 errdetail_internal("%s", describe_row(reader))));
+				 errdetail_internal("%s", source_describe_row(reader))));
 	values = reader->values[modality];
 	for (i = 0; i < reader->data->dimensions[modality]; i++)
 	{
-		double		x = element(column, ARR_DATA_PTR(array), i);
+		double		x = source_element(column, ARR_DATA_PTR(array), i);
 
 		values[i] = (float) x;
 		if (!isfinite(values[i]))
@@ -262,7 +262,7 @@ read_features(Reader *reader, Modality modality, Datum value)
 							column->name, x, i + 1) :
 					 errmsg("column \"%s\" has %s as element %d, expected a finite number",
 							column->name, isnan(x) ? "NaN" : x > 0 ? "Infinity" : "-Infinity", i + 1),
-					 errdetail_internal("%s", describe_row(reader))));
+					 errdetail_internal("%s", source_describe_row(reader))));
 		nonzero |= values[i] != 0;
 	}
 	return nonzero;
@@ -270,7 +270,7 @@ read_features(Reader *reader, Modality modality, Datum value)
 
 /* Check one row, and keep it unless it is to be left out. */
 static void
-read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool needs_label)
+source_read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool needs_label)
 {
 	TrainData  *data = reader->data;
 	Datum		value[3] = {0};
@@ -289,7 +289,7 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool needs_label
 	{
 		if (reader->column[i].cast != NULL)
 			value[i] = train_cast_value(reader->column[i].cast, value[i], &isnull[i]);
-		nonzero[i] = !isnull[i] && read_features(reader, i, value[i]);
+		nonzero[i] = !isnull[i] && source_read_features(reader, i, value[i]);
 	}
 
 	for (i = 0; i < 2; i++)
@@ -308,7 +308,7 @@ read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool needs_label
 
 /* The types were looked up before the query had a lock on the relation. */
 static void
-check_types(const Reader *reader, TupleDesc descriptor)
+source_check_types(const Reader *reader, TupleDesc descriptor)
 {
 	Oid			expected[3] = {reader->column[0].type, reader->column[1].type, reader->label_type};
 
@@ -322,7 +322,7 @@ check_types(const Reader *reader, TupleDesc descriptor)
 
 /* Walk the relation with a cursor, a chunk at a time. */
 static void
-read_rows(Reader *reader, const char *query, bool needs_label)
+source_read_rows(Reader *reader, const char *query, bool needs_label)
 {
 	SPIPlanPtr	plan;
 	Portal		portal;
@@ -342,14 +342,14 @@ read_rows(Reader *reader, const char *query, bool needs_label)
 		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
 		if (SPI_processed == 0)
 			break;
-		check_types(reader, SPI_tuptable->tupdesc);
+		source_check_types(reader, SPI_tuptable->tupdesc);
 		for (i = 0; i < SPI_processed; i++)
 		{
 			uint64		processed = SPI_processed;
 
 			CHECK_FOR_INTERRUPTS();
 			old_context = MemoryContextSwitchTo(row_context);
-			read_row(reader, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, needs_label);
+			source_read_row(reader, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, needs_label);
 			MemoryContextSwitchTo(old_context);
 			MemoryContextReset(row_context);
 			SPI_processed = processed;
@@ -364,7 +364,7 @@ read_rows(Reader *reader, const char *query, bool needs_label)
 
 /* Say how many rows were left out, and stop if hardly any is left. */
 static void
-report_left_out(const TrainData *data, int batch_size)
+source_report_left_out(const TrainData *data, int batch_size)
 {
 	const char *name[2];
 	int64		zero = 0;
@@ -410,7 +410,7 @@ report_left_out(const TrainData *data, int batch_size)
 
 /* Classes must be told apart; one that nothing belongs to is worth a word. */
 static void
-check_classes(TrainData *data, bool needs_label)
+source_check_classes(TrainData *data, bool needs_label)
 {
 	StringInfoData empty;
 	int			used = 0;
@@ -443,7 +443,7 @@ check_classes(TrainData *data, bool needs_label)
 
 /* One number for all that training depends on: every row, in order. */
 static int64
-compute_digest(TrainData *data)
+source_digest(TrainData *data)
 {
 	const TrainRow *entries = train_rows_entries(data->rows);
 	uint64		digest = ((uint64) data->dimensions[0] << 32) | (uint32) data->dimensions[1];
@@ -472,23 +472,23 @@ train_data_read(TrainData *data, const TrainSource *source, const TrainOptions *
 	data->context = context;
 	data->source = source;
 	data->rows = train_rows_create(context, xmhash_train_work_mem * INT64CONST(1024));
-	query = build_query(&reader);
+	query = source_build_query(&reader);
 	if (NameStr(source->label_column)[0] != '\0')
 	{
 		data->labels = labels_create();
 		reader.label_type = model_column_type(source->relation, source->relation_name, NameStr(source->label_column));
 		labels_source(data->labels, get_rel_name(source->relation), NameStr(source->label_column), reader.label_type);
 	}
-	read_rows(&reader, query, needs_label);
+	source_read_rows(&reader, query, needs_label);
 	for (int side = 0; side < 2; side++)
 		if (reader.column[side].cast != NULL)
 			train_cast_free(reader.column[side].cast);
 	if (data->labels != NULL)
 		labels_finish(data->labels);
-	report_left_out(data, options->batch_size);
+	source_report_left_out(data, options->batch_size);
 	if (data->labels != NULL)
-		check_classes(data, needs_label);
+		source_check_classes(data, needs_label);
 	train_rows_sort(data->rows, data->labels);
-	data->digest = compute_digest(data);
+	data->digest = source_digest(data);
 	MemoryContextSwitchTo(old_context);
 }

@@ -15,7 +15,7 @@
 
 /* Codes of all validation rows, both sides: codes[side] [count × words]. */
 static void
-encode_validation(Training *training, const CoreEnv *env, uint64_t *codes[2])
+validate_encode(Training *training, const CoreEnv *env, uint64_t *codes[2])
 {
 	TrainData  *data = &training->data;
 	int			bits = training->row.bits;
@@ -74,7 +74,7 @@ train_validate(Training *training)
 		set[i] = entries[data->validation[i]].labels;
 	for (side = 0; side < 2; side++)
 		codes[side] = env.allocate(context, (size_t) count * words * sizeof(uint64_t));
-	encode_validation(training, &env, codes);
+	validate_encode(training, &env, codes);
 	for (side = 0; side < 2; side++)
 	{
 		EvalDatabase database = {training->row.bits, count, codes[1 - side], set};
