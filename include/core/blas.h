@@ -24,7 +24,7 @@ extern bool blas_loaded(void);
 extern void *blas_function(const char *name);	/* of the loaded library, or NULL */
 extern int	blas_set_threads(int threads);	/* how many there are; errno: why not more */
 extern int	blas_threads(void);
-extern int	blas_most_threads(void);
+extern int	blas_max_threads(void);
 extern const char *blas_version(void);	/* library and core, e.g. for a checkpoint */
 
 /*

@@ -59,7 +59,7 @@ typedef struct Network
 	int			layers;			/* 0: there is no network */
 	Kernel		kernel;
 	Layer		layer[NETWORK_MAX_LAYERS];
-	float	   *doubt;			/* [layers × outputs] by network_prepare(), or NULL */
+	float	   *rounding_bound;	/* [layers × outputs] by network_prepare(), or NULL */
 } Network;
 
 /*

@@ -63,7 +63,7 @@ extern bool safetensors_header(const uint8_t *bytes, size_t size, SafeTensors *f
 
 /*
  * Parse a file.  All strings, ended by zero bytes and without any inside, are
- * put into `strings`, which has room for the header's length.  When it says
+ * put into `strings`, which has space for the header's length.  When it says
  * true, every tensor lies within data, none overlap, nothing is left over, and
  * tensors that can be read have the length of their shape.  Bytes of strings are not
  * checked to be UTF-8.

@@ -78,7 +78,7 @@ typedef struct VectorLoops
 
 	/*
 	 * One anchor of the multi-similarity loss: see core/multisimilarity.c.
-	 * extremes: least cosine of the positives, greatest of the negatives.
+	 * extremes: the smallest cosine of the positives, the largest of the negatives.
 	 */
 	void		(*extremes) (const float *cosine, const uint8_t *kind, int n,
 							 float *min_positive, float *max_negative);
@@ -113,7 +113,7 @@ typedef struct VectorLoops
 extern const VectorLoops *vector_loops(void);
 
 /* All that this processor can run, the portable ones first. */
-extern int	vector_available(const VectorLoops *loops[], int most);
+extern int	vector_available(const VectorLoops *loops[], int capacity);
 
 extern const VectorLoops vector_portable;
 extern const VectorLoops vector_avx2;	/* on x86-64 only */

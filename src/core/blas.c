@@ -341,9 +341,9 @@ blas_threads(void)
 	return current_threads;
 }
 
-/* The most that the loaded library can serve. */
+/* How many threads the loaded library can serve. */
 int
-blas_most_threads(void)
+blas_max_threads(void)
 {
 	return most_threads;
 }
@@ -504,16 +504,16 @@ product_slice(Product *slice, int threads)
 
 /* The height of slices that cut n rows into the fewest equal parts of at most `most`. */
 static int
-product_equal_parts(int n, double most)
+product_equal_parts(int n, double max_part)
 {
-	int			parts = (int) ceil(n / fmax(most, 1));
+	int			parts = (int) ceil(n / fmax(max_part, 1));
 
 	return (n + parts - 1) / parts;
 }
 
 /*
  * Cut C into blocks of at most `operations`.  Every block reads its rows of A
- * and its columns of B, so square blocks read least.
+ * and its columns of B, so square blocks read the fewest bytes.
  */
 static void
 product_choose_block(int m, int n, int k, double operations, int *rows, int *columns)

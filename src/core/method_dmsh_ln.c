@@ -309,7 +309,7 @@ static const OptionSpec dmsh_ln_option_table[] = {
 
 static const char *const dmsh_ln_loss_terms[] = {"ii", "tt", "yy", "it", "iy", "ty", NULL};
 
-_Static_assert(sizeof(DmshLnOptions) <= TRAIN_OWN_OPTIONS && sizeof(DmshLnState) <= TRAIN_OWN_STATE, "room for its own");
+_Static_assert(sizeof(DmshLnOptions) <= TRAIN_OWN_OPTIONS && sizeof(DmshLnState) <= TRAIN_OWN_STATE, "they fit into what a method has for itself");
 
 const TrainMethod method_dmsh_ln = {
 	.name = "dmsh_ln",

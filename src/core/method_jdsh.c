@@ -238,7 +238,7 @@ static const OptionSpec jdsh_option_table[] = {
 
 static const char *const jdsh_loss_terms[] = {"cross", "pair", "image", "text", NULL};
 
-_Static_assert(sizeof(JdshOptions) <= TRAIN_OWN_OPTIONS && sizeof(JdshState) <= TRAIN_OWN_STATE, "room for its own");
+_Static_assert(sizeof(JdshOptions) <= TRAIN_OWN_OPTIONS && sizeof(JdshState) <= TRAIN_OWN_STATE, "they fit into what a method has for itself");
 
 const TrainMethod method_jdsh = {
 	.name = "jdsh",

@@ -302,7 +302,7 @@ evaluator_rank(Evaluator *evaluator, const uint64_t *code, int32_t set)
 	}
 }
 
-/* The most relevant rows that the judged ranks can hold: min(R, k). */
+/* How many relevant rows the judged ranks can hold: min(R, k). */
 static double
 evaluator_max_relevant(const Evaluator *evaluator)
 {

@@ -89,7 +89,7 @@ multisimilarity_anchor(const DmshLnOptions *options, float *cosine, const uint8_
 
 /*
  * The loss of cosines [m × m] with rows as anchors, times factor; cosine
- * becomes its gradient.  weight is room for m floats.
+ * becomes its gradient.  weight is work space, [m].
  */
 double
 multisimilarity(const CoreEnv *env, const DmshLnOptions *options, float *cosine,

@@ -15,9 +15,6 @@
 /* Fewer dense rows than this go through loops of our own: no BLAS, no packing. */
 #define FEW_ROWS 4
 
-/* Multiplications after which a loop of ours looks for interrupts. */
-#define PATIENCE ((size_t) 1 << 24)
-
 static size_t
 layer_parameters(int inputs, int outputs)
 {
@@ -133,7 +130,7 @@ layer_product_by_rows(const CoreEnv *env, const Layer *layer, const Features *fe
 		loops->add_rows(outputs + (size_t) i * layer->outputs, layer->weight, layer->outputs,
 						layer->outputs, x, index, count);
 		work += (size_t) count * layer->outputs;
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;
@@ -197,7 +194,7 @@ features_inverse_lengths(const CoreEnv *env, const Features *features, float *in
 	{
 		inverse[i] = (float) features_inverse_length(features, i);
 		work += features->columns;
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;
@@ -217,7 +214,7 @@ rbf_forward(const CoreEnv *env, const Layer *layer, const Features *features,
 	{
 		vector_loops()->rbf(outputs + (size_t) i * layer->outputs, inverse[i], layer->bias, layer->outputs);
 		work += 8 * layer->outputs;
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;

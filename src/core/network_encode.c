@@ -50,10 +50,10 @@
  *     common: at most 3·(1 + ‖a‖)/s, so they count with the roundings of the
  *     last layer, whose bound is (4 + √n/4 + 3·(1 + ‖a‖)/s)·u·‖w‖·‖(g, 1)‖.
  * A width that is not above 0, an exponent that can leave the
- * range of exp, and lengths that let a sum overflow make everything doubtful.
+ * range of exp, and lengths that let a sum overflow make everything be recomputed.
  *
  * Whatever is not a finite number, or so small that squares of it vanish, is
- * in doubt too.
+ * recomputed too.
  */
 #include "core/network.h"
 
@@ -66,24 +66,21 @@
 #define UNIT_ROUNDOFF 0x1p-24
 
 /*
- * The least that a sum of squares counts as: weights below 1e-15 are taken for
+ * The smallest that a sum of squares counts as: weights below 1e-15 are taken for
  * as large, so that squares, and products with features, may underflow.
  */
 #define MIN_SQUARES 1e-30f
 
 /* Exponents of radial basis functions up to here are computed alike in float and in double. */
-#define MOST_EXPONENT 80
+#define MAX_EXPONENT 80
 
 /* Neither do rows and anchors of these lengths make a sum of theirs overflow, which exp would turn into a 0. */
 #define MIN_FACTOR 1e-30
-#define MOST_ANCHOR 1e6
-
-/* Recomputations between two looks for interrupts. */
-#define PATIENCE ((size_t) 1 << 24)
+#define MAX_ANCHOR_LENGTH 1e6
 
 /* How many roundings' worth of error a sum of n terms may carry. */
 static double
-roundings(const Network *network, int n)
+bound_roundings(const Network *network, int n)
 {
 	if (network->layers == 1)
 		return n + (network->kernel == KERNEL_LINEAR ? 4 : 2);
@@ -95,7 +92,7 @@ roundings(const Network *network, int n)
  * with factor[input] (NULL: 1), and of its bias.
  */
 static inline __attribute__((always_inline)) void
-add_column_squares(const CoreEnv *env, const Layer *layer, const float *factor, float *sums)
+bound_add_squares(const CoreEnv *env, const Layer *layer, const float *factor, float *sums)
 {
 	size_t		work = 0;
 	int			i;
@@ -109,7 +106,7 @@ add_column_squares(const CoreEnv *env, const Layer *layer, const float *factor, 
 		for (k = 0; k < layer->outputs; k++)
 			sums[k] += f * row[k] * row[k];
 		work += layer->outputs;
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;
@@ -124,7 +121,7 @@ add_column_squares(const CoreEnv *env, const Layer *layer, const float *factor, 
 
 /* Add to sums[outputs] the magnitudes of each output's weights, each times factor[input]. */
 static void
-add_column_magnitudes(const CoreEnv *env, const Layer *layer, const float *factor, float *sums)
+bound_add_magnitudes(const CoreEnv *env, const Layer *layer, const float *factor, float *sums)
 {
 	size_t		work = 0;
 	int			i;
@@ -137,7 +134,7 @@ add_column_magnitudes(const CoreEnv *env, const Layer *layer, const float *facto
 		for (k = 0; k < layer->outputs; k++)
 			sums[k] += factor[i] * fabsf(row[k]);
 		work += layer->outputs;
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;
@@ -147,30 +144,30 @@ add_column_magnitudes(const CoreEnv *env, const Layer *layer, const float *facto
 
 /*
  * The errors of the outputs by the roundings of layer `from`, in units of one
- * rounding of that layer's.  room[2] have the width of the widest layer each.
+ * rounding of that layer's.  work[2] are as wide as the widest layer each.
  */
 static void
-fill_spread(const CoreEnv *env, const Network *network, int from, float *capacity[2], float *spread)
+bound_spread(const CoreEnv *env, const Network *network, int from, float *work[2], float *spread)
 {
 	const Layer *layer = &network->layer[from];
 	int			last = network->layers - 1;
-	float	   *to = from == last ? spread : capacity[0];
+	float	   *to = from == last ? spread : work[0];
 	int			l;
 	int			k;
 
 	memset(to, 0, layer->outputs * sizeof(float));
-	add_column_squares(env, layer, NULL, to);
+	bound_add_squares(env, layer, NULL, to);
 	for (l = from + 1; l <= last; l++)
 	{
 		const float *factor = to;
 
 		layer = &network->layer[l];
-		to = l == last ? spread : capacity[(l - from) % 2];
+		to = l == last ? spread : work[(l - from) % 2];
 		memset(to, 0, layer->outputs * sizeof(float));
 		if (l == from + 1)
-			add_column_squares(env, layer, factor, to);
+			bound_add_squares(env, layer, factor, to);
 		else
-			add_column_magnitudes(env, layer, factor, to);
+			bound_add_magnitudes(env, layer, factor, to);
 		if (l == from + 1 && l < last)
 			for (k = 0; k < layer->outputs; k++)
 				to[k] = sqrtf(to[k]);
@@ -181,7 +178,7 @@ fill_spread(const CoreEnv *env, const Network *network, int from, float *capacit
 }
 
 static size_t
-doubt_bytes(const Network *network)
+bound_bytes(const Network *network)
 {
 	return (size_t) network->layers * network->outputs * sizeof(float);
 }
@@ -191,14 +188,14 @@ doubt_bytes(const Network *network)
  * they have in common (see above).
  */
 static void
-rbf_roundings(const CoreEnv *env, const Layer *layer, float *squares, double *own, double *common)
+bound_rbf_roundings(const CoreEnv *env, const Layer *layer, float *squares, double *own, double *common)
 {
-	double		most = 0;		/* of the exponents */
+	double		max_exponent = 0;
 	int			j;
 
 	*own = *common = 0;
 	memset(squares, 0, layer->outputs * sizeof(float));
-	add_column_squares(env, layer, NULL, squares);
+	bound_add_squares(env, layer, NULL, squares);
 	for (j = 0; j < layer->outputs; j++)
 	{
 		double		width = layer->bias[j];
@@ -206,18 +203,18 @@ rbf_roundings(const CoreEnv *env, const Layer *layer, float *squares, double *ow
 
 		*own = fmax(*own, (4 + sqrt(layer->inputs) / 4) * length / width);
 		*common = fmax(*common, 3 * (1 + length) / width);
-		most = fmax(most, (length - 1) / width);
-		if (!(width > 0 && length < MOST_ANCHOR))
-			most = INFINITY;
+		max_exponent = fmax(max_exponent, (length - 1) / width);
+		if (!(width > 0 && length < MAX_ANCHOR_LENGTH))
+			max_exponent = INFINITY;
 	}
 	*own += 4;
-	if (!(most < MOST_EXPONENT))
+	if (!(max_exponent < MAX_EXPONENT))
 		*common = INFINITY;
 }
 
-/* doubt[0..outputs) times the greatest g, plus the next outputs times the length of (g, 1), is E + e. */
+/* bound[0..outputs) times the greatest g, plus the next outputs times the length of (g, 1), is E + e. */
 static void
-fill_doubt_rbf(const CoreEnv *env, const Network *network, float *doubt)
+bound_fill_rbf(const CoreEnv *env, const Network *network, float *bound)
 {
 	const Layer *last = &network->layer[1];
 	float	   *squares = env->allocate(env->arena, network->units * sizeof(float));
@@ -225,47 +222,47 @@ fill_doubt_rbf(const CoreEnv *env, const Network *network, float *doubt)
 	double		common;
 	int			k;
 
-	rbf_roundings(env, &network->layer[0], squares, &own, &common);
-	memset(doubt, 0, network->outputs * sizeof(float));
-	add_column_squares(env, last, NULL, doubt);
+	bound_rbf_roundings(env, &network->layer[0], squares, &own, &common);
+	memset(bound, 0, network->outputs * sizeof(float));
+	bound_add_squares(env, last, NULL, bound);
 	for (k = 0; k < network->outputs; k++)
 	{
-		double		length = 1.05 * UNIT_ROUNDOFF * sqrt(doubt[k]);
+		double		length = 1.05 * UNIT_ROUNDOFF * sqrt(bound[k]);
 
-		doubt[k] = own * length;
-		doubt[network->outputs + k] = (roundings(network, last->inputs) + common) * length;
+		bound[k] = own * length;
+		bound[network->outputs + k] = (bound_roundings(network, last->inputs) + common) * length;
 	}
 }
 
 /*
- * doubt[0..outputs) times the length of the first layer's input (x, 1), plus,
+ * bound[0..outputs) times the length of the first layer's input (x, 1), plus,
  * for each hidden layer, the next outputs times that of (hidden, 1), is E + e;
  * a little more than that, since these sums are rounded too.  (e is E/2^29.)
  */
 static void
-fill_doubt(const CoreEnv *env, const Network *network, float *doubt)
+bound_fill(const CoreEnv *env, const Network *network, float *bound)
 {
 	size_t		widest = network->units > network->outputs ? network->units : network->outputs;
-	float	   *capacity[2] = {NULL, NULL};
+	float	   *work[2] = {NULL, NULL};
 	int			l;
 	int			k;
 
 	if (network->kernel == KERNEL_RBF)
 	{
-		fill_doubt_rbf(env, network, doubt);
+		bound_fill_rbf(env, network, bound);
 		return;
 	}
 	if (network->layers > 1)
 	{
-		capacity[0] = env->allocate(env->arena, widest * sizeof(float));
-		capacity[1] = env->allocate(env->arena, widest * sizeof(float));
+		work[0] = env->allocate(env->arena, widest * sizeof(float));
+		work[1] = env->allocate(env->arena, widest * sizeof(float));
 	}
 	for (l = 0; l < network->layers; l++)
 	{
-		double		factor = 1.05 * UNIT_ROUNDOFF * roundings(network, network->layer[l].inputs);
-		float	   *of_layer = doubt + (size_t) l * network->outputs;
+		double		factor = 1.05 * UNIT_ROUNDOFF * bound_roundings(network, network->layer[l].inputs);
+		float	   *of_layer = bound + (size_t) l * network->outputs;
 
-		fill_spread(env, network, l, capacity, of_layer);
+		bound_spread(env, network, l, work, of_layer);
 		for (k = 0; k < network->outputs; k++)
 			of_layer[k] = factor * of_layer[k];
 	}
@@ -274,9 +271,9 @@ fill_doubt(const CoreEnv *env, const Network *network, float *doubt)
 void
 network_prepare(const CoreEnv *env, Network *network)
 {
-	if (network->doubt == NULL)
-		network->doubt = env->allocate(env->arena, doubt_bytes(network));
-	fill_doubt(env, network, network->doubt);
+	if (network->rounding_bound == NULL)
+		network->rounding_bound = env->allocate(env->arena, bound_bytes(network));
+	bound_fill(env, network, network->rounding_bound);
 }
 
 /* One row of features: its non-zeros, or all of it with column NULL. */
@@ -289,7 +286,7 @@ typedef struct Row
 } Row;
 
 static Row
-features_row(const Network *network, const Features *features, int i)
+encode_row(const Network *network, const Features *features, int i)
 {
 	Row			row;
 
@@ -318,7 +315,7 @@ features_row(const Network *network, const Features *features, int i)
  * dense and sparse rows give the same sum.
  */
 static double
-exact_output(const Layer *layer, const Row *row, int k)
+recompute_output(const Layer *layer, const Row *row, int k)
 {
 	const float *weight = layer->weight + k;
 	double		lane[LANES] = {0};
@@ -343,7 +340,7 @@ exact_output(const Layer *layer, const Row *row, int k)
 
 /*
  * Recomputing takes a row through all of the weights, at the speed of memory
- * if it is alone.  So rows are settled in groups, by parts of the weights that
+ * if it is alone.  So rows are recomputed in groups, by parts of the weights that
  * stay in cache while each row of the group goes through them.  What is kept
  * of a group lies on the stack, unless there are several hidden layers.
  */
@@ -365,14 +362,14 @@ typedef struct Wanted
 typedef struct Group
 {
 	int			count;
-	int			most;			/* that there can be */
-	double	   *units[2];		/* [most × widest hidden layer], once several layers need them */
+	int			max_rows;		/* that there can be */
+	double	   *units[2];		/* [max_rows × widest hidden layer], once several layers need them */
 	Wanted		wanted[GROUP];
 } Group;
 
 /* hidden [rows of the group × count]: units from …, in double, before the ReLU; of radial basis functions u·a. */
 static void
-fill_exact_units(const CoreEnv *env, const Network *network, const Group *group,
+recompute_units(const CoreEnv *env, const Network *network, const Group *group,
 				 int from, int count, double *hidden)
 {
 	const Layer *layer = &network->layer[0];
@@ -405,7 +402,7 @@ fill_exact_units(const CoreEnv *env, const Network *network, const Group *group,
 				work += count;
 			}
 		}
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;
@@ -415,7 +412,7 @@ fill_exact_units(const CoreEnv *env, const Network *network, const Group *group,
 
 /* From u·a to g, of units from …; row by row. */
 static void
-apply_exact_rbf(const Layer *layer, const Group *group, int from, int count, double *hidden)
+recompute_rbf(const Layer *layer, const Group *group, int from, int count, double *hidden)
 {
 	int			i;
 	int			j;
@@ -431,7 +428,7 @@ apply_exact_rbf(const Layer *layer, const Group *group, int from, int count, dou
 
 /* Add the share of hidden units from … of the last layer's inputs to the wanted sums. */
 static void
-add_exact_units(const Layer *last, const double *hidden, int from, int count, Group *group)
+recompute_add_units(const Layer *last, const double *hidden, int from, int count, Group *group)
 {
 	int			i;
 	int			j;
@@ -460,7 +457,7 @@ add_exact_units(const Layer *last, const double *hidden, int from, int count, Gr
  * up a group.
  */
 static void
-settle_by_blocks(const CoreEnv *env, const Network *network, Group *group)
+recompute_by_blocks(const CoreEnv *env, const Network *network, Group *group)
 {
 	double		hidden[UNITS];
 	int			units = UNITS / group->count;
@@ -471,17 +468,17 @@ settle_by_blocks(const CoreEnv *env, const Network *network, Group *group)
 		int			rest = network->units - from;
 		int			count = rest < units ? rest : units;
 
-		fill_exact_units(env, network, group, from, count, hidden);
+		recompute_units(env, network, group, from, count, hidden);
 		if (network->kernel == KERNEL_RBF)
-			apply_exact_rbf(&network->layer[0], group, from, count, hidden);
-		add_exact_units(&network->layer[1], hidden, from, count, group);
+			recompute_rbf(&network->layer[0], group, from, count, hidden);
+		recompute_add_units(&network->layer[1], hidden, from, count, group);
 		env->interrupt();
 	}
 }
 
 /* to [rows of the group × outputs]: a layer of the hidden units before, in double, before the ReLU. */
 static void
-fill_exact_layer(const CoreEnv *env, const Layer *layer, int rows,
+recompute_layer(const CoreEnv *env, const Layer *layer, int rows,
 				 const double *hidden, double *to)
 {
 	const VectorLoops *loops = vector_loops();
@@ -508,7 +505,7 @@ fill_exact_layer(const CoreEnv *env, const Layer *layer, int rows,
 										layer->weight + (size_t) j * layer->outputs, layer->outputs);
 				work += layer->outputs;
 			}
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;
@@ -518,7 +515,7 @@ fill_exact_layer(const CoreEnv *env, const Layer *layer, int rows,
 
 /* Several hidden layers, one after the other, each in full. */
 static void
-settle_by_layers(const CoreEnv *env, const Network *network, Group *group)
+recompute_by_layers(const CoreEnv *env, const Network *network, Group *group)
 {
 	const Layer *last = &network->layer[network->layers - 1];
 	int			l;
@@ -531,19 +528,19 @@ settle_by_layers(const CoreEnv *env, const Network *network, Group *group)
 			widest = network->layer[l].outputs > widest ? network->layer[l].outputs : widest;
 		for (l = 0; l < 2; l++)
 			group->units[l] = env->allocate(env->arena,
-													 (size_t) group->most * widest * sizeof(double));
+													 (size_t) group->max_rows * widest * sizeof(double));
 	}
-	fill_exact_units(env, network, group, 0, network->layer[0].outputs, group->units[0]);
+	recompute_units(env, network, group, 0, network->layer[0].outputs, group->units[0]);
 	for (l = 1; l < network->layers - 1; l++)
-		fill_exact_layer(env, &network->layer[l], group->count,
+		recompute_layer(env, &network->layer[l], group->count,
 						 group->units[(l - 1) % 2], group->units[l % 2]);
-	add_exact_units(last, group->units[(l - 1) % 2], 0, last->inputs, group);
+	recompute_add_units(last, group->units[(l - 1) % 2], 0, last->inputs, group);
 	env->interrupt();
 }
 
 /* Replace the wanted outputs of a group by ±1: by one dot product each, or through the hidden layers. */
 static void
-settle(const CoreEnv *env, const Network *network, Group *group)
+recompute(const CoreEnv *env, const Network *network, Group *group)
 {
 	const Layer *last = &network->layer[network->layers - 1];
 	int			i;
@@ -555,12 +552,12 @@ settle(const CoreEnv *env, const Network *network, Group *group)
 
 		for (k = 0; k < wanted->count; k++)
 			wanted->sum[k] = network->layers == 1 ?
-				exact_output(last, &wanted->row, wanted->output[k]) : last->bias[wanted->output[k]];
+				recompute_output(last, &wanted->row, wanted->output[k]) : last->bias[wanted->output[k]];
 	}
 	if (network->layers == 2)
-		settle_by_blocks(env, network, group);
+		recompute_by_blocks(env, network, group);
 	else if (network->layers > 2)
-		settle_by_layers(env, network, group);
+		recompute_by_layers(env, network, group);
 	for (i = 0; i < group->count; i++)
 	{
 		Wanted	   *wanted = &group->wanted[i];
@@ -573,19 +570,19 @@ settle(const CoreEnv *env, const Network *network, Group *group)
 
 /* The length of (x, 1). */
 static float
-length_with_one(const float *x, int count)
+encode_length(const float *x, int count)
 {
 	return sqrtf(vector_loops()->dot(x, x, count) + 1);
 }
 
 /*
  * Put the outputs of a row that rounding could have moved across zero into the
- * group, and settle it when it is full.  `layers` is a constant where it can
+ * group, and recompute it when it is full.  `layers` is a constant where it can
  * be, since small networks spend much of their time here.
  */
 static inline __attribute__((always_inline)) void
-doubt_outputs(const CoreEnv *env, const Network *network, int layers, const Row *row,
-			  const float *length, const float *doubt, float *h, Group *group)
+encode_check_outputs(const CoreEnv *env, const Network *network, int layers, const Row *row,
+			  const float *length, const float *bound, float *h, Group *group)
 {
 	int			outputs = network->outputs;
 	Wanted	   *wanted = NULL;
@@ -594,16 +591,16 @@ doubt_outputs(const CoreEnv *env, const Network *network, int layers, const Row 
 
 	for (k = 0; k < outputs; k++)
 	{
-		float		bound = doubt[k] * length[0];
+		float		error = bound[k] * length[0];
 
 		for (l = 1; l < layers; l++)
-			bound += doubt[(size_t) l * outputs + k] * length[l];
-		if (fabsf(h[k]) > bound && fabsf(h[k]) <= FLT_MAX)	/* false of NaN, which is in doubt */
+			error += bound[(size_t) l * outputs + k] * length[l];
+		if (fabsf(h[k]) > error && fabsf(h[k]) <= FLT_MAX)	/* false of NaN, which is recomputed */
 			continue;
 		if (wanted == NULL || wanted->count == OUTPUTS)
 		{
 			if (group->count == GROUP)
-				settle(env, network, group);
+				recompute(env, network, group);
 			wanted = &group->wanted[group->count++];
 			wanted->row = *row;
 			wanted->h = h;
@@ -613,50 +610,51 @@ doubt_outputs(const CoreEnv *env, const Network *network, int layers, const Row 
 	}
 }
 
+/* The largest of the numbers, none of which is negative. */
 static float
-greatest(const float *x, int count)
+encode_max(const float *x, int count)
 {
-	float		most = 0;
+	float		max = 0;
 	int			i;
 
 	for (i = 0; i < count; i++)
-		most = x[i] > most ? x[i] : most;
-	return most;
+		max = x[i] > max ? x[i] : max;
+	return max;
 }
 
 /* The same for row i of `rows`, whose hidden activations network_forward() has left. */
 static void
-doubt_row(const CoreEnv *env, const Network *network, const Row *row, int rows, int i,
-		  const float *hidden, const float *doubt, float *h, Group *group)
+encode_check_row(const CoreEnv *env, const Network *network, const Row *row, int rows, int i,
+		  const float *hidden, const float *bound, float *h, Group *group)
 {
 	float		length[NETWORK_MAX_LAYERS];
 	int			l;
 
 	if (network->kernel == KERNEL_NONE)
-		length[0] = length_with_one(row->value, row->count);
+		length[0] = encode_length(row->value, row->count);
 	else if (network->kernel == KERNEL_LINEAR)
 		length[0] = 1.5;		/* of (u, 1): √2 */
 	else
 		length[0] = row->factor != 0 && row->factor < MIN_FACTOR ? INFINITY :
-			greatest(hidden + (size_t) i * network->units, network->units);
+			encode_max(hidden + (size_t) i * network->units, network->units);
 	for (l = 1; l < network->layers; l++)
 	{
 		int			units = network->layer[l].inputs;
 
-		length[l] = length_with_one(hidden + (size_t) i * units, units);
+		length[l] = encode_length(hidden + (size_t) i * units, units);
 		hidden += (size_t) rows * units;
 	}
 	if (network->layers == 1)
-		doubt_outputs(env, network, 1, row, length, doubt, h, group);
+		encode_check_outputs(env, network, 1, row, length, bound, h, group);
 	else if (network->layers == 2)
-		doubt_outputs(env, network, 2, row, length, doubt, h, group);
+		encode_check_outputs(env, network, 2, row, length, bound, h, group);
 	else
-		doubt_outputs(env, network, network->layers, row, length, doubt, h, group);
+		encode_check_outputs(env, network, network->layers, row, length, bound, h, group);
 }
 
 /* The bits of one row, the first output in the highest bit of the first byte. */
 static void
-pack_row(const float *h, int outputs, uint8_t *code)
+encode_pack(const float *h, int outputs, uint8_t *code)
 {
 	int			k;
 
@@ -670,41 +668,41 @@ network_encode(const CoreEnv *env, const Network *network,
 			   const Features *features, float *scratch, float *outputs,
 			   uint8_t *codes)
 {
-	const float *doubt = network->doubt;
+	const float *bound = network->rounding_bound;
 	size_t		bytes = (network->outputs + 7) / 8;
 	size_t		work = 0;
 	Group		group;
 	int			i;
 
-	if (doubt == NULL)
+	if (bound == NULL)
 	{
-		float	   *filled = env->allocate(env->arena, doubt_bytes(network));
+		float	   *filled = env->allocate(env->arena, bound_bytes(network));
 
-		fill_doubt(env, network, filled);
-		doubt = filled;
+		bound_fill(env, network, filled);
+		bound = filled;
 	}
 	network_forward(env, network, features, scratch, outputs);
 	group.count = 0;
-	group.most = features->rows < GROUP ?
+	group.max_rows = features->rows < GROUP ?
 		features->rows * ((network->outputs + OUTPUTS - 1) / OUTPUTS) : GROUP;
-	if (group.most > GROUP)
-		group.most = GROUP;
+	if (group.max_rows > GROUP)
+		group.max_rows = GROUP;
 	group.units[0] = NULL;
 	for (i = 0; i < features->rows; i++)
 	{
-		Row			row = features_row(network, features, i);
+		Row			row = encode_row(network, features, i);
 
-		doubt_row(env, network, &row, features->rows, i, scratch, doubt,
+		encode_check_row(env, network, &row, features->rows, i, scratch, bound,
 				  outputs + (size_t) i * network->outputs, &group);
 		work += row.count + network->units + network->outputs;
-		if (work >= PATIENCE)
+		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{
 			env->interrupt();
 			work = 0;
 		}
 	}
 	if (group.count > 0)
-		settle(env, network, &group);
+		recompute(env, network, &group);
 	for (i = 0; i < features->rows; i++)
-		pack_row(outputs + (size_t) i * network->outputs, network->outputs, codes + i * bytes);
+		encode_pack(outputs + (size_t) i * network->outputs, network->outputs, codes + i * bytes);
 }

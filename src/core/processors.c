@@ -143,7 +143,7 @@ cgroup_directory_share(const char *directory, int version)
 	return cgroup_share(quota, period);
 }
 
-/* The least share from the directory up to the mount point. */
+/* The smallest share from the directory up to the mount point. */
 static double
 cgroup_min_share(char *directory, const char *point, int version)
 {
@@ -199,13 +199,13 @@ processors_scheduled(void)
 	long		online = sysconf(_SC_NPROCESSORS_ONLN);
 
 #ifdef CPU_ALLOC
-	int			most;
+	int			max_processors;
 
 	/* The kernel refuses a set smaller than its own. */
-	for (most = 1024; most <= 1024 * 1024; most *= 4)
+	for (max_processors = 1024; max_processors <= 1024 * 1024; max_processors *= 4)
 	{
-		size_t		size = CPU_ALLOC_SIZE(most);
-		cpu_set_t  *set = CPU_ALLOC(most);
+		size_t		size = CPU_ALLOC_SIZE(max_processors);
+		cpu_set_t  *set = CPU_ALLOC(max_processors);
 		int			count = 0;
 
 		if (set == NULL)

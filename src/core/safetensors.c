@@ -264,9 +264,9 @@ json_text(Parser *parser)
 	return json_string(parser);
 }
 
-/* Up to `most` numbers in brackets. */
+/* Up to `capacity` numbers in brackets. */
 static bool
-json_numbers(Parser *parser, uint64_t *values, int most, int *count)
+json_numbers(Parser *parser, uint64_t *values, int capacity, int *count)
 {
 	*count = 0;
 	if (!json_expect(parser, '['))
@@ -275,8 +275,8 @@ json_numbers(Parser *parser, uint64_t *values, int most, int *count)
 		return true;
 	do
 	{
-		if (*count == most)
-			return json_fail(parser, "the header has more than %d numbers in a list", most);
+		if (*count == capacity)
+			return json_fail(parser, "the header has more than %d numbers in a list", capacity);
 		if (!json_number(parser, &values[(*count)++]))
 			return false;
 	} while (json_accept(parser, ','));

@@ -28,15 +28,15 @@ widen(const void *bytes)
 #include "core/vector_loops.h"
 
 int
-vector_available(const VectorLoops *loops[], int most)
+vector_available(const VectorLoops *loops[], int capacity)
 {
 	int			count = 0;
 
-	if (count < most)
+	if (count < capacity)
 		loops[count++] = &vector_portable;
 #if defined(__x86_64__)
 	/* the operating system's part (saving the registers) is checked too */
-	if (count < most && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+	if (count < capacity && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		loops[count++] = &vector_avx2;
 #endif
 	return count;

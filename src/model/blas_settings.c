@@ -62,7 +62,7 @@ void
 model_set_threads(int wanted)
 {
 	static TimestampTz said = 0;
-	int			asked = Min(Min(wanted, threads_allowed()), blas_most_threads());
+	int			asked = Min(Min(wanted, threads_allowed()), blas_max_threads());
 	int			got = blas_set_threads(asked);
 	int			error = errno;
 

@@ -164,7 +164,7 @@ prepared_is_finite(const Network *network)
 
 	for (k = 0; k < network->layers * network->outputs; k++)
 	{
-		if (!isfinite(network->doubt[k]))
+		if (!isfinite(network->rounding_bound[k]))
 			return model_network_is_finite(network);
 	}
 	return true;

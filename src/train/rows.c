@@ -216,7 +216,7 @@ record_count_nonzeros(float *values, int dimensions)
 void
 train_rows_add(TrainRows *rows, const int dimensions[2], float *const values[2], int32 labels)
 {
-	size_t		most = 16 + ((size_t) dimensions[0] + dimensions[1]) * sizeof(float);
+	size_t		max_bytes = 16 + ((size_t) dimensions[0] + dimensions[1]) * sizeof(float);
 	TrainRow   *entry;
 	int32	   *header;
 	char	   *to;
@@ -232,10 +232,10 @@ train_rows_add(TrainRows *rows, const int dimensions[2], float *const values[2],
 		rows->capacity = rows->capacity > PG_INT32_MAX / 2 ? PG_INT32_MAX : 2 * rows->capacity;
 		rows->entries = repalloc_huge(rows->entries, rows->capacity * sizeof(TrainRow));
 	}
-	if (rows->scratch_capacity < most)
+	if (rows->scratch_capacity < max_bytes)
 	{
-		rows->scratch = MemoryContextAllocZero(rows->context, most);
-		rows->scratch_capacity = most;
+		rows->scratch = MemoryContextAllocZero(rows->context, max_bytes);
+		rows->scratch_capacity = max_bytes;
 	}
 
 	header = (int32 *) rows->scratch;

@@ -33,7 +33,7 @@ validate_encode(Training *training, const CoreEnv *env, uint64_t *codes[2])
 		float	   *scratch = env->allocate(env->arena,
 													 (size_t) ROWS_AT_A_TIME * (network.units + 1) * sizeof(float));
 
-		network.doubt = NULL;	/* weights have moved since any earlier call */
+		network.rounding_bound = NULL;	/* weights have moved since any earlier call */
 		network_prepare(env, &network);
 		for (from = 0; from < data->validation_count; from += ROWS_AT_A_TIME)
 		{

@@ -140,7 +140,7 @@ enum
 {
 	ALONE,						/* rows one by one */
 	BATCH,						/* the same rows at once */
-	FORWARD,					/* without the bits that are settled in double, and packing */
+	FORWARD,					/* without the bits that are recomputed in double, and packing */
 	PRODUCT,					/* nothing but the two products, by sgemm as it is */
 	STREAM,						/* reading the weights once: what a row alone cannot be faster than */
 	KINDS

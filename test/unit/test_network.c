@@ -300,11 +300,11 @@ check_kernel_extremes(void)
 }
 
 /*
- * Every output of every row is in doubt: hidden units come in twins that
+ * Every output of every row is recomputed: hidden units come in twins that
  * cancel, and small biases are left, which tell the signs.
  */
 static void
-check_all_in_doubt(int inputs, int hidden, int outputs, int rows)
+check_all_recomputed(int inputs, int hidden, int outputs, int rows)
 {
 	Network		network = make_network(inputs, hidden, outputs, 0.2);
 	float	   *matrix = draw_matrix(rows, inputs, 1);
@@ -331,7 +331,7 @@ check_all_in_doubt(int inputs, int hidden, int outputs, int rows)
 	network_prepare(&env, &network);
 	alone = encode(&network, matrix, rows, false, 1);
 	close = compare_exact(&network, matrix, rows, alone, &wrong);
-	check(close == rows * outputs && wrong == 0, "%d → %d → %d, %d rows: %d outputs in doubt, %d wrong",
+	check(close == rows * outputs && wrong == 0, "%d → %d → %d, %d rows: %d outputs to recompute, %d wrong",
 		  inputs, hidden, outputs, rows, close, wrong);
 	check(memcmp(alone, encode(&network, matrix, rows, false, rows), (size_t) rows * bytes) == 0,
 		  "and the same in one batch");
@@ -442,7 +442,7 @@ main(int argc, char **argv)
 		check_kernel_agreement(1 + draw_below(200), draw_below(150), 1 + draw_below(100), 24, draw() < 0.5 ? 1 : 0.1);
 	check_extremes();
 	check_kernel_extremes();
-	check_all_in_doubt(50, 1200, 150, 30);
-	check_all_in_doubt(33, 4098, 64, 21);
+	check_all_recomputed(50, 1200, 150, 30);
+	check_all_recomputed(33, 4098, 64, 21);
 	return finish("network");
 }

@@ -454,7 +454,7 @@ check_signals(void)
 			open += (blocked >> (signals[i] - 1) & 1) == 0;
 	}
 	closedir(tasks);
-	check((threads == 2 || blas_most_threads() == 1) && open == 0, "%d threads for BLAS beside this one, %d signals open in them", threads, open);
+	check((threads == 2 || blas_max_threads() == 1) && open == 0, "%d threads for BLAS beside this one, %d signals open in them", threads, open);
 }
 
 /* ---------------------------------------------------------- random numbers */
