@@ -314,7 +314,7 @@ check_rbf(const VectorLoops *loops)
 				worst = fmax(worst, fabs(y[i] - expected) / (expected * 0x1p-24 * roundings));
 		}
 	}
-	check(worst > 0 && worst < 1, "%s: rbf: %.2f of the roundings that network_encode.c allows, tolerance 1", loops->name, worst);
+	check(worst > 0 && worst < 1, "%s: rbf: %.2f of the roundings that network_bound.c allows, tolerance 1", loops->name, worst);
 	y[0] = -1;
 	y[1] = NAN;
 	width[0] = 1e-3f;
