@@ -35,8 +35,16 @@ typedef struct Training
 	instr_time	saved;			/* last checkpoint */
 } Training;
 
-/* train/procedure.c */
+/* train/memory.c */
+extern void train_check_memory(const Training *training);
+extern void train_report_sizes(const Training *training);
+
+/*
+ * train/epochs.c: commit, unless within a transaction block; do the epochs that
+ * are left, and store the model.
+ */
 extern void train_commit(Training *training);
+extern void train_run(Training *training);
 
 /* train/checkpoint.c */
 extern void train_checkpoint_save(Training *training, const ModelTable *table);
