@@ -168,16 +168,21 @@ class Session:
         self.core.harness_close(self.pointer)
 
 
+PHASES = 5    # of kernel ridge hashing, instead of epochs
+
+
 def trained(core, part, method, continuation=True, **options):
     """A session trained to its end on (images, texts, labels), scaled already.
 
+    kernel_ridge_labels is kernel_ridge guided by the labels.
     Sparse texts are trained on as such.  continuation=False: tanh as in the first epoch.
     """
     image, text, labels = part
-    session = Session(core, method, image, text, labels if method == 'dmsh_ln' else None,
+    labelled = method in ('dmsh_ln', 'kernel_ridge_labels')
+    session = Session(core, method.removesuffix('_labels'), image, text, labels if labelled else None,
                       text_sparse=(text != 0).mean() < .25, **options)
     session.fit()
-    for epoch in range(int(options['epochs'])):
+    for epoch in range(int(options.get('epochs', PHASES))):
         if not continuation:
             session.reorder(epoch)
         session.epoch(epoch if continuation else 0)
