@@ -18,7 +18,7 @@ static int	passed = 0;
 static int	failed = 0;
 static double worst = 0;
 
-/* ------------------------------------------------------------ surroundings */
+/* ------------------------------------------------------------- environment */
 
 typedef struct Block
 {

@@ -1,6 +1,6 @@
 /*
  * test_processors.c: processors from affinity and control groups, from texts
- * as Linux shows them in different surroundings.
+ * as Linux shows them in different environments.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
