@@ -127,14 +127,28 @@ ridge_state(const Trainer *trainer)
 
 extern const TrainMethod method_kernel_ridge;
 
+/* core/ridge_blocks.c */
 extern void block_sum_reserve(BlockSum *sum, ArenaPlan *plan, size_t count);
 extern void block_sum_begin(const CoreEnv *env, BlockSum *sum);
 extern void block_sum_added(const CoreEnv *env, BlockSum *sum);
 extern void block_sum_flush(const CoreEnv *env, BlockSum *sum);
+extern void block_sum_add_square(const CoreEnv *env, BlockSum *sum, const float *x, int rows, int n);
 
 extern int	ridge_fetch(Trainer *trainer, const int32_t *order, int from, int to,
 						Features features[2], const uint8_t **labels);
+extern void ridge_shuffle(Trainer *trainer, int step, RandomPurpose purpose);
 extern void ridge_unit_rows(const CoreEnv *env, float *matrix, int rows, int columns);
+extern void ridge_add_columns(const float *matrix, int rows, int columns, double *sums);
+extern const float *ridge_features(const CoreEnv *env, RidgeSide *side, const Features *features, int from);
+
+/* core/ridge_solve.c */
+extern void ridge_accumulate(Trainer *trainer);
+extern bool ridge_solve(Trainer *trainer, double residual[2]);
+extern void ridge_begin_common(RidgeState *state, RidgeSide *side);
+extern const float *ridge_common_rows(Trainer *trainer, int s, const Features *features, int from);
+
+/* core/ridge_rotate.c */
+extern bool ridge_rotate(Trainer *trainer, double *error);
 
 /* core/fused_target.c */
 extern void fused_reserve(Trainer *trainer, ArenaPlan *plan);
