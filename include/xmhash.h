@@ -23,9 +23,19 @@
 	extern XMHASH_EXPORT const Pg_finfo_record *pg_finfo_##name(void); \
 	PG_FUNCTION_INFO_V1(name)
 
-/* Each subsystem defines its settings and callbacks once, at module load. */
-extern void code_init(void);
-extern void model_init(void);
+/* Settings, defined in xmhash.c: memory in kB. */
+extern int	xmhash_bitcode_output;
+extern int	xmhash_pending_list_limit;
+extern int	xmhash_threads;
+extern int	xmhash_max_threads;
+extern char *xmhash_blas_library;
+extern int	xmhash_train_work_mem;
+extern int	xmhash_train_max_memory;
+extern int	xmhash_model_cache;
+extern bool xmhash_progress;
+
+/* What is registered once, at module load. */
 extern void index_init(void);
+extern void model_cache_init(void);
 
 #endif							/* XMHASH_H */

@@ -636,8 +636,8 @@ CREATE FUNCTION xmhash_model_epochs(model regclass)
 COMMENT ON FUNCTION xmhash_model_epochs(regclass) IS 'the epochs of a model: for the view xmhash_training';
 
 -- The functions look at a table only if the current user may SELECT from it,
--- and are not held up by what they cannot look at.  CASE: nobody's rights are
--- looked up but to models.
+-- and are not held up by what they cannot look at.  Models that may not be used
+-- are not in the list either; CASE: nobody's rights are looked up but to models.
 CREATE VIEW xmhash_models AS
 SELECT c.oid::pg_catalog.regclass AS model,
        c.relowner::pg_catalog.regrole AS owner,
@@ -657,10 +657,7 @@ SELECT c.oid::pg_catalog.regclass AS model,
        e.epoch, e.epochs, e.loss, e.loss_terms, e.learning_rate, e.seconds, e.validation_map
 FROM pg_catalog.pg_class c
      CROSS JOIN LATERAL xmhash_model_epochs(c.oid::pg_catalog.regclass) e
-WHERE c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid
-  AND CASE WHEN c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid
-                AND c.relkind OPERATOR(pg_catalog.=) 'r'::"char"
-           THEN pg_catalog.has_table_privilege(c.oid, 'SELECT') END;
+WHERE c.reloftype OPERATOR(pg_catalog.=) 'xmhash_model'::pg_catalog.regtype::pg_catalog.oid;
 COMMENT ON VIEW xmhash_training IS 'one row an epoch for the models that the current user may use';
 
 GRANT SELECT ON xmhash_models, xmhash_training TO PUBLIC;

@@ -20,6 +20,13 @@
  */
 typedef VarBit Bitcode;
 
+/* The setting xmhash.bitcode_output. */
+typedef enum BitcodeOutput
+{
+	BITCODE_OUTPUT_BINARY,
+	BITCODE_OUTPUT_HEX
+} BitcodeOutput;
+
 #define BITCODE_MAX_BITS HAMMING_MAX_BITS
 
 #define DatumGetBitcodeP(X)		((Bitcode *) PG_DETOAST_DATUM(X))

@@ -9,11 +9,10 @@
 
 #include "access/genam.h"
 #include "bitcode/bitcode.h"
-#include "lib/stringinfo.h"
 #include "core/network.h"
 #include "storage/lockdefs.h"
 #include "core/train.h"
-#include "server/core_env.h"
+#include "model/json.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
@@ -24,12 +23,6 @@
 #define MODEL_MAX_METHOD 255	/* bytes of a method's name */
 #define MODEL_PART_BYTES (16 * 1024 * 1024)
 
-/* Settings, see model/memory.c. */
-extern int	xmhash_train_work_mem;
-extern int	xmhash_train_max_memory;
-extern int	xmhash_model_cache;
-extern bool xmhash_progress;
-
 typedef enum Modality
 {
 	MODALITY_IMAGE,
@@ -39,7 +32,7 @@ typedef enum Modality
 extern const char *const modality_name[2];
 
 /*
- * model/relation.c: a model is a table of the type xmhash_model, with columns
+ * model/table.c: a model is a table of the type xmhash_model, with columns
  * part, number, info and data.  Whoever owns it can have put anything there.
  */
 typedef struct ModelTable
@@ -72,10 +65,11 @@ extern void model_close(ModelTable *table);
 extern void model_check_owner(Oid model);
 extern void model_find_place(text *name, ModelPlace *place);
 extern Oid	model_create(Oid function, const ModelPlace *place);
+
+/* model/lock.c: one training of a model at a time. */
 extern void model_lock(Oid model, bool session);
 extern void model_unlock(Oid model);
 extern bool model_in_training(FunctionCallInfo fcinfo, Oid model);
-extern Oid	model_column_type(Oid relation, const char *relation_name, const char *name);
 
 /* The parts of a model. */
 #define MODEL_PART_MODEL "model"	/* one row, number 0: what the view shows */
@@ -139,8 +133,6 @@ extern void model_insert(const ModelTable *table, const ModelRow *row);
 extern void model_update(const ModelTable *table, const ModelRow *row);
 extern void model_append_networks(StringInfo json, const ModelRow *row);
 extern double model_now(void);
-extern bool model_get_number(Jsonb *object, const char *key, double min, double most, double *number);
-extern char *model_get_string(Jsonb *object, const char *key);
 
 /*
  * Everything that turns features into codes.  The stored order of the floats
@@ -166,21 +158,14 @@ extern void model_layout(const ModelRow *row, float *floats, const CoreEnv *env,
 						 ModelWeights *weights);
 extern void model_read(const ModelTable *table, const ModelRow *row,
 					   const CoreEnv *env, ModelWeights *weights);
+extern void model_check_memory(const char *model, double bytes);
 extern bool model_network_is_finite(const Network *network);
 extern int	model_networks(const ModelRow *row, ModelWeights *weights, const CoreEnv *env,
 						   Network network[2]);
 extern void model_load(const ModelTable *table, const ModelRow *row,
 					   const CoreEnv *env, Network network[2]);
 
-/* model/memory.c */
-extern void model_copy_floats(float *to, const float *from, size_t count);
-extern bool model_call_is_atomic(FunctionCallInfo fcinfo);
-extern void model_append_number(StringInfo text, double number);
-extern double model_memory_available(void);
-extern void model_check_memory(const char *model, double bytes);
-
 /* model/blas_settings.c: the library of matrix products, and its threads. */
-extern void model_blas_init(void);
 extern void model_start_blas(void);
 extern void model_set_threads(int wanted);
 
@@ -210,11 +195,7 @@ typedef struct ModelCall
 	Oid			user;
 } ModelCall;
 
-extern void model_cache_init(void);
 extern CachedModel *model_cache_find(FunctionCallInfo fcinfo, ModelCall *call, Oid oid);
-
-/* model/encode_table.c */
-extern Oid	model_code_type(Oid schema);
 
 /* model/encode.c */
 pg_noreturn extern void model_fail_absent(const char *name, Modality modality);

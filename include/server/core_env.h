@@ -11,4 +11,10 @@
 /* Memory that goes away with that context; interruption, and an end with the postmaster's. */
 extern CoreEnv core_env(MemoryContext arena);
 
+/* A long copy, which can be interrupted. */
+extern void core_env_copy_floats(float *to, const float *from, size_t count);
+
+/* A long copy, which can be interrupted. */
+extern void core_env_copy_floats(float *to, const float *from, size_t count);
+
 #endif							/* SERVER_CORE_ENV_H */

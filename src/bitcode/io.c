@@ -1,32 +1,16 @@
 /*
- * bitcode/io.c: text and binary input and output of bitcode, its type modifier
- * and the setting xmhash.bitcode_output.
+ * bitcode/io.c: text and binary input and output of bitcode, and its type modifier.
  */
 #include "bitcode/bitcode.h"
 
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
-#include "utils/guc.h"
 
 #define BITS_PER_DIGIT 4
 
 /* What may surround the digits. */
 #define BLANKS " \t\n\r\v\f"
-
-typedef enum BitcodeOutput
-{
-	BITCODE_OUTPUT_BINARY,
-	BITCODE_OUTPUT_HEX
-} BitcodeOutput;
-
-static const struct config_enum_entry output_options[] = {
-	{"binary", BITCODE_OUTPUT_BINARY, false},
-	{"hex", BITCODE_OUTPUT_HEX, false},
-	{NULL, 0, false}
-};
-
-static int	bitcode_output = BITCODE_OUTPUT_BINARY;
 
 XMHASH_FUNCTION(bitcode_in);
 XMHASH_FUNCTION(bitcode_out);
@@ -36,16 +20,6 @@ XMHASH_FUNCTION(bitcode_recv);
 XMHASH_FUNCTION(bitcode_send);
 XMHASH_FUNCTION(bitcode_typmod_in);
 XMHASH_FUNCTION(bitcode_typmod_out);
-
-void
-code_init(void)
-{
-	DefineCustomEnumVariable("xmhash.bitcode_output",
-							 "Sets the text format of bitcode values.",
-							 "A hexadecimal digit stands for 4 bits: codes whose length is no multiple of 4 are shown in binary.",
-							 &bitcode_output, BITCODE_OUTPUT_BINARY, output_options,
-							 PGC_USERSET, 0, NULL, NULL, NULL);
-}
 
 /* Report the character at offset; its position counts characters, not bytes. */
 static void
@@ -139,7 +113,7 @@ bitcode_out(PG_FUNCTION_ARGS)
 	char	   *result = palloc(code.bits + 2);
 	char	   *end = result;
 
-	if (bitcode_output == BITCODE_OUTPUT_HEX && code.bits % BITS_PER_DIGIT == 0)
+	if (xmhash_bitcode_output == BITCODE_OUTPUT_HEX && code.bits % BITS_PER_DIGIT == 0)
 	{
 		*end++ = 'x';
 		end = io_put_hex(end, &code, "0123456789ABCDEF");

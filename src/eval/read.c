@@ -25,6 +25,7 @@
 #include "eval/read.h"
 #include "server/core_env.h"
 #include "server/distribution.h"
+#include "server/lookup.h"
 #include "server/row_place.h"
 
 #define ROWS_AT_ONCE 1000
@@ -49,28 +50,10 @@ typedef struct Reading
 	Place	   *places;			/* [items->room] when stored and ordered */
 } Reading;
 
-/* The type bitcode of the extension that the function belongs to. */
-static Oid
-read_find_bitcode(Oid function)
-{
-	Oid			schema = get_func_namespace(function);
-
-	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("bitcode"),
-						   ObjectIdGetDatum(schema));
-}
-
 Oid
 eval_column(Oid relation, const char *column)
 {
-	AttrNumber	number = get_attnum(relation, column);
-
-	if (number <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation \"%s\" has no column \"%s\"", get_rel_name(relation), column),
-				 column[0] == '{' ?
-				 errhint("Several columns are given as ARRAY['...', '...'].") : 0));
-	return get_atttype(relation, number);
+	return lookup_column_type(relation, psprintf("\"%s\"", get_rel_name(relation)), column);
 }
 
 /* The code column's type: core's bit strings have the bytes of a bitcode. */
@@ -108,7 +91,7 @@ Oid
 eval_code_column(Oid relation, const char *column, Oid function)
 {
 	read_check_relation(relation);
-	return read_code_column_type(relation, column, read_find_bitcode(function));
+	return read_code_column_type(relation, column, lookup_type(function, "bitcode"));
 }
 
 /* Capacity for one more row. */
@@ -331,7 +314,7 @@ read_notice_without_code(const EvalItems *items, Oid relation, const char *code_
 void
 eval_read(EvalInput *input, const EvalSource *source, Oid function)
 {
-	Oid			bitcode = read_find_bitcode(function);
+	Oid			bitcode = lookup_type(function, "bitcode");
 	Oid			query_type;
 	Oid			database_type;
 	Labels	   *labels = labels_create();

@@ -1,6 +1,5 @@
 /*
- * index/options.c: the options of an index and the settings of the access
- * method.
+ * index/options.c: the options of an index.
  */
 #include "postgres.h"
 
@@ -17,7 +16,6 @@ typedef struct XmhashOptions
 } XmhashOptions;
 
 static relopt_kind option_kind;
-static int	pending_list_limit = 512;
 
 void
 index_init(void)
@@ -30,11 +28,6 @@ index_init(void)
 	add_int_reloption(option_kind, "bands",
 					  "Additional copies of the codes, each sorted by one band of their bits, for search within a small radius; takes effect when the index is built.",
 					  0, 0, XMHASH_MAX_BANDS, ShareUpdateExclusiveLock);
-	DefineCustomIntVariable("xmhash.pending_list_limit",
-							"Sets the size beyond which the pending list of an xmhash index is flushed.",
-							"Every query reads the whole pending list; every flush costs the inserter a pause.",
-							&pending_list_limit, 512, 8, MAX_KILOBYTES,
-							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 /* Pages that the pending list may have before it is flushed. */
@@ -43,7 +36,7 @@ xmhash_pending_limit_pages(Relation index)
 {
 	XmhashOptions *options = (XmhashOptions *) index->rd_options;
 	int64		limit = options != NULL && options->pending_list_limit > 0 ?
-	options->pending_list_limit : pending_list_limit;
+	options->pending_list_limit : xmhash_pending_list_limit;
 
 	return Max(1, limit * 1024 / BLCKSZ);
 }

@@ -15,21 +15,16 @@
 #include "core/processors.h"
 #include "core/threads.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
-
-static int	threads;
-static int	max_threads;
-static char *blas_library;
 
 /* Threads that the settings ask for and allow. */
 static int
 threads_allowed(void)
 {
 	int			processors = processors_usable();
-	int			wanted = threads > 0 ? threads : Min(processors, max_parallel_maintenance_workers + 1);
+	int			wanted = xmhash_threads > 0 ? xmhash_threads : Min(processors, max_parallel_maintenance_workers + 1);
 
-	return Min(wanted, max_threads > 0 ? max_threads : processors);
+	return Min(wanted, xmhash_max_threads > 0 ? xmhash_max_threads : processors);
 }
 
 static void
@@ -40,7 +35,7 @@ fail_to_load(BlasStatus status, const char *message)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
 				 errdetail("Failed while loading OpenBLAS: %s.", message)));
-	if (blas_library[0] == '\0')
+	if (xmhash_blas_library[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FILE),
 				 errmsg("could not load the OpenBLAS library"),
@@ -49,7 +44,7 @@ fail_to_load(BlasStatus status, const char *message)
 						 "or let a superuser name it in the setting xmhash.blas_library.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_FILE),
-			 errmsg("could not load the OpenBLAS library \"%s\"", blas_library),
+			 errmsg("could not load the OpenBLAS library \"%s\"", xmhash_blas_library),
 			 errdetail_internal("%s", message),
 			 errhint("It is the value of the setting xmhash.blas_library.")));
 }
@@ -82,29 +77,9 @@ void
 model_start_blas(void)
 {
 	char		message[512];
-	BlasStatus	status = blas_load(blas_library, message, sizeof(message));
+	BlasStatus	status = blas_load(xmhash_blas_library, message, sizeof(message));
 
 	if (status != BLAS_LOADED)
 		fail_to_load(status, message);
 	model_set_threads(INT_MAX);
-}
-
-void
-model_blas_init(void)
-{
-	DefineCustomIntVariable("xmhash.threads",
-							"Sets the number of threads for matrix products in a session.",
-							"Zero means the processors that the server may use, at most max_parallel_maintenance_workers + 1.",
-							&threads, 0, 0, THREADS_MAX,
-							PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("xmhash.max_threads",
-							"Sets the most threads that a session can have for matrix products.",
-							"Zero means the processors that the server may use.",
-							&max_threads, 0, 0, THREADS_MAX,
-							PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("xmhash.blas_library",
-							   "Sets the path of the OpenBLAS library.",
-							   "If empty, it is looked for under the names it has on usual platforms. A session loads it once, when it first needs it.",
-							   &blas_library, "",
-							   PGC_SUSET, 0, NULL, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "server/core_env.h"
 #include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"

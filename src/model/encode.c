@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "bitcode/bitcode.h"
 #include "miscadmin.h"
+#include "server/core_env.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 

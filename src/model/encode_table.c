@@ -17,9 +17,7 @@
  * read so far is no range of its own, since neither partitions nor whatever
  * index the planner may choose give rows in the order of ctid.
  */
-#include "model/model.h"
-
-#include <math.h>
+#include "model/table_encoder.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -33,8 +31,9 @@
 #include "parser/parse_coerce.h"
 #include "portability/instr_time.h"
 #include "server/distribution.h"
+#include "server/lookup.h"
+#include "server/procedure.h"
 #include "server/role.h"
-#include "server/row_place.h"
 #include "storage/bufmgr.h"
 #include "storage/itemptr.h"
 #include "storage/lmgr.h"
@@ -48,18 +47,11 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* Rows of one product: enough of them that reading the weights is cheap, in bounded memory. */
-#define MAX_ROWS 1024
-#define CHUNK_BYTES (64 * 1024 * 1024)
-
 /* Blocks of one range at most, which take far longer to read than to ask for. */
 #define MAX_BLOCKS 8192
 
 /* A range of more than this many batches is read anew as one of a 16th of its blocks. */
 #define MAX_BATCHES 4
-
-/* Below this share of non-zeros a chunk goes through the first layer as sparse rows. */
-#define SPARSE_BELOW 0.25
 
 /* Arguments of xmhash_encode_table(), in order. */
 enum
@@ -74,56 +66,6 @@ enum
 	ARGUMENT_BATCH_ROWS
 };
 
-typedef struct TableEncoder
-{
-	bool		atomic;
-	Oid			function;		/* this one */
-	Oid			model;
-	int			bits;
-	Network		network[2];
-	CoreEnv env;
-	Oid			relation;
-	char	   *relation_name;
-	Oid			code_array_type;
-	bool		used[2];
-	const char *features_column[2];
-	const char *code_column[2];
-	bool		only_missing;
-	int			batch_rows;
-	char	   *select;
-	char	   *update;
-
-	/* A chunk [chunk_rows]: rows without features are left out of dense. */
-	int			chunk_rows;
-	float	   *dense[2];
-	size_t		nonzeros[2];
-	float	   *scratch;
-	float	   *outputs;
-	uint8_t    *packed;
-
-	/* What a range is updated with; grown as needed. */
-	MemoryContext range_context;
-	int			count;
-	int			capacity;
-	Datum	   *table;
-	Datum	   *place;
-	Datum	   *code[2];
-	bool	   *code_is_null[2];
-	int64		encoded;
-} TableEncoder;
-
-/* The type bitcode that lies in the extension's schema. */
-Oid
-model_code_type(Oid schema)
-{
-	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-									   CStringGetDatum("bitcode"), ObjectIdGetDatum(schema));
-
-	if (!OidIsValid(type))
-		elog(ERROR, "type bitcode not found in schema %u", schema);
-	return type;
-}
-
 static void
 check_columns(const TableEncoder *encoder, Oid code_type)
 {
@@ -136,14 +78,11 @@ check_columns(const TableEncoder *encoder, Oid code_type)
 
 		if (!encoder->used[side])
 			continue;
-		type = model_column_type(encoder->relation, encoder->relation_name, encoder->features_column[side]);
+		type = lookup_column_type(encoder->relation, encoder->relation_name, encoder->features_column[side]);
 		if (getBaseType(type) != FLOAT4ARRAYOID &&
 			find_coercion_pathway(FLOAT4ARRAYOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_NONE)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" of relation %s is of type %s, which cannot be cast to real[]",
-							encoder->features_column[side], encoder->relation_name, format_type_be(type))));
-		type = model_column_type(encoder->relation, encoder->relation_name, encoder->code_column[side]);
+			lookup_fail_cast(encoder->features_column[side], encoder->relation_name, type);
+		type = lookup_column_type(encoder->relation, encoder->relation_name, encoder->code_column[side]);
 		if (getBaseType(type) != code_type)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -287,179 +226,6 @@ count_blocks(const TableEncoder *encoder)
 		table_close(table, NoLock);
 	}
 	return most;
-}
-
-/* Room for one more row of the range. */
-static void
-reserve_row(TableEncoder *encoder)
-{
-	int			side;
-
-	if (encoder->count < encoder->capacity)
-		return;
-	encoder->capacity *= 2;
-	encoder->table = repalloc_huge(encoder->table, encoder->capacity * sizeof(Datum));
-	encoder->place = repalloc_huge(encoder->place, encoder->capacity * sizeof(Datum));
-	for (side = 0; side < 2; side++)
-	{
-		encoder->code[side] = repalloc_huge(encoder->code[side], encoder->capacity * sizeof(Datum));
-		encoder->code_is_null[side] = repalloc_huge(encoder->code_is_null[side], encoder->capacity);
-	}
-}
-
-/* The detail of errors about a row. */
-static int
-detail_place(ItemPointer place)
-{
-	return errdetail("The row is at ctid (%u,%u).",
-					 ItemPointerGetBlockNumber(place), ItemPointerGetOffsetNumber(place));
-}
-
-static void
-fail_not_finite(const TableEncoder *encoder, int side, const float *values, ItemPointer place)
-{
-	int			i = 0;
-
-	while (isfinite(values[i]))
-		i++;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("column \"%s\" of relation %s has %s as element %d, expected a finite number",
-					encoder->features_column[side], encoder->relation_name,
-					isnan(values[i]) ? "NaN" : values[i] > 0 ? "Infinity" : "-Infinity", i + 1),
-			 detail_place(place)));
-}
-
-/*
- * Copy a row's features into the chunk, checked.  What was out of line is
- * freed at once: kept until the range is done, it would cost more to map
- * memory for it than to read it.
- */
-static void
-read_features(TableEncoder *encoder, int side, Datum value, ItemPointer place, float *to)
-{
-	ArrayType  *array = DatumGetArrayTypeP(value);
-	int			length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	int			expected = encoder->network[side].inputs;
-	bool		finite;
-
-	if (ARR_NDIM(array) > 1 || length != expected)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("column \"%s\" of relation %s has an array of %d dimensions and %d elements, but model \"%s\" expects 1 and %d",
-						encoder->features_column[side], encoder->relation_name, ARR_NDIM(array), length,
-						model_name(encoder->model), expected),
-				 detail_place(place)));
-	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("column \"%s\" of relation %s has an array with a NULL element",
-						encoder->features_column[side], encoder->relation_name),
-				 detail_place(place)));
-	memcpy(to, ARR_DATA_PTR(array), length * sizeof(float));
-	encoder->nonzeros[side] += model_count_nonzeros(to, length, &finite);
-	if (!finite)
-		fail_not_finite(encoder, side, to, place);
-	if ((Pointer) array != DatumGetPointer(value))
-		pfree(array);
-}
-
-/* The chunk's rows of one side, as they are or without their zeros. */
-static void
-make_features(const TableEncoder *encoder, int side, int rows, Features *features)
-{
-	int			columns = encoder->network[side].inputs;
-	const float *dense = encoder->dense[side];
-	size_t		count = encoder->nonzeros[side];
-	int32_t    *row_start;
-	int32_t    *column;
-	float	   *value;
-	size_t		at = 0;
-	int			i;
-	int			j;
-
-	memset(features, 0, sizeof(Features));
-	features->rows = rows;
-	features->columns = columns;
-	if (count >= SPARSE_BELOW * rows * columns)
-	{
-		features->dense = dense;
-		return;
-	}
-	row_start = palloc((rows + 1) * sizeof(int32_t));
-	column = palloc((count + 1) * sizeof(int32_t));
-	value = palloc((count + 1) * sizeof(float));
-	for (i = 0; i < rows; i++)
-	{
-		row_start[i] = (int32_t) at;
-		for (j = 0; j < columns; j++)
-		{
-			if (dense[(size_t) i * columns + j] != 0)
-			{
-				column[at] = j;
-				value[at++] = dense[(size_t) i * columns + j];
-			}
-		}
-	}
-	row_start[rows] = (int32_t) at;
-	features->row_start = row_start;
-	features->column = column;
-	features->value = value;
-}
-
-/* Encode the rows that a fetch has brought. */
-static void
-encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
-{
-	int			filled[2] = {0, 0};
-	int			target[2][MAX_ROWS];
-	int			bytes = (encoder->bits + 7) / 8;
-	int			side;
-	int			i;
-
-	encoder->nonzeros[0] = encoder->nonzeros[1] = 0;
-	for (i = 0; i < count; i++)
-	{
-		HeapTuple	tuple = rows->vals[i];
-		bool		isnull;
-		Oid			table;
-		ItemPointer place = palloc(sizeof(ItemPointerData));
-
-		reserve_row(encoder);
-		row_place(tuple, rows->tupdesc, 1, encoder->relation_name, &table, place);
-		encoder->table[encoder->count] = ObjectIdGetDatum(table);
-		encoder->place[encoder->count] = PointerGetDatum(place);
-		for (side = 0; side < 2; side++)
-		{
-			Datum		value = SPI_getbinval(tuple, rows->tupdesc, 3 + side, &isnull);
-
-			encoder->code_is_null[side][encoder->count] = isnull;
-			encoder->code[side][encoder->count] = (Datum) 0;
-			if (isnull)
-				continue;
-			read_features(encoder, side, value, place,
-						  encoder->dense[side] + (size_t) filled[side] * encoder->network[side].inputs);
-			target[side][filled[side]++] = encoder->count;
-		}
-		encoder->count++;
-	}
-	for (side = 0; side < 2; side++)
-	{
-		Features	features;
-
-		if (filled[side] == 0)
-			continue;
-		make_features(encoder, side, filled[side], &features);
-		network_encode(&encoder->env, &encoder->network[side], &features,
-					   encoder->scratch, encoder->outputs, encoder->packed);
-		for (i = 0; i < filled[side]; i++)
-		{
-			Bitcode    *code = bitcode_make(encoder->bits);
-
-			memcpy(BITCODE_DATA(code), encoder->packed + (size_t) i * bytes, bytes);
-			encoder->code[side][target[side][i]] = PointerGetDatum(code);
-		}
-	}
 }
 
 static Datum
@@ -714,69 +480,22 @@ read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 				 errmsg("no column to encode was given")));
 }
 
-/* The networks, in this call's own memory, and room for a chunk. */
-static void
-load_model(FunctionCallInfo fcinfo, TableEncoder *encoder)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ModelTable	table;
-	ModelRow	row;
-	int			widest;
-	int			side;
-
-	encoder->env = core_env(context);
-	model_open(fcinfo->flinfo->fn_oid, encoder->model, &table);
-	model_find(&table, &row);
-	for (side = 0; side < 2; side++)
-	{
-		if (encoder->used[side] && !model_has(&row, side))
-			model_fail_absent(row.name, side);
-	}
-	model_load(&table, &row, &encoder->env, encoder->network);
-	model_close(&table);
-	model_start_blas();
-	encoder->bits = row.bits;
-	widest = Max(Max(row.dimensions[0], row.dimensions[1]), model_most_units(&row));
-	widest = Max(widest, row.bits);
-	encoder->chunk_rows = Min(MAX_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
-	for (side = 0; side < 2; side++)
-		encoder->dense[side] = encoder->env.allocate(context, (size_t) encoder->chunk_rows *
-															  row.dimensions[side] * sizeof(float));
-	encoder->scratch = encoder->env.allocate(context, (size_t) encoder->chunk_rows *
-													  (model_most_units(&row) + 1) * sizeof(float));
-	encoder->outputs = encoder->env.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
-	encoder->packed = encoder->env.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
-
-	encoder->capacity = 4096;
-	encoder->table = palloc(encoder->capacity * sizeof(Datum));
-	encoder->place = palloc(encoder->capacity * sizeof(Datum));
-	for (side = 0; side < 2; side++)
-	{
-		encoder->code[side] = palloc(encoder->capacity * sizeof(Datum));
-		encoder->code_is_null[side] = palloc(encoder->capacity);
-	}
-	encoder->range_context = AllocSetContextCreate(context, "xmhash encode range", ALLOCSET_DEFAULT_SIZES);
-
-	/* Whatever network_encode() asks for is needed for one chunk only. */
-	encoder->env.arena = encoder->range_context;
-}
-
 XMHASH_FUNCTION(xmhash_encode_table);
 
 Datum
 xmhash_encode_table(PG_FUNCTION_ARGS)
 {
 	TableEncoder encoder;
-	Oid			code_type = model_code_type(get_func_namespace(fcinfo->flinfo->fn_oid));
+	Oid			code_type = lookup_type(fcinfo->flinfo->fn_oid, "bitcode");
 
 	memset(&encoder, 0, sizeof(encoder));
-	encoder.atomic = model_call_is_atomic(fcinfo);
+	encoder.atomic = procedure_is_atomic(fcinfo);
 	encoder.function = fcinfo->flinfo->fn_oid;
 	SPI_connect_ext(encoder.atomic ? 0 : SPI_OPT_NONATOMIC);
 	read_arguments(fcinfo, &encoder);
 	encoder.code_array_type = get_array_type(code_type);
 	check_columns(&encoder, code_type);
-	load_model(fcinfo, &encoder);
+	encode_chunk_prepare(&encoder, fcinfo->flinfo->fn_oid);
 	build_queries(&encoder);
 	encode_blocks(&encoder);
 	SPI_finish();

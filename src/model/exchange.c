@@ -21,8 +21,8 @@
 #include "port/pg_bswap.h"
 #include "core/safetensors.h"
 #include "tcop/utility.h"
+#include "server/core_env.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #define FORMAT_NAME "xmhash 1"
@@ -141,28 +141,13 @@ has_kernel(const ModelRow *row)
 	return row->hidden[MODALITY_IMAGE].kernel != KERNEL_NONE || row->hidden[MODALITY_TEXT].kernel != KERNEL_NONE;
 }
 
-static void
-add_text(StringInfo header, const char *key, const char *value)
-{
-	appendStringInfo(header, "%s\"%s\":", header->data[header->len - 1] == '{' ? "" : ",", key);
-	escape_json(header, value);
-}
-
 static char *
 class_names_to_json(const ModelRow *row)
 {
 	StringInfoData json;
-	int			i;
 
 	initStringInfo(&json);
-	appendStringInfoChar(&json, '[');
-	for (i = 0; i < row->classes; i++)
-	{
-		if (i > 0)
-			appendStringInfoChar(&json, ',');
-		escape_json(&json, row->class_names[i]);
-	}
-	appendStringInfoChar(&json, ']');
+	json_append_strings(&json, row->class_names, row->classes);
 	return json.data;
 }
 
@@ -174,21 +159,22 @@ write_header(StringInfo header, const ModelRow *row, const TensorPlace *places, 
 	int			i;
 
 	appendStringInfoString(header, "{\"__metadata__\":{");
-	add_text(header, "format", has_kernel(row) ? FORMAT_NAME_KERNEL : FORMAT_NAME);
-	add_text(header, "method", row->method);
-	add_text(header, "bits", psprintf("%d", row->bits));
+	json_put_string(header, "format", has_kernel(row) ? FORMAT_NAME_KERNEL : FORMAT_NAME);
+	json_put_string(header, "method", row->method);
+	json_put_string(header, "bits", psprintf("%d", row->bits));
 	if (model_has(row, MODALITY_IMAGE))
-		add_text(header, "image_dim", psprintf("%d", row->dimensions[MODALITY_IMAGE]));
+		json_put_string(header, "image_dim", psprintf("%d", row->dimensions[MODALITY_IMAGE]));
 	if (model_has(row, MODALITY_TEXT))
-		add_text(header, "text_dim", psprintf("%d", row->dimensions[MODALITY_TEXT]));
+		json_put_string(header, "text_dim", psprintf("%d", row->dimensions[MODALITY_TEXT]));
 	if (row->classes > 0)
-		add_text(header, "classes", class_names_to_json(row));
+		json_put_string(header, "classes", class_names_to_json(row));
 	appendStringInfoChar(header, '}');
 	for (i = 0; i < count; i++)
 	{
 		size_t		size = place_elements(&places[i]) * sizeof(float);
 
-		appendStringInfo(header, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%d", places[i].name, places[i].rows);
+		json_put_key(header, places[i].name);
+		appendStringInfo(header, "{\"dtype\":\"F32\",\"shape\":[%d", places[i].rows);
 		if (places[i].columns > 0)
 			appendStringInfo(header, ",%d", places[i].columns);
 		appendStringInfo(header, "],\"data_offsets\":[%zu,%zu]}", at, at + size);

@@ -12,7 +12,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "nodes/makefuncs.h"
-#include "parser/parse_coerce.h"
+#include "server/lookup.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -47,7 +47,6 @@ static void
 read_arguments(FunctionCallInfo fcinfo, const TriggerData *trigger, TriggerArguments *arguments)
 {
 	const Trigger *definition = trigger->tg_trigger;
-	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
 	Oid			type;
 
 	if (definition->tgnargs != 4)
@@ -69,7 +68,7 @@ read_arguments(FunctionCallInfo fcinfo, const TriggerData *trigger, TriggerArgum
 	arguments->code = find_column(trigger, definition->tgargs[3]);
 	arguments->features_type = SPI_gettypeid(RelationGetDescr(trigger->tg_relation), arguments->features);
 	type = SPI_gettypeid(RelationGetDescr(trigger->tg_relation), arguments->code);
-	if (getBaseType(type) != model_code_type(schema))
+	if (getBaseType(type) != lookup_type(fcinfo->flinfo->fn_oid, "bitcode"))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of relation \"%s\" is of type %s, expected bitcode",

@@ -54,3 +54,17 @@ core_env(MemoryContext arena)
 
 	return env;
 }
+
+/* In parts, so that it can be interrupted. */
+void
+core_env_copy_floats(float *to, const float *from, size_t count)
+{
+	const size_t some = ZEROED_AT_ONCE / sizeof(float);
+	size_t		at;
+
+	for (at = 0; at < count; at += some)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memcpy(to + at, from + at, Min(count - at, some) * sizeof(float));
+	}
+}

@@ -17,6 +17,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
+#include "server/lookup.h"
 #include "server/role.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -68,11 +69,7 @@ train_cast_create(Oid type, const char *column, const char *relation_name)
 	expression = coerce_to_target_type(NULL, (Node *) value, type, FLOAT4ARRAYOID, -1,
 									   COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
 	if (expression == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of relation %s is of type %s, which cannot be cast to real[]",
-						column, relation_name, format_type_be(type)),
-				 errhint("Feature columns are real[], double precision[], or of a type that can be cast to real[].")));
+		lookup_fail_cast(column, relation_name, type);
 	if (cast_find_untrusted(expression, &function))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

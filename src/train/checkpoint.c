@@ -15,8 +15,8 @@
 #include "core/blas.h"
 #include "core/threads.h"
 #include "miscadmin.h"
+#include "server/core_env.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 /* All arrays of the state, and the best weights if they are kept. */
@@ -50,16 +50,18 @@ train_checkpoint_save(Training *training, const ModelTable *table)
 
 	for (i = 0; i < count; i++)
 	{
-		model_copy_floats(flat + at, states[i].data, states[i].count);
+		core_env_copy_floats(flat + at, states[i].data, states[i].count);
 		at += states[i].count;
 	}
 	initStringInfo(&info);
-	appendStringInfo(&info, "{\"epoch\": %d, \"threads\": %d, \"blas\": ", training->epochs_done, blas_threads());
-	escape_json(&info, blas_version());
+	appendStringInfoChar(&info, '{');
+	json_put_integer(&info, "epoch", training->epochs_done);
+	json_put_integer(&info, "threads", blas_threads());
+	json_put_string(&info, "blas", blas_version());
 	if (training->best_epoch > 0)
 	{
-		appendStringInfo(&info, ", \"best_epoch\": %d, \"best_map\": ", training->best_epoch);
-		model_append_number(&info, training->best_map);
+		json_put_integer(&info, "best_epoch", training->best_epoch);
+		json_put_number(&info, "best_map", training->best_map);
 	}
 	appendStringInfoChar(&info, '}');
 	model_delete_rows(table, MODEL_PART_CHECKPOINT, 0);
@@ -99,24 +101,21 @@ static void
 checkpoint_read_info(Training *training, Jsonb *info)
 {
 	int			epochs = train_epochs(&training->options);
-	double		epoch;
-	double		threads;
-	double		best_epoch = 0;
+	int			threads;
 	char	   *blas;
 
-	if (info == NULL || (blas = model_get_string(info, "blas")) == NULL)
+	if (info == NULL || (blas = json_as_string(json_field(&info->root, "blas"))) == NULL)
 		checkpoint_damaged(training, "It does not say what made it.");
-	if (!model_get_number(info, "epoch", 1, epochs, &epoch) || epoch != floor(epoch))
+	if (!json_as_integer(json_field(&info->root, "epoch"), 1, epochs, &training->epochs_done))
 		checkpoint_damaged(training, psprintf("It was not made after an epoch from 1 to %d.", epochs));
-	if (!model_get_number(info, "threads", 1, THREADS_MAX, &threads) || threads != floor(threads))
+	if (!json_as_integer(json_field(&info->root, "threads"), 1, THREADS_MAX, &threads))
 		checkpoint_damaged(training, psprintf("It was not made with 1 to %d threads.", THREADS_MAX));
 	training->best_map = 0;
-	if (model_get_number(info, "best_map", 0, 1, &training->best_map) !=
-		model_get_number(info, "best_epoch", 1, epoch, &best_epoch) || best_epoch != floor(best_epoch))
+	training->best_epoch = 0;
+	if (json_as_number(json_field(&info->root, "best_map"), 0, 1, &training->best_map) !=
+		json_as_integer(json_field(&info->root, "best_epoch"), 1, training->epochs_done, &training->best_epoch))
 		checkpoint_damaged(training, "Its best epoch is none that has been.");
-	training->epochs_done = (int) epoch;
-	training->best_epoch = (int) best_epoch;
-	checkpoint_restore_blas(training, (int) threads, blas);
+	checkpoint_restore_blas(training, threads, blas);
 }
 
 /* The state's numbers, and what is raw, which can be anything. */
@@ -143,7 +142,7 @@ checkpoint_fill_states(Training *training, const ModelTable *table, const Traine
 			if (!isfinite(flat[at + j]))
 				checkpoint_damaged(training, psprintf("Number %zu of \"%s\" is not finite.", j + 1, states[i].name));
 		}
-		model_copy_floats(states[i].data, flat + at, states[i].count);
+		core_env_copy_floats(states[i].data, flat + at, states[i].count);
 		at += states[i].count;
 	}
 	MemoryContextDelete(context);

@@ -11,6 +11,7 @@
 
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "server/core_env.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/inval.h"
@@ -34,8 +35,8 @@ epochs_copy_network(Network *to, const Network *from)
 	{
 		const Layer *layer = &from->layer[i];
 
-		model_copy_floats(to->layer[i].weight, layer->weight, (size_t) layer->inputs * layer->outputs);
-		model_copy_floats(to->layer[i].bias, layer->bias, layer->outputs);
+		core_env_copy_floats(to->layer[i].weight, layer->weight, (size_t) layer->inputs * layer->outputs);
+		core_env_copy_floats(to->layer[i].bias, layer->bias, layer->outputs);
 	}
 }
 
@@ -88,23 +89,16 @@ epochs_describe(const TrainLoss *loss, double seconds, double validation_map)
 	int			i;
 
 	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"loss\": ");
-	model_append_number(&json, loss->loss);
-	appendStringInfoString(&json, ", \"loss_terms\": {");
+	appendStringInfoChar(&json, '{');
+	json_put_number(&json, "loss", loss->loss);
+	json_put_key(&json, "loss_terms");
+	appendStringInfoChar(&json, '{');
 	for (i = 0; i < loss->terms; i++)
-	{
-		appendStringInfo(&json, "%s\"%s\": ", i > 0 ? ", " : "", loss->name[i]);
-		model_append_number(&json, loss->term[i]);
-	}
-	appendStringInfoString(&json, "}, \"learning_rate\": ");
-	model_append_number(&json, loss->learning_rate);
-	appendStringInfoString(&json, ", \"seconds\": ");
-	model_append_number(&json, seconds);
-	if (!isnan(validation_map))
-	{
-		appendStringInfoString(&json, ", \"validation_map\": ");
-		model_append_number(&json, validation_map);
-	}
+		json_put_number(&json, loss->name[i], loss->term[i]);
+	appendStringInfoChar(&json, '}');
+	json_put_number(&json, "learning_rate", loss->learning_rate);
+	json_put_number(&json, "seconds", seconds);
+	json_put_number(&json, "validation_map", validation_map);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
@@ -229,7 +223,7 @@ epochs_judge(Training *training, double validation_map)
 		training->best_epoch = training->epochs_done;
 		training->best_map = validation_map;
 		if (training->best != NULL)
-			model_copy_floats(training->best, training->good.floats, training->good.count);
+			core_env_copy_floats(training->best, training->good.floats, training->good.count);
 	}
 	return training->options.patience > 0 &&
 		training->epochs_done - training->best_epoch >= training->options.patience;

@@ -3,6 +3,8 @@
  */
 #include "train/run.h"
 
+#include "server/memory.h"
+
 #include "lib/stringinfo.h"
 
 /*
@@ -45,7 +47,7 @@ train_check_memory(const Training *training)
 	const TrainMethod *method = options.method;
 	const TrainData *data = &training->data;
 	double		needed = memory_needed(training);
-	double		available = model_memory_available();
+	double		available = memory_available();
 	const char *separator = "";
 	const OptionSpec *option;
 	StringInfoData sizes;

@@ -222,25 +222,25 @@ train_options_write(const TrainOptions *options)
 	StringInfoData json;
 
 	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
 	for (option = options->method->options; option->name != NULL; option++)
 	{
 		double		value = train_option_get(options, option);
 
-		appendStringInfo(&json, "%s\"%s\": ", json.len > 0 ? ", " : "{", option->name);
 		switch (option->type)
 		{
 			case OPTION_INTEGER:
 			case OPTION_SEED:
-				appendStringInfo(&json, "%.0f", value);
+				json_put_integer(&json, option->name, (int64) value);
 				break;
 			case OPTION_NUMBER:
-				model_append_number(&json, value);
+				json_put_number(&json, option->name, value);
 				break;
 			case OPTION_BOOLEAN:
-				appendStringInfoString(&json, value != 0 ? "true" : "false");
+				json_put_json(&json, option->name, value != 0 ? "true" : "false");
 				break;
 			case OPTION_WORD:
-				appendStringInfo(&json, "\"%s\"", option->words[(int) value]);
+				json_put_string(&json, option->name, option->words[(int) value]);
 				break;
 		}
 	}

@@ -19,10 +19,11 @@
 #include "catalog/pg_class.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "server/core_env.h"
+#include "server/procedure.h"
 #include "server/role.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -78,25 +79,18 @@ procedure_set_relation(TrainSource *source, Oid relation)
 	source->relation_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
 }
 
-static void
-procedure_add_json(StringInfo json, const char *key, const char *value)
-{
-	if (value[0] == '\0')
-		return;
-	appendStringInfo(json, "%s\"%s\": ", json->len > 0 ? ", " : "{", key);
-	escape_json(json, value);
-}
-
 static char *
 procedure_source_json(const TrainSource *source)
 {
 	StringInfoData json;
 
 	initStringInfo(&json);
-	procedure_add_json(&json, "relation", source->relation_name);
-	procedure_add_json(&json, "image_column", NameStr(source->feature_column[MODALITY_IMAGE]));
-	procedure_add_json(&json, "text_column", NameStr(source->feature_column[MODALITY_TEXT]));
-	procedure_add_json(&json, "label_column", NameStr(source->label_column));
+	appendStringInfoChar(&json, '{');
+	json_put_string(&json, "relation", source->relation_name);
+	json_put_string(&json, "image_column", NameStr(source->feature_column[MODALITY_IMAGE]));
+	json_put_string(&json, "text_column", NameStr(source->feature_column[MODALITY_TEXT]));
+	if (NameStr(source->label_column)[0] != '\0')
+		json_put_string(&json, "label_column", NameStr(source->label_column));
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
@@ -168,7 +162,7 @@ procedure_begin(FunctionCallInfo fcinfo, const char *command)
 {
 	MemoryContext context;
 	Training   *training;
-	bool		atomic = model_call_is_atomic(fcinfo);
+	bool		atomic = procedure_is_atomic(fcinfo);
 
 	PreventCommandIfReadOnly(command);
 	PreventCommandDuringRecovery(command);
@@ -241,7 +235,7 @@ xmhash_train(PG_FUNCTION_ARGS)
 static char *
 procedure_source_field(Jsonb *source, const char *key)
 {
-	char	   *field = model_get_string(source, key);
+	char	   *field = json_as_string(json_field(&source->root, key));
 
 	return field != NULL ? field : pstrdup("");
 }
@@ -323,10 +317,10 @@ procedure_restore_progress(Training *training, const ModelTable *table)
 
 		if (info == NULL)
 			continue;
-		if (model_get_number(info, "seconds", 0, 1e9, &seconds))
+		if (json_as_number(json_field(&info->root, "seconds"), 0, 1e9, &seconds))
 			row->seconds += seconds;
 		if (scan.number == row->epochs_done)
-			model_get_number(info, "loss", -DBL_MAX, DBL_MAX, &row->loss);
+			json_as_number(json_field(&info->root, "loss"), -DBL_MAX, DBL_MAX, &row->loss);
 		pfree(info);
 	}
 	model_scan_end(&scan);

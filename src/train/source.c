@@ -18,6 +18,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "server/distribution.h"
+#include "server/lookup.h"
 #include "server/row_place.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -145,7 +146,7 @@ static void
 source_look_at_column(const TrainSource *source, Modality modality, FeatureColumn *column)
 {
 	column->name = NameStr(source->feature_column[modality]);
-	column->type = model_column_type(source->relation, source->relation_name, column->name);
+	column->type = lookup_column_type(source->relation, source->relation_name, column->name);
 	column->is_double = getBaseType(column->type) == FLOAT8ARRAYOID;
 	if (!column->is_double && getBaseType(column->type) != FLOAT4ARRAYOID)
 		column->cast = train_cast_create(column->type, column->name, source->relation_name);
@@ -476,7 +477,7 @@ train_data_read(TrainData *data, const TrainSource *source, const TrainOptions *
 	if (NameStr(source->label_column)[0] != '\0')
 	{
 		data->labels = labels_create();
-		reader.label_type = model_column_type(source->relation, source->relation_name, NameStr(source->label_column));
+		reader.label_type = lookup_column_type(source->relation, source->relation_name, NameStr(source->label_column));
 		labels_source(data->labels, get_rel_name(source->relation), NameStr(source->label_column), reader.label_type);
 	}
 	source_read_rows(&reader, query, needs_label);

@@ -9,6 +9,7 @@
 
 #include "core/metrics.h"
 #include "miscadmin.h"
+#include "server/core_env.h"
 #include "utils/memutils.h"
 
 #define ROWS_AT_A_TIME 256

@@ -1,6 +1,6 @@
 /*
- * model/relation.c: which tables are models, who may use them, and how they
- * are made and locked.
+ * model/table.c: which tables are models, who may use them, and how they are
+ * made.
  *
  * A model is an ordinary table of its owner's, made OF the extension's type
  * xmhash_model: by this it is known, whatever it is called and wherever it
@@ -8,14 +8,6 @@
  * it, and around it: so rows are read and written here without the executor,
  * where nothing of the owner's would run, neither trigger, rule, expression
  * nor policy.  A table that has such things is not trained into.
- *
- * While a training runs, its session holds two locks: ShareUpdateExclusiveLock
- * on the table, as VACUUM does, so that it stays; and a lock of the object
- * "pg_class, table, 1", of which no other use is made, so that a second
- * training is told at once, and the view xmhash_models can tell a running
- * training from an interrupted one.  Both are locks of the default method: an
- * abort of the transaction releases a session's ones too, so an error or
- * cancel needs no clean-up.
  *
  * Sessions remember models.  Rows that are changed by hand, by COPY or by
  * replication are made known to them by a trigger, as an invalidation of the
@@ -40,19 +32,19 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/comment.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "server/lookup.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
@@ -64,19 +56,10 @@ const char *const modality_name[2] = {"image", "text"};
 /* Smaller tables are read whole, which is faster than to open an index. */
 #define FEW_BLOCKS 4
 
-/* The type lies in the schema of the function that asks, wherever that is. */
 Oid
 model_type(Oid function)
 {
-	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("xmhash_model"),
-									   ObjectIdGetDatum(get_func_namespace(function)));
-
-	if (!OidIsValid(type))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("type xmhash_model does not exist"),
-				 errhint("Is the extension xmhash installed completely?")));
-	return type;
+	return lookup_type(function, "xmhash_model");
 }
 
 /* For messages. */
@@ -441,15 +424,11 @@ run(const char *command)
 Oid
 model_create(Oid function, const ModelPlace *place)
 {
-	static const char *const comments[][2] = {
-		{"part", "''model'': what the view xmhash_models shows; ''epoch'': one row an epoch of the training; "
-		"''weights'', ''checkpoint'': pieces of these"},
-		{"number", "0 for ''model'', the epoch, or the piece''s number from 0"},
-		{"info", "what is known about the row"},
-		{"data", "at most 16 MB of little-endian float32"}};
 	char	   *schema = get_namespace_name(place->schema);
 	char	   *extension_schema = get_namespace_name(get_func_namespace(function));
 	char	   *name;
+	Oid			type = model_type(function);
+	Oid			columns = get_typ_typrelid(type);
 	Oid			model;
 	int			i;
 
@@ -459,168 +438,16 @@ model_create(Oid function, const ModelPlace *place)
 				 errmsg("the schema of model \"%s\" has been dropped meanwhile", place->name)));
 	name = quote_qualified_identifier(isTempNamespace(place->schema) ? "pg_temp" : schema, place->name);
 	run(psprintf("CREATE TABLE %s OF %s (PRIMARY KEY (part, number)) USING heap",
-				 name, format_type_be_qualified(model_type(function))));
+				 name, format_type_be_qualified(type)));
 	run(psprintf("ALTER TABLE %s ALTER COLUMN data SET STORAGE EXTERNAL", name));
 	run(psprintf("CREATE TRIGGER xmhash_model_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()",
 				 name, quote_qualified_identifier(extension_schema, "xmhash_model_changed")));
 	run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER xmhash_model_changed", name));
 	run(psprintf("COMMENT ON TABLE %s IS 'model of xmhash, see the view xmhash_models'", name));
-	for (i = 0; i < (int) lengthof(comments); i++)
-		run(psprintf("COMMENT ON COLUMN %s.%s IS '%s'", name, comments[i][0], comments[i][1]));
 	model = get_relname_relid(place->name, place->schema);
 	if (!model_is_table(function, model))
 		elog(ERROR, "model \"%s\" is not where it was made", place->name);
+	for (i = 1; get_attname(columns, i, true) != NULL; i++)
+		CreateComments(model, RelationRelationId, i, GetComment(columns, RelationRelationId, i));
 	return model;
-}
-
-static void
-training_lock_tag(Oid model, LOCKTAG *tag)
-{
-	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, RelationRelationId, model, 1);
-}
-
-/* Who holds the lock of a training, when it is no process. */
-#define HOLDER_NONE (-1)
-#define HOLDER_PREPARED 0		/* a prepared transaction */
-
-/* The process that holds it: another than this one. */
-static int
-find_holder(Oid model)
-{
-	LOCKTAG		tag;
-	LockData   *locks = GetLockStatusData();
-	int			pid = HOLDER_NONE;
-	int			i;
-
-	training_lock_tag(model, &tag);
-	for (i = 0; i < locks->nelements && pid == HOLDER_NONE; i++)
-	{
-		const LockInstanceData *lock = &locks->locks[i];
-
-		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
-			memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0)
-			pid = lock->pid;
-	}
-	pfree(locks->locks);
-	pfree(locks);
-	return pid;
-}
-
-/* The models whose trainings run in other sessions. */
-static List *
-find_trainings(void)
-{
-	LockData   *locks = GetLockStatusData();
-	List	   *models = NIL;
-	int			i;
-
-	for (i = 0; i < locks->nelements; i++)
-	{
-		const LockInstanceData *lock = &locks->locks[i];
-		LOCKTAG		tag;
-
-		training_lock_tag(lock->locktag.locktag_field3, &tag);
-		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
-			memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0)
-			models = lappend_oid(models, lock->locktag.locktag_field3);
-	}
-	pfree(locks->locks);
-	pfree(locks);
-	return models;
-}
-
-typedef struct Trainings
-{
-	List	   *models;
-} Trainings;
-
-/*
- * Is there a training of it?  All locks of the server are looked through for
- * that: once for all the rows that a FROM clause asks for (only there is a
- * result's shape said, and does what is remembered go with the statement).
- * Locks are not replicated: a standby believes what the row says.
- */
-bool
-model_in_training(FunctionCallInfo fcinfo, Oid model)
-{
-	Trainings  *trainings = fcinfo->flinfo->fn_extra;
-
-	if (RecoveryInProgress())
-		return true;
-	if (fcinfo->resultinfo == NULL)
-		return find_holder(model) != HOLDER_NONE;
-	if (trainings == NULL)
-	{
-		MemoryContext old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		trainings = palloc(sizeof(Trainings));
-		trainings->models = find_trainings();
-		fcinfo->flinfo->fn_extra = trainings;
-		MemoryContextSwitchTo(old_context);
-	}
-	return list_member_oid(trainings->models, model);
-}
-
-/*
- * Lock a model for a training: for the transaction, or for the session when
- * the work commits on its way.  It waits for whoever changes the table, but
- * not for another training, which may take hours.
- */
-void
-model_lock(Oid model, bool session)
-{
-	LOCKTAG		tag;
-	int			pid;
-
-	training_lock_tag(model, &tag);
-	if (LockAcquire(&tag, ExclusiveLock, session, true) == LOCKACQUIRE_NOT_AVAIL)
-	{
-		pid = find_holder(model);
-		if (pid == HOLDER_PREPARED)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("model \"%s\" is in use by a prepared transaction", model_name(model)),
-					 errhint("COMMIT PREPARED or ROLLBACK PREPARED ends it; the view pg_prepared_xacts lists them.")));
-		if (pid == HOLDER_NONE)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("model \"%s\" was in use by another session a moment ago", model_name(model)),
-					 errhint("Try again.")));
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("model \"%s\" is in use by the process with PID %d", model_name(model), pid),
-				 errhint("A training of it is running there; pg_terminate_backend(%d) would end it.", pid)));
-	}
-	LockRelationOid(model, ShareUpdateExclusiveLock);
-	if (session)
-	{
-		LockRelId	id = {model, MyDatabaseId};
-
-		LockRelationIdForSession(&id, ShareUpdateExclusiveLock);
-	}
-}
-
-/* Let go of a session's locks; those of a transaction go with it. */
-void
-model_unlock(Oid model)
-{
-	LOCKTAG		tag;
-	LockRelId	id = {model, MyDatabaseId};
-
-	training_lock_tag(model, &tag);
-	LockRelease(&tag, ExclusiveLock, true);
-	UnlockRelationIdForSession(&id, ShareUpdateExclusiveLock);
-}
-
-/* The type of a user's column, or an error that names it. */
-Oid
-model_column_type(Oid relation, const char *relation_name, const char *name)
-{
-	AttrNumber	number = get_attnum(relation, name);
-
-	if (number == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist", name, relation_name)));
-	return get_atttype(relation, number);
 }
