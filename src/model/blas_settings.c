@@ -19,7 +19,7 @@
 
 /* Threads that the settings ask for and allow. */
 static int
-threads_allowed(void)
+blas_threads_allowed(void)
 {
 	int			processors = processors_usable();
 	int			wanted = xmhash_threads > 0 ? xmhash_threads : Min(processors, max_parallel_maintenance_workers + 1);
@@ -28,7 +28,7 @@ threads_allowed(void)
 }
 
 static void
-fail_to_load(BlasStatus status, const char *message)
+blas_fail_to_load(BlasStatus status, const char *message)
 {
 	if (status == BLAS_NO_MEMORY)
 		ereport(ERROR,
@@ -57,7 +57,7 @@ void
 model_set_threads(int wanted)
 {
 	static TimestampTz said = 0;
-	int			asked = Min(Min(wanted, threads_allowed()), blas_max_threads());
+	int			asked = Min(Min(wanted, blas_threads_allowed()), blas_max_threads());
 	int			got = blas_set_threads(asked);
 	int			error = errno;
 
@@ -80,6 +80,6 @@ model_start_blas(void)
 	BlasStatus	status = blas_load(xmhash_blas_library, message, sizeof(message));
 
 	if (status != BLAS_LOADED)
-		fail_to_load(status, message);
+		blas_fail_to_load(status, message);
 	model_set_threads(INT_MAX);
 }

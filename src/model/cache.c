@@ -36,7 +36,7 @@ static uint64 clock_now = 0;
 static int	capacity_kept = -1;		/* xmhash.model_cache when it was last kept to */
 
 static void
-relation_changed(Datum argument, Oid relation)
+cache_relation_changed(Datum argument, Oid relation)
 {
 	CachedModel *model;
 
@@ -50,13 +50,13 @@ relation_changed(Datum argument, Oid relation)
 }
 
 static void
-roles_changed(Datum argument, int cache, uint32 hash)
+cache_roles_changed(Datum argument, int cache, uint32 hash)
 {
 	generation_now++;
 }
 
 static void
-transaction_ended(XactEvent event, void *argument)
+cache_transaction_ended(XactEvent event, void *argument)
 {
 	if (look_at_end && event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PARALLEL_PRE_COMMIT)
 	{
@@ -66,7 +66,7 @@ transaction_ended(XactEvent event, void *argument)
 }
 
 static void
-subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *argument)
+cache_subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *argument)
 {
 	if (look_at_end && event == SUBXACT_EVENT_ABORT_SUB)
 		generation_now++;
@@ -75,15 +75,15 @@ subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId p
 void
 model_cache_init(void)
 {
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
-	RegisterXactCallback(transaction_ended, NULL);
-	RegisterSubXactCallback(subtransaction_ended, NULL);
+	CacheRegisterRelcacheCallback(cache_relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, cache_roles_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, cache_roles_changed, (Datum) 0);
+	RegisterXactCallback(cache_transaction_ended, NULL);
+	RegisterSubXactCallback(cache_subtransaction_ended, NULL);
 }
 
 static void
-forget(CachedModel *model)
+cache_forget(CachedModel *model)
 {
 	CachedModel **link = &models;
 
@@ -97,7 +97,7 @@ forget(CachedModel *model)
 }
 
 static Size
-cached_bytes(int *count)
+cache_bytes(int *count)
 {
 	CachedModel *model;
 	Size		bytes = 0;
@@ -113,7 +113,7 @@ cached_bytes(int *count)
 
 /* Drop the models unused longest until the rest fits. */
 static void
-ensure_capacity(const CachedModel *keep)
+cache_ensure_capacity(const CachedModel *keep)
 {
 	for (;;)
 	{
@@ -121,7 +121,7 @@ ensure_capacity(const CachedModel *keep)
 		CachedModel *model;
 		int			count;
 
-		if (cached_bytes(&count) <= (Size) xmhash_model_cache * 1024 && count <= MAX_MODELS)
+		if (cache_bytes(&count) <= (Size) xmhash_model_cache * 1024 && count <= MAX_MODELS)
 			return;
 		for (model = models; model != NULL; model = model->next)
 		{
@@ -130,13 +130,13 @@ ensure_capacity(const CachedModel *keep)
 		}
 		if (oldest == NULL)
 			return;
-		forget(oldest);
+		cache_forget(oldest);
 	}
 }
 
 /* Decode a model into a context of its own. */
 static CachedModel *
-load(const ModelTable *table, Oid oid, uint64 fingerprint)
+cache_load(const ModelTable *table, Oid oid, uint64 fingerprint)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash model",
 												  ALLOCSET_SMALL_SIZES);
@@ -166,7 +166,7 @@ load(const ModelTable *table, Oid oid, uint64 fingerprint)
 }
 
 static CachedModel *
-find(Oid oid)
+cache_find(Oid oid)
 {
 	CachedModel *model;
 
@@ -183,7 +183,7 @@ find(Oid oid)
  * may be used, and whether what is cached of it is still right.
  */
 static CachedModel *
-look_up(Oid function, Oid oid)
+cache_look_up(Oid function, Oid oid)
 {
 	ModelTable	table;
 	CachedModel *model;
@@ -200,18 +200,18 @@ look_up(Oid function, Oid oid)
 	model_open(function, oid, &table);
 	fingerprint = model_fingerprint(&table, &uncommitted);
 	look_at_end |= uncommitted || IsInParallelMode();
-	model = find(oid);
+	model = cache_find(oid);
 	if (model != NULL && model->fingerprint != fingerprint)
 	{
-		forget(model);
+		cache_forget(model);
 		generation = generation_now;
 		model = NULL;
 	}
 	if (model == NULL)
-		model = load(&table, oid, fingerprint);
+		model = cache_load(&table, oid, fingerprint);
 	if (generation_now == generation)
 	{
-		ensure_capacity(model);
+		cache_ensure_capacity(model);
 		capacity_kept = xmhash_model_cache;
 		generation = generation_now;
 	}
@@ -224,7 +224,7 @@ look_up(Oid function, Oid oid)
 
 /* May the current user use a model that is cached, and known to be right? */
 static bool
-may_use(Oid model)
+cache_may_use(Oid model)
 {
 	bool		missing = false;
 
@@ -244,10 +244,10 @@ model_cache_find(FunctionCallInfo fcinfo, ModelCall *call, Oid oid)
 	if (call->oid == oid && call->generation == generation_now && call->user == GetUserId())
 		return call->model;
 	call->generation = 0;		/* in case of an error */
-	model = find(oid);
+	model = cache_find(oid);
 	if (model == NULL || model->generation != generation_now ||
-		capacity_kept != xmhash_model_cache || !may_use(oid))
-		model = look_up(fcinfo->flinfo->fn_oid, oid);
+		capacity_kept != xmhash_model_cache || !cache_may_use(oid))
+		model = cache_look_up(fcinfo->flinfo->fn_oid, oid);
 	model->used = ++clock_now;
 	call->model = model;
 	call->generation = model->generation;

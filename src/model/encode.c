@@ -29,7 +29,7 @@ model_fail_absent(const char *name, Modality modality)
 
 /* The array's floats, after all that can be checked without reading them. */
 static const float *
-check_features(const CachedModel *model, Modality modality, ArrayType *array)
+encode_check_features(const CachedModel *model, Modality modality, ArrayType *array)
 {
 	int			expected = model->network[modality].inputs;
 	int			length;
@@ -57,7 +57,7 @@ check_features(const CachedModel *model, Modality modality, ArrayType *array)
 
 /* Find the value that made the check of all of them fail. */
 static void
-fail_not_finite(const CachedModel *model, Modality modality, const float *values, int count)
+encode_fail_not_finite(const CachedModel *model, Modality modality, const float *values, int count)
 {
 	int			i;
 
@@ -99,7 +99,7 @@ model_count_nonzeros(const float *values, int count, bool *finite)
 Bitcode *
 model_encode(CachedModel *model, Modality modality, ArrayType *array)
 {
-	const float *values = check_features(model, modality, array);
+	const float *values = encode_check_features(model, modality, array);
 	Features	features = {0};
 	int32_t		row_start[2] = {0, 0};
 	CoreEnv env;
@@ -111,7 +111,7 @@ model_encode(CachedModel *model, Modality modality, ArrayType *array)
 	features.columns = model->network[modality].inputs;
 	nonzeros = model_count_nonzeros(values, features.columns, &finite);
 	if (!finite)
-		fail_not_finite(model, modality, values, features.columns);
+		encode_fail_not_finite(model, modality, values, features.columns);
 	if (nonzeros < features.columns / SPARSE_BELOW)
 	{
 		int			i;
@@ -137,7 +137,7 @@ model_encode(CachedModel *model, Modality modality, ArrayType *array)
 }
 
 static Datum
-encode(FunctionCallInfo fcinfo, Modality modality)
+encode_row(FunctionCallInfo fcinfo, Modality modality)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
 	CachedModel *model;
@@ -158,11 +158,11 @@ XMHASH_FUNCTION(xmhash_encode_text);
 Datum
 xmhash_encode_image(PG_FUNCTION_ARGS)
 {
-	return encode(fcinfo, MODALITY_IMAGE);
+	return encode_row(fcinfo, MODALITY_IMAGE);
 }
 
 Datum
 xmhash_encode_text(PG_FUNCTION_ARGS)
 {
-	return encode(fcinfo, MODALITY_TEXT);
+	return encode_row(fcinfo, MODALITY_TEXT);
 }

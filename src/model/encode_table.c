@@ -67,7 +67,7 @@ enum
 };
 
 static void
-check_columns(const TableEncoder *encoder, Oid code_type)
+encode_table_check_columns(const TableEncoder *encoder, Oid code_type)
 {
 	int			side;
 
@@ -92,7 +92,7 @@ check_columns(const TableEncoder *encoder, Oid code_type)
 }
 
 static void
-build_queries(TableEncoder *encoder)
+encode_table_build_queries(TableEncoder *encoder)
 {
 	StringInfoData select;
 	StringInfoData missing;
@@ -140,7 +140,7 @@ build_queries(TableEncoder *encoder)
 
 /* The relation's name in a query, as it is now; NULL if it is gone. */
 static char *
-find_name(Oid relation)
+encode_table_find_name(Oid relation)
 {
 	char	   *name = get_rel_name(relation);
 	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
@@ -150,14 +150,14 @@ find_name(Oid relation)
 
 /* A name in a call that a hint shows: quoted, and NULL without quotes. */
 static const char *
-quote_argument(const char *name)
+encode_table_quote_argument(const char *name)
 {
 	return name != NULL ? quote_literal_cstr(name) : "NULL";
 }
 
 /* Twice each %, for format(). */
 static char *
-escape_format(const char *text)
+encode_table_escape_format(const char *text)
 {
 	StringInfoData escaped;
 
@@ -169,23 +169,23 @@ escape_format(const char *text)
 
 /* The call as it would be on each shard, the table's name being %s. */
 static char *
-shard_command(const TableEncoder *encoder)
+encode_table_shard_command(const TableEncoder *encoder)
 {
 	StringInfoData call;
 	int			side;
 
 	initStringInfo(&call);
 	for (side = 0; side < 2; side++)
-		appendStringInfo(&call, ", %s, %s", quote_argument(encoder->features_column[side]),
-						 quote_argument(encoder->code_column[side]));
+		appendStringInfo(&call, ", %s, %s", encode_table_quote_argument(encoder->features_column[side]),
+						 encode_table_quote_argument(encoder->code_column[side]));
 	return psprintf("CALL %s(%s, '%%s'%s%s)", distributed_function(encoder->function),
-					escape_format(quote_argument(find_name(encoder->model))), escape_format(call.data),
+					encode_table_escape_format(encode_table_quote_argument(encode_table_find_name(encoder->model))), encode_table_escape_format(call.data),
 					encoder->only_missing ? "" : ", only_missing => false");
 }
 
 /* A row is named by where it lies, so it has to lie here. */
 static void
-check_rows_here(const TableEncoder *encoder)
+encode_table_check_rows_here(const TableEncoder *encoder)
 {
 	Oid			table;
 	RowsWhere	where = relation_rows_where(encoder->relation, &table);
@@ -197,19 +197,19 @@ check_rows_here(const TableEncoder *encoder)
 			 errmsg("cannot encode table \"%s\": it is %s", get_rel_name(table),
 					where == ROWS_FOREIGN ? "a foreign table" : "distributed by Citus"),
 			 where == ROWS_FOREIGN ? errhint("Call xmhash_encode_table() on the server that has its rows.") :
-			 errhint("Call it for each shard: %s", distributed_command(table, where, shard_command(encoder)))));
+			 errhint("Call it for each shard: %s", distributed_command(table, where, encode_table_shard_command(encoder)))));
 }
 
 /* Blocks of the longest table among the relation and what inherits from it. */
 static BlockNumber
-count_blocks(const TableEncoder *encoder)
+encode_table_count_blocks(const TableEncoder *encoder)
 {
 	List	   *tables;
 	BlockNumber most = 0;
 	ListCell   *cell;
 
 	LockRelationOid(encoder->relation, AccessShareLock);
-	check_rows_here(encoder);
+	encode_table_check_rows_here(encoder);
 	tables = find_all_inheritors(encoder->relation, AccessShareLock, NULL);
 	foreach(cell, tables)
 	{
@@ -229,7 +229,7 @@ count_blocks(const TableEncoder *encoder)
 }
 
 static Datum
-make_array(const Datum *values, bool *nulls, int count, Oid type)
+encode_table_make_array(const Datum *values, bool *nulls, int count, Oid type)
 {
 	int16		length;
 	bool		by_value;
@@ -247,12 +247,12 @@ make_array(const Datum *values, bool *nulls, int count, Oid type)
  * lock keeps the relation's own name; another schema may get that of its schema.
  */
 static void
-check_name(const TableEncoder *encoder)
+encode_table_check_name(const TableEncoder *encoder)
 {
 	char	   *name;
 
 	AcceptInvalidationMessages();
-	name = find_name(encoder->relation);
+	name = encode_table_find_name(encoder->relation);
 	if (name == NULL || strcmp(name, encoder->relation_name) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -261,7 +261,7 @@ check_name(const TableEncoder *encoder)
 }
 
 static void
-write_range(TableEncoder *encoder, Datum bounds[2])
+encode_table_write_range(TableEncoder *encoder, Datum bounds[2])
 {
 	Oid			code_type = get_element_type(encoder->code_array_type);
 	Oid			types[6] = {TIDOID, TIDOID, OIDARRAYOID, TIDARRAYOID,
@@ -271,12 +271,12 @@ write_range(TableEncoder *encoder, Datum bounds[2])
 
 	values[0] = bounds[0];
 	values[1] = bounds[1];
-	values[2] = make_array(encoder->table, NULL, encoder->count, OIDOID);
-	values[3] = make_array(encoder->place, NULL, encoder->count, TIDOID);
+	values[2] = encode_table_make_array(encoder->table, NULL, encoder->count, OIDOID);
+	values[3] = encode_table_make_array(encoder->place, NULL, encoder->count, TIDOID);
 	for (side = 0; side < 2; side++)
-		values[4 + side] = make_array(encoder->code[side], encoder->code_is_null[side],
+		values[4 + side] = encode_table_make_array(encoder->code[side], encoder->code_is_null[side],
 									  encoder->count, code_type);
-	check_name(encoder);
+	encode_table_check_name(encoder);
 	if (SPI_execute_with_args(encoder->update, 6, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update relation %s", encoder->relation_name);
 	encoder->encoded += SPI_processed;
@@ -288,7 +288,7 @@ write_range(TableEncoder *encoder, Datum bounds[2])
  * rows are written in pieces, which the snapshot does not see.
  */
 static bool
-walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
+encode_table_walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 {
 	Oid			types[2] = {TIDOID, TIDOID};
 	SPIPlanPtr	plan = SPI_prepare(encoder->select, 2, types);
@@ -314,7 +314,7 @@ walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 		fits = encoder->count <= most;
 		if (encoder->count > 0 && (found == 0 || (!fits && !divisible)))
 		{
-			write_range(encoder, bounds);
+			encode_table_write_range(encoder, bounds);
 			encoder->count = found == 0 ? encoder->count : 0;
 		}
 	} while (found > 0 && (fits || !divisible));
@@ -329,7 +329,7 @@ walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
  * it also keeps out whoever would distribute the table.
  */
 static Oid
-find_owner(const TableEncoder *encoder)
+encode_table_find_owner(const TableEncoder *encoder)
 {
 	HeapTuple	tuple;
 	Oid			owner;
@@ -342,8 +342,8 @@ find_owner(const TableEncoder *encoder)
 				 errmsg("relation %s does not exist any more", encoder->relation_name)));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
-	check_name(encoder);
-	check_rows_here(encoder);
+	encode_table_check_name(encoder);
+	encode_table_check_rows_here(encoder);
 	return owner;
 }
 
@@ -355,26 +355,26 @@ find_owner(const TableEncoder *encoder)
  * in silence because row security is forced on the owner: that is an error.
  */
 static bool
-walk_range_as_owner(TableEncoder *encoder, Datum bounds[2], bool divisible)
+encode_table_walk_range_as_owner(TableEncoder *encoder, Datum bounds[2], bool divisible)
 {
-	Oid			owner = find_owner(encoder);
+	Oid			owner = encode_table_find_owner(encoder);
 	bool		sees_all = has_bypassrls_privilege(GetUserId());
 	RoleSwitch	role;
 	bool		done;
 
 	if (role_is_trusted(owner) || !has_privs_of_role(GetUserId(), owner))
-		return walk_range(encoder, bounds, divisible);
+		return encode_table_walk_range(encoder, bounds, divisible);
 	role_switch(&role, owner);
 	if (sees_all)
 		(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	done = walk_range(encoder, bounds, divisible);
+	done = encode_table_walk_range(encoder, bounds, divisible);
 	role_restore(&role);
 	return done;
 }
 
 /* One range, and its commit; false if it has too many rows. */
 static bool
-encode_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
+encode_table_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(encoder->range_context);
 	ItemPointerData low;
@@ -388,7 +388,7 @@ encode_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
 	bounds[1] = PointerGetDatum(&high);
 	encoder->count = 0;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	done = walk_range_as_owner(encoder, bounds, to - from > 1);
+	done = encode_table_walk_range_as_owner(encoder, bounds, to - from > 1);
 	PopActiveSnapshot();
 	if (!encoder->atomic)
 		SPI_commit();
@@ -399,9 +399,9 @@ encode_range(TableEncoder *encoder, BlockNumber from, BlockNumber to)
 
 /* Walk the table; ranges grow or shrink towards batch_rows rows each. */
 static void
-encode_blocks(TableEncoder *encoder)
+encode_table_blocks(TableEncoder *encoder)
 {
-	BlockNumber blocks = count_blocks(encoder);
+	BlockNumber blocks = encode_table_count_blocks(encoder);
 	BlockNumber from = 0;
 	double		step = Max(1, encoder->batch_rows / 64);
 	instr_time	said;
@@ -412,7 +412,7 @@ encode_blocks(TableEncoder *encoder)
 		BlockNumber to = from + (BlockNumber) Min(step, (double) (blocks - from));
 		instr_time	now;
 
-		if (encode_range(encoder, from, to))
+		if (encode_table_range(encoder, from, to))
 		{
 			from = to;
 			step *= Min(4, Max(0.25, (double) encoder->batch_rows / Max(encoder->count, 1)));
@@ -435,13 +435,13 @@ encode_blocks(TableEncoder *encoder)
 }
 
 static const char *
-column_argument(FunctionCallInfo fcinfo, int number)
+encode_table_column_argument(FunctionCallInfo fcinfo, int number)
 {
 	return PG_ARGISNULL(number) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(number)));
 }
 
 static void
-read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
+encode_table_read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 {
 	int			side;
 
@@ -452,7 +452,7 @@ read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 				 errmsg("only the column arguments of xmhash_encode_table may be NULL")));
 	encoder->model = PG_GETARG_OID(ARGUMENT_MODEL);
 	encoder->relation = PG_GETARG_OID(ARGUMENT_RELATION);
-	encoder->relation_name = find_name(encoder->relation);
+	encoder->relation_name = encode_table_find_name(encoder->relation);
 	if (encoder->relation_name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -465,8 +465,8 @@ read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 				 errmsg("argument \"batch_rows\" is %d, expected 1 to 1000000", encoder->batch_rows)));
 	for (side = 0; side < 2; side++)
 	{
-		encoder->features_column[side] = column_argument(fcinfo, ARGUMENT_FEATURES_IMAGE + 2 * side);
-		encoder->code_column[side] = column_argument(fcinfo, ARGUMENT_CODE_IMAGE + 2 * side);
+		encoder->features_column[side] = encode_table_column_argument(fcinfo, ARGUMENT_FEATURES_IMAGE + 2 * side);
+		encoder->code_column[side] = encode_table_column_argument(fcinfo, ARGUMENT_CODE_IMAGE + 2 * side);
 		encoder->used[side] = encoder->features_column[side] != NULL;
 		if (encoder->used[side] != (encoder->code_column[side] != NULL))
 			ereport(ERROR,
@@ -492,12 +492,12 @@ xmhash_encode_table(PG_FUNCTION_ARGS)
 	encoder.atomic = procedure_is_atomic(fcinfo);
 	encoder.function = fcinfo->flinfo->fn_oid;
 	SPI_connect_ext(encoder.atomic ? 0 : SPI_OPT_NONATOMIC);
-	read_arguments(fcinfo, &encoder);
+	encode_table_read_arguments(fcinfo, &encoder);
 	encoder.code_array_type = get_array_type(code_type);
-	check_columns(&encoder, code_type);
+	encode_table_check_columns(&encoder, code_type);
 	encode_chunk_prepare(&encoder, fcinfo->flinfo->fn_oid);
-	build_queries(&encoder);
-	encode_blocks(&encoder);
+	encode_table_build_queries(&encoder);
+	encode_table_blocks(&encoder);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

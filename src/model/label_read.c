@@ -79,21 +79,21 @@ labels_get_sets(const Labels *labels)
 }
 
 static bool
-is_vector_element(Oid type)
+label_read_is_vector_element(Oid type)
 {
 	return type == BOOLOID || type == INT2OID || type == INT4OID || type == INT8OID ||
 		type == FLOAT4OID || type == FLOAT8OID;
 }
 
 static bool
-is_number(Oid type)
+label_read_is_number(Oid type)
 {
 	return type == INT2OID || type == INT4OID || type == INT8OID;
 }
 
 /* Class names are strings and enum values: types whose output is a plain word. */
 static bool
-is_name(Oid type)
+label_read_is_name(Oid type)
 {
 	char		category;
 	bool		preferred;
@@ -103,26 +103,26 @@ is_name(Oid type)
 }
 
 static bool
-is_names_form(LabelForm form)
+label_read_is_names_form(LabelForm form)
 {
 	return form == LABEL_NUMBER || form == LABEL_NAME || form == LABEL_NAMES;
 }
 
 /* The form of labels of a type; false if it is none. */
 static bool
-find_form(Oid column_type, LabelForm *form, Oid *type)
+label_read_find_form(Oid column_type, LabelForm *form, Oid *type)
 {
 	Oid			base = getBaseType(column_type);
 	Oid			element = get_element_type(base);
 
 	*type = OidIsValid(element) ? getBaseType(element) : base;
-	if (OidIsValid(element) && is_vector_element(*type))
+	if (OidIsValid(element) && label_read_is_vector_element(*type))
 		*form = LABEL_VECTOR;
 	else if (base == BITOID || base == VARBITOID)
 		*form = LABEL_BITS;
-	else if (is_number(base))
+	else if (label_read_is_number(base))
 		*form = LABEL_NUMBER;
-	else if (is_name(*type))
+	else if (label_read_is_name(*type))
 		*form = OidIsValid(element) ? LABEL_NAMES : LABEL_NAME;
 	else
 		return false;
@@ -132,11 +132,11 @@ find_form(Oid column_type, LabelForm *form, Oid *type)
 void
 labels_source(Labels *labels, const char *relation, const char *column, Oid type)
 {
-	bool		names_before = is_names_form(labels->form);
+	bool		names_before = label_read_is_names_form(labels->form);
 	Oid			output;
 	bool		varlena;
 
-	if (!find_form(type, &labels->form, &labels->type))
+	if (!label_read_find_form(type, &labels->form, &labels->type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("label column \"%s\" of relation \"%s\" is of type %s, which holds no labels",
@@ -145,7 +145,7 @@ labels_source(Labels *labels, const char *relation, const char *column, Oid type
 						   "real[], double precision[], bit, bit varying), class names (text, varchar, "
 						   "an enum, or an array of these) or class numbers (smallint, integer, bigint)."),
 				 errhint("Other values that stand for classes can be cast to text in a view.")));
-	if (labels->sources++ > 0 && is_names_form(labels->form) != names_before)
+	if (labels->sources++ > 0 && label_read_is_names_form(labels->form) != names_before)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("label column \"%s\" of relation \"%s\" holds %s, but that of relation \"%s\" %s",
@@ -166,7 +166,7 @@ labels_source(Labels *labels, const char *relation, const char *column, Oid type
 
 /* Where the row is, for messages about its label. */
 static int
-label_context(const Labels *labels, int64 row)
+label_read_context(const Labels *labels, int64 row)
 {
 	return errdetail("This is row %lld of relation \"%s\", as read.",
 					 (long long) row, labels->relation);
@@ -174,7 +174,7 @@ label_context(const Labels *labels, int64 row)
 
 /* Room for that many class numbers. */
 static void
-reserve_classes(Labels *labels, int count)
+label_read_reserve_classes(Labels *labels, int count)
 {
 	if (count <= labels->classes_capacity)
 		return;
@@ -185,13 +185,13 @@ reserve_classes(Labels *labels, int count)
 
 /* Check a vector's length against the ones before. */
 static void
-check_length(Labels *labels, int length, int64 row)
+label_read_check_length(Labels *labels, int length, int64 row)
 {
 	if (length == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("label column \"%s\" has an empty vector", labels->column),
-				 label_context(labels, row),
+				 label_read_context(labels, row),
 				 errhint("A row without labels has NULL or a vector of zeros.")));
 	if (labels->length == -1)
 		labels->length = length;
@@ -200,24 +200,24 @@ check_length(Labels *labels, int length, int64 row)
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("label column \"%s\" has a vector of length %d, but the ones before have length %d",
 						labels->column, length, labels->length),
-				 label_context(labels, row)));
+				 label_read_context(labels, row)));
 }
 
 static void
-check_array(Labels *labels, ArrayType *array, int64 row)
+label_read_check_array(Labels *labels, ArrayType *array, int64 row)
 {
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("label column \"%s\" has an array of %d dimensions, expected 1",
 						labels->column, ARR_NDIM(array)),
-				 label_context(labels, row)));
+				 label_read_context(labels, row)));
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("label column \"%s\" has an array with a NULL element", labels->column),
-				 label_context(labels, row),
-				 is_names_form(labels->form) ?
+				 label_read_context(labels, row),
+				 label_read_is_names_form(labels->form) ?
 				 errhint("array_remove(%s, NULL) drops NULL elements.",
 						 quote_identifier(labels->column)) :
 				 errhint("A row without labels has NULL or a vector of zeros.")));
@@ -225,7 +225,7 @@ check_array(Labels *labels, ArrayType *array, int64 row)
 
 /* 0 or 1, or -1 for any other value (NaN included: it equals nothing). */
 static int
-vector_element(const Labels *labels, Datum value)
+label_read_vector_element(const Labels *labels, Datum value)
 {
 	double		number;
 
@@ -254,7 +254,7 @@ vector_element(const Labels *labels, Datum value)
 
 /* Classes of a vector [length]: the positions of its ones. */
 static int
-read_vector(Labels *labels, Datum value, int64 row)
+label_read_vector(Labels *labels, Datum value, int64 row)
 {
 	ArrayType  *array = DatumGetArrayTypeP(value);
 	Datum	   *elements;
@@ -262,14 +262,14 @@ read_vector(Labels *labels, Datum value, int64 row)
 	int			count = 0;
 	int			i;
 
-	check_array(labels, array, row);
+	label_read_check_array(labels, array, row);
 	deconstruct_array(array, labels->type, labels->type_length, labels->type_by_value,
 					  labels->type_align, &elements, NULL, &length);
-	check_length(labels, length, row);
-	reserve_classes(labels, length);
+	label_read_check_length(labels, length, row);
+	label_read_reserve_classes(labels, length);
 	for (i = 0; i < length; i++)
 	{
-		int			element = vector_element(labels, elements[i]);
+		int			element = label_read_vector_element(labels, elements[i]);
 
 		if (element < 0)
 		{
@@ -281,7 +281,7 @@ read_vector(Labels *labels, Datum value, int64 row)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("label column \"%s\" has %s as element %d, expected 0 or 1",
 							labels->column, OidOutputFunctionCall(output, elements[i]), i + 1),
-					 label_context(labels, row)));
+					 label_read_context(labels, row)));
 		}
 		if (element == 1)
 			labels->classes[count++] = i;
@@ -291,15 +291,15 @@ read_vector(Labels *labels, Datum value, int64 row)
 
 /* Classes of a bit string: the positions of its ones, the first bit class 0. */
 static int
-read_bits(Labels *labels, Datum value, int64 row)
+label_read_bits(Labels *labels, Datum value, int64 row)
 {
 	VarBit	   *bits = DatumGetVarBitP(value);
 	int			length = VARBITLEN(bits);
 	int			count = 0;
 	int			i;
 
-	check_length(labels, length, row);
-	reserve_classes(labels, length);
+	label_read_check_length(labels, length, row);
+	label_read_reserve_classes(labels, length);
 	for (i = 0; i < length; i++)
 	{
 		if (VARBITS(bits)[i / BITS_PER_BYTE] & (HIGHBIT >> (i % BITS_PER_BYTE)))
@@ -309,7 +309,7 @@ read_bits(Labels *labels, Datum value, int64 row)
 }
 
 static int32
-read_number(Labels *labels, Datum value)
+label_read_number(Labels *labels, Datum value)
 {
 	char		name[MAXINT8LEN + 1];
 	int64		number;
@@ -324,7 +324,7 @@ read_number(Labels *labels, Datum value)
 }
 
 static int32
-read_name(Labels *labels, Datum value)
+label_read_name(Labels *labels, Datum value)
 {
 	char	   *name = OutputFunctionCall(&labels->output, value);
 	int			bytes = strlen(name);
@@ -339,19 +339,19 @@ read_name(Labels *labels, Datum value)
 }
 
 static int
-read_names(Labels *labels, Datum value, int64 row)
+label_read_names(Labels *labels, Datum value, int64 row)
 {
 	ArrayType  *array = DatumGetArrayTypeP(value);
 	Datum	   *elements;
 	int			count;
 	int			i;
 
-	check_array(labels, array, row);
+	label_read_check_array(labels, array, row);
 	deconstruct_array(array, labels->type, labels->type_length, labels->type_by_value,
 					  labels->type_align, &elements, NULL, &count);
-	reserve_classes(labels, count);
+	label_read_reserve_classes(labels, count);
 	for (i = 0; i < count; i++)
-		labels->classes[i] = read_name(labels, elements[i]);
+		labels->classes[i] = label_read_name(labels, elements[i]);
 	return count;
 }
 
@@ -368,21 +368,21 @@ labels_add(Labels *labels, Datum value, bool isnull, int64 row)
 	switch (labels->form)
 	{
 		case LABEL_VECTOR:
-			count = read_vector(labels, value, row);
+			count = label_read_vector(labels, value, row);
 			break;
 		case LABEL_BITS:
-			count = read_bits(labels, value, row);
+			count = label_read_bits(labels, value, row);
 			break;
 		case LABEL_NUMBER:
-			labels->classes[0] = read_number(labels, value);
+			labels->classes[0] = label_read_number(labels, value);
 			count = 1;
 			break;
 		case LABEL_NAME:
-			labels->classes[0] = read_name(labels, value);
+			labels->classes[0] = label_read_name(labels, value);
 			count = 1;
 			break;
 		case LABEL_NAMES:
-			count = read_names(labels, value, row);
+			count = label_read_names(labels, value, row);
 			break;
 	}
 	MemoryContextSwitchTo(old_context);

@@ -62,7 +62,7 @@ struct LabelSets
 
 /* The number of a byte string, counting up from `next` for new ones. */
 static int32
-intern(LabelSets *sets, struct intern_hash *table, const void *data, int bytes, int32 next)
+label_set_intern(LabelSets *sets, struct intern_hash *table, const void *data, int bytes, int32 next)
 {
 	InternKey	key;
 	InternEntry *entry;
@@ -84,9 +84,9 @@ intern(LabelSets *sets, struct intern_hash *table, const void *data, int bytes, 
 	return entry->number;
 }
 
-/* The stored copy that intern() made of a string it has just seen. */
+/* The stored copy that label_set_intern() made of a string it has just seen. */
 static const char *
-interned(struct intern_hash *table, const void *data, int bytes)
+label_set_interned(struct intern_hash *table, const void *data, int bytes)
 {
 	InternKey	key;
 
@@ -120,7 +120,7 @@ label_sets_create(void)
 int32
 label_sets_class(LabelSets *sets, const char *name, int bytes)
 {
-	int32		number = intern(sets, sets->name_numbers, name, bytes, sets->classes);
+	int32		number = label_set_intern(sets, sets->name_numbers, name, bytes, sets->classes);
 
 	if (number < sets->classes)
 		return number;
@@ -129,12 +129,12 @@ label_sets_class(LabelSets *sets, const char *name, int bytes)
 		sets->names_capacity *= 2;
 		sets->names = repalloc_huge(sets->names, sets->names_capacity * sizeof(char *));
 	}
-	sets->names[sets->classes++] = interned(sets->name_numbers, name, bytes);
+	sets->names[sets->classes++] = label_set_interned(sets->name_numbers, name, bytes);
 	return number;
 }
 
 static int
-compare_classes(const void *a, const void *b)
+label_set_compare_classes(const void *a, const void *b)
 {
 	int32		x = *(const int32 *) a;
 	int32		y = *(const int32 *) b;
@@ -144,13 +144,13 @@ compare_classes(const void *a, const void *b)
 
 /* Sort class numbers and drop repeated ones; returns how many are left. */
 static int
-sort_unique(int32 *classes, int count)
+label_set_sort_unique(int32 *classes, int count)
 {
 	int			kept = 0;
 	int			i;
 
 	if (count > 1)
-		qsort(classes, count, sizeof(int32), compare_classes);
+		qsort(classes, count, sizeof(int32), label_set_compare_classes);
 	for (i = 0; i < count; i++)
 	{
 		if (kept == 0 || classes[i] != classes[kept - 1])
@@ -166,9 +166,9 @@ label_sets_add(LabelSets *sets, int32 *classes, int count)
 	int32		number;
 	int			bytes;
 
-	count = sort_unique(classes, count);
+	count = label_set_sort_unique(classes, count);
 	bytes = count * sizeof(int32);
-	number = intern(sets, sets->set_numbers, count > 0 ? (const void *) classes : "",
+	number = label_set_intern(sets, sets->set_numbers, count > 0 ? (const void *) classes : "",
 					bytes, sets->set_count);
 	if (number == sets->set_count)
 	{
@@ -191,14 +191,14 @@ label_sets_add(LabelSets *sets, int32 *classes, int count)
 }
 
 static int
-compare_names(const void *a, const void *b)
+label_set_compare_names(const void *a, const void *b)
 {
 	return strcmp(**(const char **const *) a, **(const char **const *) b);
 }
 
 /* Names that are all decimal numbers of 64 bits. */
 static int
-compare_numbers(const void *a, const void *b)
+label_set_compare_numbers(const void *a, const void *b)
 {
 	long long	x = strtoll(**(const char **const *) a, NULL, 10);
 	long long	y = strtoll(**(const char **const *) b, NULL, 10);
@@ -208,7 +208,7 @@ compare_numbers(const void *a, const void *b)
 
 /* Renumber classes by the byte order of their names, or by their value, in every set. */
 static void
-order_names(LabelSets *sets, bool numbers)
+label_set_order_names(LabelSets *sets, bool numbers)
 {
 	const char ***order;
 	const char **names;
@@ -221,7 +221,7 @@ order_names(LabelSets *sets, bool numbers)
 	new_number = palloc_extended(sets->classes * sizeof(int32), MCXT_ALLOC_HUGE);
 	for (i = 0; i < sets->classes; i++)
 		order[i] = &sets->names[i];
-	qsort(order, sets->classes, sizeof(*order), numbers ? compare_numbers : compare_names);
+	qsort(order, sets->classes, sizeof(*order), numbers ? label_set_compare_numbers : label_set_compare_names);
 	for (i = 0; i < sets->classes; i++)
 	{
 		names[i] = *order[i];
@@ -231,7 +231,7 @@ order_names(LabelSets *sets, bool numbers)
 	{
 		for (c = 0; c < sets->sets[i].count; c++)
 			sets->sets[i].classes[c] = new_number[sets->sets[i].classes[c]];
-		(void) sort_unique(sets->sets[i].classes, sets->sets[i].count);
+		(void) label_set_sort_unique(sets->sets[i].classes, sets->sets[i].count);
 	}
 	pfree(order);
 	pfree(new_number);
@@ -249,7 +249,7 @@ label_sets_finish(LabelSets *sets, int vector_length, bool numbers)
 
 	Assert(sets->class_rows == NULL);
 	if (sets->classes > 0)
-		order_names(sets, numbers);
+		label_set_order_names(sets, numbers);
 	else
 	{
 		sets->names = NULL;

@@ -30,7 +30,7 @@ model_most_units(const ModelRow *row)
 }
 
 static size_t
-side_parameters(const ModelRow *row, int side)
+load_side_parameters(const ModelRow *row, int side)
 {
 	return model_has(row, side) ?
 		network_parameters(row->dimensions[side], &row->hidden[side], row->bits) : 0;
@@ -44,7 +44,7 @@ model_floats(const ModelRow *row)
 	int			side;
 
 	for (side = 0; side < 2; side++)
-		count += side_parameters(row, side) + 2 * (size_t) row->scales[side];
+		count += load_side_parameters(row, side) + 2 * (size_t) row->scales[side];
 	return count;
 }
 
@@ -65,7 +65,7 @@ model_layout(const ModelRow *row, float *floats, const CoreEnv *env,
 						   row->bits, at, env);
 		else
 			memset(&weights->network[side], 0, sizeof(Network));
-		at += side_parameters(row, side);
+		at += load_side_parameters(row, side);
 	}
 	for (side = 0; side < 2; side++)
 	{
@@ -77,7 +77,7 @@ model_layout(const ModelRow *row, float *floats, const CoreEnv *env,
 
 /* weight [inputs × outputs], shift and scale [scales], bias [outputs] */
 static void
-fold(Layer *layer, const float *shift, const float *scale, int scales)
+load_fold(Layer *layer, const float *shift, const float *scale, int scales)
 {
 	double	   *bias = palloc0(layer->outputs * sizeof(double));
 	int			i;
@@ -131,7 +131,7 @@ model_read(const ModelTable *table, const ModelRow *row, const CoreEnv *env,
 }
 
 static void
-fail_not_finite(const ModelRow *row, int side)
+load_fail_not_finite(const ModelRow *row, int side)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
@@ -173,7 +173,7 @@ model_network_is_finite(const Network *network)
  * of these is not finite, nor is that.
  */
 static bool
-prepared_is_finite(const Network *network)
+load_prepared_is_finite(const Network *network)
 {
 	int			k;
 
@@ -201,10 +201,10 @@ model_networks(const ModelRow *row, ModelWeights *weights, const CoreEnv *env,
 		if (!model_has(row, side))
 			continue;
 		if (row->scales[side] > 0)
-			fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
+			load_fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
 				 row->scales[side]);
 		network_prepare(env, &network[side]);
-		if (!prepared_is_finite(&network[side]))
+		if (!load_prepared_is_finite(&network[side]))
 			return side;
 	}
 	return -1;
@@ -221,5 +221,5 @@ model_load(const ModelTable *table, const ModelRow *row, const CoreEnv *env,
 	model_read(table, row, env, &weights);
 	side = model_networks(row, &weights, env, network);
 	if (side >= 0)
-		fail_not_finite(row, side);
+		load_fail_not_finite(row, side);
 }

@@ -19,7 +19,7 @@
 #include "utils/memutils.h"
 
 static void
-training_lock_tag(Oid model, LOCKTAG *tag)
+lock_training_tag(Oid model, LOCKTAG *tag)
 {
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, RelationRelationId, model, 1);
 }
@@ -30,14 +30,14 @@ training_lock_tag(Oid model, LOCKTAG *tag)
 
 /* The process that holds it: another than this one. */
 static int
-find_holder(Oid model)
+lock_find_holder(Oid model)
 {
 	LOCKTAG		tag;
 	LockData   *locks = GetLockStatusData();
 	int			pid = HOLDER_NONE;
 	int			i;
 
-	training_lock_tag(model, &tag);
+	lock_training_tag(model, &tag);
 	for (i = 0; i < locks->nelements && pid == HOLDER_NONE; i++)
 	{
 		const LockInstanceData *lock = &locks->locks[i];
@@ -53,7 +53,7 @@ find_holder(Oid model)
 
 /* The models whose trainings run in other sessions. */
 static List *
-find_trainings(void)
+lock_find_trainings(void)
 {
 	LockData   *locks = GetLockStatusData();
 	List	   *models = NIL;
@@ -64,7 +64,7 @@ find_trainings(void)
 		const LockInstanceData *lock = &locks->locks[i];
 		LOCKTAG		tag;
 
-		training_lock_tag(lock->locktag.locktag_field3, &tag);
+		lock_training_tag(lock->locktag.locktag_field3, &tag);
 		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
 			memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0)
 			models = lappend_oid(models, lock->locktag.locktag_field3);
@@ -93,13 +93,13 @@ model_in_training(FunctionCallInfo fcinfo, Oid model)
 	if (RecoveryInProgress())
 		return true;
 	if (fcinfo->resultinfo == NULL)
-		return find_holder(model) != HOLDER_NONE;
+		return lock_find_holder(model) != HOLDER_NONE;
 	if (trainings == NULL)
 	{
 		MemoryContext old_context = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
 		trainings = palloc(sizeof(Trainings));
-		trainings->models = find_trainings();
+		trainings->models = lock_find_trainings();
 		fcinfo->flinfo->fn_extra = trainings;
 		MemoryContextSwitchTo(old_context);
 	}
@@ -117,10 +117,10 @@ model_lock(Oid model, bool session)
 	LOCKTAG		tag;
 	int			pid;
 
-	training_lock_tag(model, &tag);
+	lock_training_tag(model, &tag);
 	if (LockAcquire(&tag, ExclusiveLock, session, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
-		pid = find_holder(model);
+		pid = lock_find_holder(model);
 		if (pid == HOLDER_PREPARED)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
@@ -152,7 +152,7 @@ model_unlock(Oid model)
 	LOCKTAG		tag;
 	LockRelId	id = {model, MyDatabaseId};
 
-	training_lock_tag(model, &tag);
+	lock_training_tag(model, &tag);
 	LockRelease(&tag, ExclusiveLock, true);
 	UnlockRelationIdForSession(&id, ShareUpdateExclusiveLock);
 }

@@ -33,7 +33,7 @@ static const char *const kernel_name[] = {NULL, "linear", "rbf"};
 
 /* The kernel of a side; what there is decides the number of hidden layers. */
 static bool
-read_kernel(JsonbContainer *side, HiddenLayers *hidden)
+row_read_kernel(JsonbContainer *side, HiddenLayers *hidden)
 {
 	JsonbValue *value = json_field(side, "kernel");
 	char	   *name = json_as_string(value);
@@ -51,7 +51,7 @@ read_kernel(JsonbContainer *side, HiddenLayers *hidden)
 
 /* The network of one side: its widths, and how many scales come before it. */
 static bool
-read_side(Jsonb *info, int side, ModelRow *row)
+row_read_side(Jsonb *info, int side, ModelRow *row)
 {
 	JsonbValue *value = json_field(&info->root, modality_name[side]);
 	JsonbContainer *network = json_as_object(value);
@@ -70,7 +70,7 @@ read_side(Jsonb *info, int side, ModelRow *row)
 		if (!json_as_integer(getIthJsonbValueFromContainer(widths, i + 1), 1, NETWORK_MAX_HIDDEN, &hidden->units[i]))
 			return false;
 	}
-	if (!read_kernel(network, hidden))
+	if (!row_read_kernel(network, hidden))
 		return false;
 	return json_as_integer(getIthJsonbValueFromContainer(widths, 0), 1, MODEL_MAX_DIMENSIONS, &row->dimensions[side]) &&
 		json_as_integer(getIthJsonbValueFromContainer(widths, hidden->count + 1), 1, BITCODE_MAX_BITS, &bits) &&
@@ -81,7 +81,7 @@ read_side(Jsonb *info, int side, ModelRow *row)
 }
 
 static bool
-read_class_names(Jsonb *info, ModelRow *row)
+row_read_class_names(Jsonb *info, ModelRow *row)
 {
 	JsonbValue *value = json_field(&info->root, "classes");
 	JsonbContainer *names = json_as_array(value);
@@ -109,7 +109,7 @@ read_class_names(Jsonb *info, ModelRow *row)
 }
 
 static bool
-read_digest(Jsonb *info, ModelRow *row)
+row_read_digest(Jsonb *info, ModelRow *row)
 {
 	char	   *text = json_as_string(json_field(&info->root, "digest"));
 
@@ -124,7 +124,7 @@ read_digest(Jsonb *info, ModelRow *row)
 
 /* A number that need not be there; otherwise the default stays. */
 static bool
-read_optional(Jsonb *info, const char *key, double min, double most, double *number)
+row_read_optional(Jsonb *info, const char *key, double min, double most, double *number)
 {
 	JsonbValue *value = json_field(&info->root, key);
 
@@ -133,7 +133,7 @@ read_optional(Jsonb *info, const char *key, double min, double most, double *num
 
 /* Fill the row; or return what is wrong with it. */
 static char *
-read_info(Jsonb *info, ModelRow *row)
+row_read_info(Jsonb *info, ModelRow *row)
 {
 	static const char *const statuses[] = {"training", "trained", "diverged", "imported"};
 	double		pairs = -1;
@@ -159,7 +159,7 @@ read_info(Jsonb *info, ModelRow *row)
 		return psprintf("Its bits are no number from 1 to %d.", BITCODE_MAX_BITS);
 	for (i = 0; i < 2; i++)
 	{
-		if (!read_side(info, i, row))
+		if (!row_read_side(info, i, row))
 			return psprintf("Its %s network has an impossible shape.", modality_name[i]);
 	}
 	if (!model_has(row, MODALITY_IMAGE) && !model_has(row, MODALITY_TEXT))
@@ -168,14 +168,14 @@ read_info(Jsonb *info, ModelRow *row)
 	row->loss = row->seconds = get_float8_nan();
 	row->info = info;
 	row->epochs_done = 0;
-	if (!read_class_names(info, row))
+	if (!row_read_class_names(info, row))
 		return pstrdup("Its classes are no array of strings.");
-	if (!read_digest(info, row))
+	if (!row_read_digest(info, row))
 		return pstrdup("Its digest is no string of 16 hexadecimal digits.");
-	if (!read_optional(info, "pairs", 0, MAX_INTEGER, &pairs) ||
-		!read_optional(info, "created", 0, 2e11, &row->created) ||
-		!read_optional(info, "loss", -DBL_MAX, DBL_MAX, &row->loss) ||
-		!read_optional(info, "seconds", 0, DBL_MAX, &row->seconds) ||
+	if (!row_read_optional(info, "pairs", 0, MAX_INTEGER, &pairs) ||
+		!row_read_optional(info, "created", 0, 2e11, &row->created) ||
+		!row_read_optional(info, "loss", -DBL_MAX, DBL_MAX, &row->loss) ||
+		!row_read_optional(info, "seconds", 0, DBL_MAX, &row->seconds) ||
 		(json_field(&info->root, "epochs_done") != NULL &&
 		 !json_as_integer(json_field(&info->root, "epochs_done"), 0, PG_INT32_MAX, &row->epochs_done)))
 		return pstrdup("One of its numbers is none, or out of its range.");
@@ -202,7 +202,7 @@ model_find_quietly(const ModelTable *table, ModelRow *row, char **problem)
 	{
 		Jsonb	   *info = model_scan_info(&scan);
 
-		*problem = info == NULL ? pstrdup("It has no description.") : read_info(info, row);
+		*problem = info == NULL ? pstrdup("It has no description.") : row_read_info(info, row);
 		if (*problem == NULL && model_scan_next(&scan))
 			*problem = pstrdup("It has several descriptions.");
 	}
@@ -212,7 +212,7 @@ model_find_quietly(const ModelTable *table, ModelRow *row, char **problem)
 
 /* An object within an object, as JSON text; NULL if there is none. */
 static char *
-object_text(Jsonb *info, const char *key)
+row_object_text(Jsonb *info, const char *key)
 {
 	JsonbValue *value = json_field(&info->root, key);
 
@@ -226,8 +226,8 @@ model_find(const ModelTable *table, ModelRow *row)
 
 	if (model_find_quietly(table, row, &problem))
 	{
-		row->source = object_text(row->info, "source");
-		row->options = object_text(row->info, "options");
+		row->source = row_object_text(row->info, "source");
+		row->options = row_object_text(row->info, "options");
 		return;
 	}
 	if (problem == NULL)
@@ -243,7 +243,7 @@ model_find(const ModelTable *table, ModelRow *row)
 
 /* Classes without names have their numbers, from 1. */
 static void
-write_classes(StringInfo json, const ModelRow *row)
+row_write_classes(StringInfo json, const ModelRow *row)
 {
 	char	  **numbers = palloc(row->classes * sizeof(char *));
 	int			i;
@@ -277,7 +277,7 @@ model_append_networks(StringInfo json, const ModelRow *row)
 }
 
 static char *
-write_info(const ModelRow *row)
+row_write_info(const ModelRow *row)
 {
 	StringInfoData json;
 
@@ -288,7 +288,7 @@ write_info(const ModelRow *row)
 	json_put_string(&json, "method", row->method);
 	model_append_networks(&json, row);
 	if (row->classes > 0)
-		write_classes(&json, row);
+		row_write_classes(&json, row);
 	if (row->source != NULL)
 		json_put_json(&json, "source", row->source);
 	if (row->options != NULL)
@@ -323,11 +323,11 @@ model_now(void)
 void
 model_insert(const ModelTable *table, const ModelRow *row)
 {
-	model_insert_row(table, MODEL_PART_MODEL, 0, write_info(row), NULL);
+	model_insert_row(table, MODEL_PART_MODEL, 0, row_write_info(row), NULL);
 }
 
 void
 model_update(const ModelTable *table, const ModelRow *row)
 {
-	model_update_info(table, MODEL_PART_MODEL, 0, write_info(row));
+	model_update_info(table, MODEL_PART_MODEL, 0, row_write_info(row));
 }

@@ -44,7 +44,7 @@ model_scan_begin(ModelScan *scan, const ModelTable *table, const char *part, int
 }
 
 static Datum
-get_column(const ModelScan *scan, AttrNumber column, bool *isnull)
+rows_get_column(const ModelScan *scan, AttrNumber column, bool *isnull)
 {
 	return heap_getattr(scan->tuple, column, RelationGetDescr(scan->table->relation), isnull);
 }
@@ -61,7 +61,7 @@ model_scan_next(ModelScan *scan)
 		scan->tuple = systable_getnext(scan->scan);
 		if (!HeapTupleIsValid(scan->tuple))
 			return false;
-		scan->number = DatumGetInt32(get_column(scan, scan->table->number, &isnull));
+		scan->number = DatumGetInt32(rows_get_column(scan, scan->table->number, &isnull));
 	} while (isnull);
 	return true;
 }
@@ -77,7 +77,7 @@ Jsonb *
 model_scan_info(const ModelScan *scan)
 {
 	bool		isnull;
-	Datum		value = get_column(scan, scan->table->info, &isnull);
+	Datum		value = rows_get_column(scan, scan->table->info, &isnull);
 	Jsonb	   *info;
 
 	if (isnull || toast_raw_datum_size(value) > MAX_INFO_BYTES)
@@ -87,7 +87,7 @@ model_scan_info(const ModelScan *scan)
 }
 
 static Jsonb *
-make_info(const ModelTable *table, const char *json)
+rows_make_info(const ModelTable *table, const char *json)
 {
 	Jsonb	   *info = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 
@@ -115,7 +115,7 @@ model_insert_row(const ModelTable *table, const char *part, int number, const ch
 	nulls[table->number - 1] = false;
 	if (info != NULL)
 	{
-		values[table->info - 1] = JsonbPGetDatum(make_info(table, info));
+		values[table->info - 1] = JsonbPGetDatum(rows_make_info(table, info));
 		nulls[table->info - 1] = false;
 	}
 	if (data != NULL)
@@ -132,7 +132,7 @@ model_insert_row(const ModelTable *table, const char *part, int number, const ch
 }
 
 static void
-fail_changed(const ModelTable *table)
+rows_fail_changed(const ModelTable *table)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -143,14 +143,14 @@ fail_changed(const ModelTable *table)
 
 /* A row that is about to be changed is as the snapshot sees it. */
 static void
-lock_row(const ModelTable *table, ItemPointer place)
+rows_lock_row(const ModelTable *table, ItemPointer place)
 {
 	TupleTableSlot *slot = table_slot_create(table->relation, NULL);
 	TM_FailureData failure;
 
 	if (table_tuple_lock(table->relation, place, table->snapshot, slot, GetCurrentCommandId(true),
 						 LockTupleNoKeyExclusive, LockWaitBlock, 0, &failure) != TM_Ok)
-		fail_changed(table);
+		rows_fail_changed(table);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
@@ -160,7 +160,7 @@ model_update_info(const ModelTable *table, const char *part, int number, const c
 {
 	TupleDesc	descriptor = RelationGetDescr(table->relation);
 	int			column = table->info;
-	Datum		value = JsonbPGetDatum(make_info(table, info));
+	Datum		value = JsonbPGetDatum(rows_make_info(table, info));
 	bool		isnull = false;
 	ModelScan	scan;
 	HeapTuple	tuple = NULL;
@@ -170,8 +170,8 @@ model_update_info(const ModelTable *table, const char *part, int number, const c
 		tuple = heap_modify_tuple_by_cols(scan.tuple, descriptor, 1, &column, &value, &isnull);
 	model_scan_end(&scan);
 	if (tuple == NULL)
-		fail_changed(table);
-	lock_row(table, &tuple->t_self);
+		rows_fail_changed(table);
+	rows_lock_row(table, &tuple->t_self);
 	CatalogTupleUpdate(table->relation, &tuple->t_self, tuple);
 	heap_freetuple(tuple);
 	CommandCounterIncrement();
@@ -188,7 +188,7 @@ model_delete_rows(const ModelTable *table, const char *part, int from)
 	{
 		if (scan.number < from)
 			continue;
-		lock_row(table, &scan.tuple->t_self);
+		rows_lock_row(table, &scan.tuple->t_self);
 		CatalogTupleDelete(table->relation, &scan.tuple->t_self);
 	}
 	model_scan_end(&scan);
@@ -197,7 +197,7 @@ model_delete_rows(const ModelTable *table, const char *part, int from)
 
 /* Floats are stored little-endian. */
 static void
-copy_floats(char *to, const char *from, size_t count)
+rows_copy_floats(char *to, const char *from, size_t count)
 {
 #ifdef WORDS_BIGENDIAN
 	size_t		i;
@@ -230,7 +230,7 @@ model_write_pieces(const ModelTable *table, const char *part, const float *float
 
 		CHECK_FOR_INTERRUPTS();
 		SET_VARSIZE(data, VARHDRSZ + some * sizeof(float));
-		copy_floats(VARDATA(data), (const char *) (floats + from), some);
+		rows_copy_floats(VARDATA(data), (const char *) (floats + from), some);
 		model_insert_row(table, part, number, number == 0 ? info : NULL, data);
 		number++;
 	}
@@ -239,7 +239,7 @@ model_write_pieces(const ModelTable *table, const char *part, const float *float
 
 /* At a level below ERROR the caller goes on, and says so by what it returns. */
 static void
-report_damaged(const ModelTable *table, int level, char *detail)
+rows_report_damaged(const ModelTable *table, int level, char *detail)
 {
 	ereport(level,
 			(errcode(ERRCODE_DATA_CORRUPTED),
@@ -249,14 +249,14 @@ report_damaged(const ModelTable *table, int level, char *detail)
 
 /* Take a piece that was found, if it can be what it says it is. */
 static bool
-collect_piece(const ModelScan *scan, const char *part, size_t count, int pieces, int level, HeapTuple *tuples)
+rows_collect_piece(const ModelScan *scan, const char *part, size_t count, int pieces, int level, HeapTuple *tuples)
 {
 	const ModelTable *table = scan->table;
 	char	   *problem;
 	size_t		expected;
 	size_t		found = 0;
 	bool		isnull;
-	Datum		data = get_column(scan, table->data, &isnull);
+	Datum		data = rows_get_column(scan, table->data, &isnull);
 
 	if (scan->number < 0 || scan->number >= pieces)
 		problem = psprintf("Its part \"%s\" has a piece with number %d, expected 0 to %d.",
@@ -276,7 +276,7 @@ collect_piece(const ModelScan *scan, const char *part, size_t count, int pieces,
 		problem = psprintf("Its part \"%s\" has %zu bytes in piece %d, expected %zu.",
 						   part, found, scan->number, expected);
 	}
-	report_damaged(table, level, problem);
+	rows_report_damaged(table, level, problem);
 	return false;
 }
 
@@ -286,7 +286,7 @@ collect_piece(const ModelScan *scan, const char *part, size_t count, int pieces,
  * level ERROR.
  */
 static HeapTuple *
-collect_pieces(const ModelTable *table, const char *part, size_t count, int level)
+rows_collect_pieces(const ModelTable *table, const char *part, size_t count, int level)
 {
 	size_t		pieces = (count + PIECE_FLOATS - 1) / PIECE_FLOATS;
 	HeapTuple  *tuples;
@@ -296,13 +296,13 @@ collect_pieces(const ModelTable *table, const char *part, size_t count, int leve
 
 	if (pieces > INT_MAX / 2)
 	{
-		report_damaged(table, level, psprintf("Its part \"%s\" would have %zu pieces.", part, pieces));
+		rows_report_damaged(table, level, psprintf("Its part \"%s\" would have %zu pieces.", part, pieces));
 		return NULL;
 	}
 	tuples = palloc0(pieces * sizeof(HeapTuple));
 	model_scan_begin(&scan, table, part, MODEL_ANY_NUMBER);
 	while (good && model_scan_next(&scan))
-		good = collect_piece(&scan, part, count, (int) pieces, level, tuples);
+		good = rows_collect_piece(&scan, part, count, (int) pieces, level, tuples);
 	model_scan_end(&scan);
 	for (i = 0; good && i < pieces; i++)
 	{
@@ -320,7 +320,7 @@ collect_pieces(const ModelTable *table, const char *part, size_t count, int leve
 
 /* Show each piece's bytes, freed after it, to a function. */
 static void
-visit_pieces(const ModelTable *table, HeapTuple *tuples, size_t count,
+rows_visit_pieces(const ModelTable *table, HeapTuple *tuples, size_t count,
 			 void (*visit) (void *argument, const char *bytes, size_t size), void *argument)
 {
 	size_t		pieces = (count + PIECE_FLOATS - 1) / PIECE_FLOATS;
@@ -346,21 +346,21 @@ bool
 model_pieces_visit(const ModelTable *table, const char *part, size_t count,
 				   void (*visit) (void *argument, const char *bytes, size_t size), void *argument)
 {
-	HeapTuple  *tuples = collect_pieces(table, part, count, DEBUG1);
+	HeapTuple  *tuples = rows_collect_pieces(table, part, count, DEBUG1);
 
 	if (tuples == NULL)
 		return false;
-	visit_pieces(table, tuples, count, visit, argument);
+	rows_visit_pieces(table, tuples, count, visit, argument);
 	return true;
 }
 
 /* The next of a part's floats. */
 static void
-append_floats(void *argument, const char *bytes, size_t size)
+rows_append_floats(void *argument, const char *bytes, size_t size)
 {
 	char	  **to = argument;
 
-	copy_floats(*to, bytes, size / sizeof(float));
+	rows_copy_floats(*to, bytes, size / sizeof(float));
 	*to += size;
 }
 
@@ -368,14 +368,14 @@ append_floats(void *argument, const char *bytes, size_t size)
 float *
 model_read_pieces(const ModelTable *table, const char *part, size_t count, const CoreEnv *env)
 {
-	HeapTuple  *tuples = collect_pieces(table, part, count, ERROR);
+	HeapTuple  *tuples = rows_collect_pieces(table, part, count, ERROR);
 	float	   *floats;
 	char	   *at;
 
 	model_check_memory(RelationGetRelationName(table->relation), (double) count * sizeof(float));
 	floats = env->allocate(env->arena, count * sizeof(float));
 	at = (char *) floats;
-	visit_pieces(table, tuples, count, append_floats, &at);
+	rows_visit_pieces(table, tuples, count, rows_append_floats, &at);
 	return floats;
 }
 

@@ -72,7 +72,7 @@ model_name(Oid model)
 }
 
 static bool
-is_model(Form_pg_class form, Oid type)
+table_is_model(Form_pg_class form, Oid type)
 {
 	return form->relkind == RELKIND_RELATION && form->reloftype == type;
 }
@@ -86,14 +86,14 @@ model_is_table(Oid function, Oid model)
 
 	if (HeapTupleIsValid(tuple))
 	{
-		result = is_model((Form_pg_class) GETSTRUCT(tuple), model_type(function));
+		result = table_is_model((Form_pg_class) GETSTRUCT(tuple), model_type(function));
 		ReleaseSysCache(tuple);
 	}
 	return result;
 }
 
 static void
-fail_missing(Oid model)
+table_fail_missing(Oid model)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -102,9 +102,9 @@ fail_missing(Oid model)
 }
 
 static void
-check_is_model(Oid function, Relation relation)
+table_check_is_model(Oid function, Relation relation)
 {
-	if (!is_model(relation->rd_rel, model_type(function)))
+	if (!table_is_model(relation->rd_rel, model_type(function)))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is no model", RelationGetRelationName(relation)),
@@ -117,7 +117,7 @@ check_is_model(Oid function, Relation relation)
  * of a part need not read those of the others.
  */
 static Oid
-find_index(const ModelTable *table)
+table_find_index(const ModelTable *table)
 {
 	Relation	index;
 	Form_pg_index form;
@@ -144,7 +144,7 @@ find_index(const ModelTable *table)
 
 /* Numbers of the columns: that the table is of the type leaves room for dropped ones before them. */
 static AttrNumber
-find_column(Relation relation, const char *name, Oid type)
+table_find_column(Relation relation, const char *name, Oid type)
 {
 	TupleDesc	descriptor = RelationGetDescr(relation);
 	int			i;
@@ -174,7 +174,7 @@ xmhash_model_changed(PG_FUNCTION_ARGS)
 }
 
 static bool
-is_announcing_trigger(Oid function, const Trigger *trigger)
+table_is_announcing_trigger(Oid function, const Trigger *trigger)
 {
 	return trigger->tgfoid == GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("xmhash_model_changed"),
 											  PointerGetDatum(buildoidvector(NULL, 0)),
@@ -183,7 +183,7 @@ is_announcing_trigger(Oid function, const Trigger *trigger)
 
 /* Has the table the trigger, for all changes of rows, whoever makes them? */
 static bool
-announces_changes(Oid function, Relation relation)
+table_announces_changes(Oid function, Relation relation)
 {
 	const TriggerDesc *triggers = relation->trigdesc;
 	int			i;
@@ -195,38 +195,38 @@ announces_changes(Oid function, Relation relation)
 		if (trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE |
 								TRIGGER_TYPE_DELETE) &&
 			trigger->tgenabled == TRIGGER_FIRES_ALWAYS && trigger->tgnattr == 0 && trigger->tgqual == NULL &&
-			!trigger->tgdeferrable && is_announcing_trigger(function, trigger))
+			!trigger->tgdeferrable && table_is_announcing_trigger(function, trigger))
 			return true;
 	}
 	return false;
 }
 
 static void
-open_columns(Oid function, Relation relation, LOCKMODE lock, Snapshot snapshot, ModelTable *table)
+table_open_columns(Oid function, Relation relation, LOCKMODE lock, Snapshot snapshot, ModelTable *table)
 {
 	table->relation = relation;
 	table->lock = lock;
-	table->part = find_column(relation, "part", TEXTOID);
-	table->number = find_column(relation, "number", INT4OID);
-	table->info = find_column(relation, "info", JSONBOID);
-	table->data = find_column(relation, "data", BYTEAOID);
-	table->index = find_index(table);
-	table->announces = announces_changes(function, relation);
+	table->part = table_find_column(relation, "part", TEXTOID);
+	table->number = table_find_column(relation, "number", INT4OID);
+	table->info = table_find_column(relation, "info", JSONBOID);
+	table->data = table_find_column(relation, "data", BYTEAOID);
+	table->index = table_find_index(table);
+	table->announces = table_announces_changes(function, relation);
 	table->snapshot = RegisterSnapshot(snapshot);
 }
 
 /* A standby has an unlogged table's name, but not its file. */
 static bool
-is_on_primary_only(Relation relation)
+table_is_on_primary_only(Relation relation)
 {
 	return relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress();
 }
 
 /* Temporary tables are in the memory of their session's leading process only. */
 static void
-check_reachable(Relation relation)
+table_check_reachable(Relation relation)
 {
-	if (is_on_primary_only(relation))
+	if (table_is_on_primary_only(relation))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("model \"%s\" is an unlogged table, which a standby does not have", RelationGetRelationName(relation))));
@@ -253,19 +253,19 @@ model_open(Oid function, Oid model, ModelTable *table)
 	Relation	relation = try_relation_open(model, AccessShareLock);
 
 	if (relation == NULL)
-		fail_missing(model);
+		table_fail_missing(model);
 	if (pg_class_aclcheck(model, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(relation->rd_rel->relkind),
 					   RelationGetRelationName(relation));
-	check_is_model(function, relation);
-	check_reachable(relation);
+	table_check_is_model(function, relation);
+	table_check_reachable(relation);
 	if (check_enable_rls(model, InvalidOid, true) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("model \"%s\" is under row-level security for role \"%s\"",
 						RelationGetRelationName(relation), GetUserNameFromId(GetUserId(), false)),
 				 errdetail("A model is used as a whole, or not at all.")));
-	open_columns(function, relation, AccessShareLock, IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(), table);
+	table_open_columns(function, relation, AccessShareLock, IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(), table);
 }
 
 /*
@@ -288,13 +288,13 @@ model_open_quietly(Oid function, Oid model, ModelTable *table)
 		UnlockRelationOid(model, RowExclusiveLock);
 		return false;
 	}
-	if (is_model(relation->rd_rel, model_type(function)) && !RELATION_IS_OTHER_TEMP(relation) &&
-		!is_on_primary_only(relation) &&
+	if (table_is_model(relation->rd_rel, model_type(function)) && !RELATION_IS_OTHER_TEMP(relation) &&
+		!table_is_on_primary_only(relation) &&
 		!(RelationUsesLocalBuffers(relation) && IsInParallelMode()) &&
 		pg_class_aclcheck_ext(model, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK &&
 		check_enable_rls(model, InvalidOid, true) != RLS_ENABLED)
 	{
-		open_columns(function, relation, RowExclusiveLock, GetActiveSnapshot(), table);
+		table_open_columns(function, relation, RowExclusiveLock, GetActiveSnapshot(), table);
 		return true;
 	}
 	relation_close(relation, RowExclusiveLock);
@@ -315,13 +315,13 @@ model_check_owner(Oid model)
 	char	   *name = get_rel_name(model);
 
 	if (name == NULL)
-		fail_missing(model);
+		table_fail_missing(model);
 	if (!relation_ownercheck(model, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(model)), name);
 }
 
 static void
-refuse_to_write(Relation relation, const char *what)
+table_refuse_to_write(Relation relation, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -331,7 +331,7 @@ refuse_to_write(Relation relation, const char *what)
 
 /* Nothing of the owner's may be left out when rows are written below the executor. */
 static void
-check_plain(Oid function, const ModelTable *table)
+table_check_plain(Oid function, const ModelTable *table)
 {
 	Relation	relation = table->relation;
 	TupleDesc	descriptor = RelationGetDescr(relation);
@@ -340,17 +340,17 @@ check_plain(Oid function, const ModelTable *table)
 	int			i;
 
 	if (relation->rd_rel->relam != HEAP_TABLE_AM_OID)
-		refuse_to_write(relation, "another access method than heap");
+		table_refuse_to_write(relation, "another access method than heap");
 	for (i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
 		/* What it would announce, the training does. */
-		if (!is_announcing_trigger(function, &relation->trigdesc->triggers[i]))
-			refuse_to_write(relation, "triggers or foreign keys");
+		if (!table_is_announcing_trigger(function, &relation->trigdesc->triggers[i]))
+			table_refuse_to_write(relation, "triggers or foreign keys");
 	}
 	if (relation->rd_rules != NULL)
-		refuse_to_write(relation, "rules");
+		table_refuse_to_write(relation, "rules");
 	if (descriptor->constr != NULL && descriptor->constr->num_check > 0)
-		refuse_to_write(relation, "CHECK constraints");
+		table_refuse_to_write(relation, "CHECK constraints");
 	for (i = 0; i < descriptor->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
@@ -358,10 +358,10 @@ check_plain(Oid function, const ModelTable *table)
 		if (attribute->attisdropped)
 			continue;
 		if (attribute->attgenerated != '\0' || attribute->attidentity != '\0')
-			refuse_to_write(relation, "generated columns");
+			table_refuse_to_write(relation, "generated columns");
 		/* Readers believe it, and look for a value where a row has none. */
 		if (attribute->attnotnull && attribute->attnum != table->part && attribute->attnum != table->number)
-			refuse_to_write(relation, "columns info or data that are NOT NULL");
+			table_refuse_to_write(relation, "columns info or data that are NOT NULL");
 	}
 	foreach(cell, indexes)
 	{
@@ -372,7 +372,7 @@ check_plain(Oid function, const ModelTable *table)
 
 		index_close(index, AccessShareLock);
 		if (!plain)
-			refuse_to_write(relation, "an index on expressions, on some rows, or that is checked later");
+			table_refuse_to_write(relation, "an index on expressions, on some rows, or that is checked later");
 	}
 	list_free(indexes);
 	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
@@ -388,10 +388,10 @@ model_open_own(Oid function, Oid model, ModelTable *table)
 	model_check_owner(model);
 	relation = try_relation_open(model, RowExclusiveLock);
 	if (relation == NULL)
-		fail_missing(model);
+		table_fail_missing(model);
 	relation_close(relation, NoLock);
 	model_open(function, model, table);
-	check_plain(function, table);
+	table_check_plain(function, table);
 }
 
 /*
@@ -414,7 +414,7 @@ model_find_place(text *name, ModelPlace *place)
 }
 
 static void
-run(const char *command)
+table_run(const char *command)
 {
 	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "\"%s\" failed", command);
@@ -437,13 +437,13 @@ model_create(Oid function, const ModelPlace *place)
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("the schema of model \"%s\" has been dropped meanwhile", place->name)));
 	name = quote_qualified_identifier(isTempNamespace(place->schema) ? "pg_temp" : schema, place->name);
-	run(psprintf("CREATE TABLE %s OF %s (PRIMARY KEY (part, number)) USING heap",
+	table_run(psprintf("CREATE TABLE %s OF %s (PRIMARY KEY (part, number)) USING heap",
 				 name, format_type_be_qualified(type)));
-	run(psprintf("ALTER TABLE %s ALTER COLUMN data SET STORAGE EXTERNAL", name));
-	run(psprintf("CREATE TRIGGER xmhash_model_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()",
+	table_run(psprintf("ALTER TABLE %s ALTER COLUMN data SET STORAGE EXTERNAL", name));
+	table_run(psprintf("CREATE TRIGGER xmhash_model_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()",
 				 name, quote_qualified_identifier(extension_schema, "xmhash_model_changed")));
-	run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER xmhash_model_changed", name));
-	run(psprintf("COMMENT ON TABLE %s IS 'model of xmhash, see the view xmhash_models'", name));
+	table_run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER xmhash_model_changed", name));
+	table_run(psprintf("COMMENT ON TABLE %s IS 'model of xmhash, see the view xmhash_models'", name));
 	model = get_relname_relid(place->name, place->schema);
 	if (!model_is_table(function, model))
 		elog(ERROR, "model \"%s\" is not where it was made", place->name);

@@ -30,7 +30,7 @@ typedef struct TriggerArguments
 } TriggerArguments;
 
 static int
-find_column(const TriggerData *trigger, const char *name)
+trigger_find_column(const TriggerData *trigger, const char *name)
 {
 	int			number = SPI_fnumber(RelationGetDescr(trigger->tg_relation), name);
 
@@ -44,7 +44,7 @@ find_column(const TriggerData *trigger, const char *name)
 }
 
 static void
-read_arguments(FunctionCallInfo fcinfo, const TriggerData *trigger, TriggerArguments *arguments)
+trigger_read_arguments(FunctionCallInfo fcinfo, const TriggerData *trigger, TriggerArguments *arguments)
 {
 	const Trigger *definition = trigger->tg_trigger;
 	Oid			type;
@@ -64,8 +64,8 @@ read_arguments(FunctionCallInfo fcinfo, const TriggerData *trigger, TriggerArgum
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("trigger \"%s\" has the second argument \"%s\", expected \"image\" or \"text\"",
 						definition->tgname, definition->tgargs[1])));
-	arguments->features = find_column(trigger, definition->tgargs[2]);
-	arguments->code = find_column(trigger, definition->tgargs[3]);
+	arguments->features = trigger_find_column(trigger, definition->tgargs[2]);
+	arguments->code = trigger_find_column(trigger, definition->tgargs[3]);
 	arguments->features_type = SPI_gettypeid(RelationGetDescr(trigger->tg_relation), arguments->features);
 	type = SPI_gettypeid(RelationGetDescr(trigger->tg_relation), arguments->code);
 	if (getBaseType(type) != lookup_type(fcinfo->flinfo->fn_oid, "bitcode"))
@@ -78,7 +78,7 @@ read_arguments(FunctionCallInfo fcinfo, const TriggerData *trigger, TriggerArgum
 
 /* Features of another type than real[], by the cast to it. */
 static Datum
-cast_features(Datum value, Oid type)
+trigger_cast_features(Datum value, Oid type)
 {
 	Datum		result;
 	bool		isnull;
@@ -97,7 +97,7 @@ cast_features(Datum value, Oid type)
  * asks for, and the constraints of a domain, for a NULL too.
  */
 static void
-check_code(const TriggerData *trigger, int column, Datum code, bool isnull)
+trigger_check_code(const TriggerData *trigger, int column, Datum code, bool isnull)
 {
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(trigger->tg_relation), column - 1);
 	int32		typmod = attribute->atttypmod;
@@ -123,7 +123,7 @@ typedef struct TriggerCall
  * before it, and no search path is needed.
  */
 static Oid
-find_model(const TriggerData *trigger, const char *name)
+trigger_find_model(const TriggerData *trigger, const char *name)
 {
 	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 	Oid			model = InvalidOid;
@@ -136,7 +136,7 @@ find_model(const TriggerData *trigger, const char *name)
 }
 
 static bool
-is_same(const TriggerData *trigger, int column, HeapTuple a, HeapTuple b)
+trigger_is_same(const TriggerData *trigger, int column, HeapTuple a, HeapTuple b)
 {
 	TupleDesc	descriptor = RelationGetDescr(trigger->tg_relation);
 	Form_pg_attribute attribute = TupleDescAttr(descriptor, column - 1);
@@ -152,15 +152,15 @@ is_same(const TriggerData *trigger, int column, HeapTuple a, HeapTuple b)
 
 /* Does the row have a code that was made for its features elsewhere? */
 static bool
-brings_code(const TriggerData *trigger, const TriggerArguments *arguments)
+trigger_brings_code(const TriggerData *trigger, const TriggerArguments *arguments)
 {
 	bool		isnull;
 
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 	{
 		heap_getattr(trigger->tg_newtuple, arguments->code, RelationGetDescr(trigger->tg_relation), &isnull);
-		return !isnull && (!is_same(trigger, arguments->code, trigger->tg_trigtuple, trigger->tg_newtuple) ||
-						   is_same(trigger, arguments->features, trigger->tg_trigtuple, trigger->tg_newtuple));
+		return !isnull && (!trigger_is_same(trigger, arguments->code, trigger->tg_trigtuple, trigger->tg_newtuple) ||
+						   trigger_is_same(trigger, arguments->features, trigger->tg_trigtuple, trigger->tg_newtuple));
 	}
 	heap_getattr(trigger->tg_trigtuple, arguments->code, RelationGetDescr(trigger->tg_relation), &isnull);
 	return !isnull;
@@ -171,7 +171,7 @@ brings_code(const TriggerData *trigger, const TriggerArguments *arguments)
  * brings as it is, with a warning once a statement.
  */
 static bool
-keeps_code(FunctionCallInfo fcinfo, const TriggerData *trigger, const TriggerArguments *arguments,
+trigger_keeps_code(FunctionCallInfo fcinfo, const TriggerData *trigger, const TriggerArguments *arguments,
 		   TriggerCall *call)
 {
 	Oid			model = call->model;
@@ -179,7 +179,7 @@ keeps_code(FunctionCallInfo fcinfo, const TriggerData *trigger, const TriggerArg
 	ModelScan	scan;
 	bool		empty;
 
-	if (!brings_code(trigger, arguments))
+	if (!trigger_brings_code(trigger, arguments))
 		return false;
 	if (OidIsValid(model))
 	{
@@ -222,7 +222,7 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 				 errmsg("xmhash_encode_trigger must be a trigger BEFORE INSERT OR UPDATE FOR EACH ROW")));
 	if (call == NULL)
 		call = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(TriggerCall));
-	read_arguments(fcinfo, trigger, &arguments);
+	trigger_read_arguments(fcinfo, trigger, &arguments);
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	value = heap_getattr(tuple, arguments.features, RelationGetDescr(trigger->tg_relation), &isnull);
 	if (!isnull)
@@ -230,8 +230,8 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 		bool		connected = getBaseType(arguments.features_type) != FLOAT4ARRAYOID;
 
 		if (!OidIsValid(call->model))
-			call->model = find_model(trigger, arguments.model);
-		if (keeps_code(fcinfo, trigger, &arguments, call))
+			call->model = trigger_find_model(trigger, arguments.model);
+		if (trigger_keeps_code(fcinfo, trigger, &arguments, call))
 			return PointerGetDatum(tuple);
 		if (!OidIsValid(call->model))
 			ereport(ERROR,
@@ -243,7 +243,7 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 		if (connected)
 		{
 			SPI_connect();
-			value = cast_features(value, arguments.features_type);
+			value = trigger_cast_features(value, arguments.features_type);
 			isnull = value == (Datum) 0;
 			if (!isnull)
 				value = SPI_datumTransfer(value, false, -1);
@@ -253,7 +253,7 @@ xmhash_encode_trigger(PG_FUNCTION_ARGS)
 			code = PointerGetDatum(model_encode(model_cache_find(fcinfo, &call->call, call->model),
 												arguments.modality, DatumGetArrayTypeP(value)));
 	}
-	check_code(trigger, arguments.code, code, isnull);
+	trigger_check_code(trigger, arguments.code, code, isnull);
 	tuple = heap_modify_tuple_by_cols(tuple, RelationGetDescr(trigger->tg_relation), 1,
 									  &arguments.code, &code, &isnull);
 	return PointerGetDatum(tuple);

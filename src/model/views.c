@@ -40,14 +40,14 @@ enum
 };
 
 static void
-show(Datum *values, bool *nulls, int column, Datum value)
+view_show(Datum *values, bool *nulls, int column, Datum value)
 {
 	values[column] = value;
 	nulls[column] = false;
 }
 
 static void
-show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool *nulls)
+view_show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool *nulls)
 {
 	const char *status = row->status;
 	JsonbValue *options = json_field(&row->info->root, "options");
@@ -55,9 +55,9 @@ show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool *null
 
 	if (strcmp(status, "training") == 0 && !model_in_training(fcinfo, PG_GETARG_OID(0)))
 		status = "interrupted";
-	show(values, nulls, INFO_STATUS, CStringGetTextDatum(status));
-	show(values, nulls, INFO_METHOD, CStringGetTextDatum(row->method));
-	show(values, nulls, INFO_BITS, Int32GetDatum(row->bits));
+	view_show(values, nulls, INFO_STATUS, CStringGetTextDatum(status));
+	view_show(values, nulls, INFO_METHOD, CStringGetTextDatum(row->method));
+	view_show(values, nulls, INFO_BITS, Int32GetDatum(row->bits));
 	for (i = 0; i < 2; i++)
 	{
 		Datum		units[NETWORK_MAX_LAYERS];
@@ -67,8 +67,8 @@ show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool *null
 			continue;
 		for (l = 0; l < row->hidden[i].count; l++)
 			units[l] = Int32GetDatum(row->hidden[i].units[l]);
-		show(values, nulls, INFO_DIMENSIONS + i, Int32GetDatum(row->dimensions[i]));
-		show(values, nulls, INFO_HIDDEN + i,
+		view_show(values, nulls, INFO_DIMENSIONS + i, Int32GetDatum(row->dimensions[i]));
+		view_show(values, nulls, INFO_HIDDEN + i,
 			 PointerGetDatum(construct_array(units, row->hidden[i].count, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
 	}
 	if (row->classes > 0)
@@ -77,24 +77,24 @@ show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool *null
 
 		for (i = 0; i < row->classes; i++)
 			names[i] = CStringGetTextDatum(row->class_names[i]);
-		show(values, nulls, INFO_CLASSES,
+		view_show(values, nulls, INFO_CLASSES,
 			 PointerGetDatum(construct_array(names, row->classes, TEXTOID, -1, false, TYPALIGN_INT)));
 	}
 	if (json_as_object(options) != NULL)
-		show(values, nulls, INFO_OPTIONS, JsonbPGetDatum(JsonbValueToJsonb(options)));
+		view_show(values, nulls, INFO_OPTIONS, JsonbPGetDatum(JsonbValueToJsonb(options)));
 	if (row->epochs_done > 0)
-		show(values, nulls, INFO_EPOCHS, Int32GetDatum(row->epochs_done));
+		view_show(values, nulls, INFO_EPOCHS, Int32GetDatum(row->epochs_done));
 	if (row->pairs >= 0)
-		show(values, nulls, INFO_PAIRS, Int64GetDatum(row->pairs));
+		view_show(values, nulls, INFO_PAIRS, Int64GetDatum(row->pairs));
 	if (!isnan(row->loss))
-		show(values, nulls, INFO_LOSS, Float8GetDatum(row->loss));
+		view_show(values, nulls, INFO_LOSS, Float8GetDatum(row->loss));
 	if (row->created > 0)
-		show(values, nulls, INFO_CREATED,
+		view_show(values, nulls, INFO_CREATED,
 			 TimestampTzGetDatum((TimestampTz) rint((row->created - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
 													 (double) SECS_PER_DAY) * USECS_PER_SEC)));
 	if (!isnan(row->seconds))
-		show(values, nulls, INFO_SECONDS, Float8GetDatum(row->seconds));
-	show(values, nulls, INFO_BYTES, Int64GetDatum(model_floats(row) * sizeof(float)));
+		view_show(values, nulls, INFO_SECONDS, Float8GetDatum(row->seconds));
+	view_show(values, nulls, INFO_BYTES, Int64GetDatum(model_floats(row) * sizeof(float)));
 }
 
 XMHASH_FUNCTION(xmhash_model_info);
@@ -116,9 +116,9 @@ xmhash_model_info(PG_FUNCTION_ARGS)
 	if (model_open_quietly(fcinfo->flinfo->fn_oid, PG_GETARG_OID(0), &table))
 	{
 		if (model_find_quietly(&table, &row, &problem))
-			show_row(fcinfo, &row, values, nulls);
+			view_show_row(fcinfo, &row, values, nulls);
 		else
-			show(values, nulls, INFO_STATUS, CStringGetTextDatum(problem != NULL ? "damaged" : "empty"));
+			view_show(values, nulls, INFO_STATUS, CStringGetTextDatum(problem != NULL ? "damaged" : "empty"));
 		model_close(&table);
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
@@ -126,7 +126,7 @@ xmhash_model_info(PG_FUNCTION_ARGS)
 
 /* The terms of a loss, if they are what a training writes: numbers by name. */
 static Datum
-get_terms(Jsonb *info, bool *isnull)
+view_get_terms(Jsonb *info, bool *isnull)
 {
 	JsonbValue *terms = json_field(&info->root, "loss_terms");
 	JsonbContainer *object = json_as_object(terms);
@@ -162,7 +162,7 @@ enum
 };
 
 static void
-show_number(Jsonb *info, const char *key, double min, int column, Datum *values, bool *nulls)
+view_show_number(Jsonb *info, const char *key, double min, int column, Datum *values, bool *nulls)
 {
 	double		number;
 
@@ -173,7 +173,7 @@ show_number(Jsonb *info, const char *key, double min, int column, Datum *values,
 
 /* How many epochs the model's options ask for, or phases its method has; -1 if they don't say. */
 static int
-epochs_wanted(const ModelTable *table)
+view_epochs_wanted(const ModelTable *table)
 {
 	ModelRow	row;
 	const TrainMethod *method;
@@ -212,7 +212,7 @@ xmhash_model_epochs(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (!model_open_quietly(fcinfo->flinfo->fn_oid, PG_GETARG_OID(0), &table))
 		return (Datum) 0;
-	epochs = epochs_wanted(&table);
+	epochs = view_epochs_wanted(&table);
 	context = AllocSetContextCreate(CurrentMemoryContext, "xmhash epoch row", ALLOCSET_DEFAULT_SIZES);
 	model_scan_begin(&scan, &table, MODEL_PART_EPOCH, MODEL_ANY_NUMBER);
 	while (model_scan_next(&scan))
@@ -223,17 +223,17 @@ xmhash_model_epochs(PG_FUNCTION_ARGS)
 
 		old_context = MemoryContextSwitchTo(context);
 		memset(nulls, true, sizeof(nulls));
-		show(values, nulls, EPOCH_EPOCH, Int32GetDatum(scan.number));
+		view_show(values, nulls, EPOCH_EPOCH, Int32GetDatum(scan.number));
 		if (epochs > 0)
-			show(values, nulls, EPOCH_EPOCHS, Int32GetDatum(epochs));
+			view_show(values, nulls, EPOCH_EPOCHS, Int32GetDatum(epochs));
 		info = model_scan_info(&scan);
 		if (info != NULL)
 		{
-			show_number(info, "loss", -DBL_MAX, EPOCH_LOSS, values, nulls);
-			values[EPOCH_TERMS] = get_terms(info, &nulls[EPOCH_TERMS]);
-			show_number(info, "learning_rate", 0, EPOCH_RATE, values, nulls);
-			show_number(info, "seconds", 0, EPOCH_SECONDS, values, nulls);
-			show_number(info, "validation_map", 0, EPOCH_MAP, values, nulls);
+			view_show_number(info, "loss", -DBL_MAX, EPOCH_LOSS, values, nulls);
+			values[EPOCH_TERMS] = view_get_terms(info, &nulls[EPOCH_TERMS]);
+			view_show_number(info, "learning_rate", 0, EPOCH_RATE, values, nulls);
+			view_show_number(info, "seconds", 0, EPOCH_SECONDS, values, nulls);
+			view_show_number(info, "validation_map", 0, EPOCH_MAP, values, nulls);
 		}
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		MemoryContextSwitchTo(old_context);

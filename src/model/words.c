@@ -18,7 +18,7 @@
 #include "utils/array.h"
 
 static uint64
-hash_word(const char *word, int length)
+words_hash_word(const char *word, int length)
 {
 	uint64		hash = UINT64CONST(0xcbf29ce484222325);
 	int			i;
@@ -60,7 +60,7 @@ xmhash_bag_of_words(PG_FUNCTION_ARGS)
 	counts = (float4 *) ARR_DATA_PTR(result);
 	for (i = 0; i < document->size; i++)
 	{
-		uint64		hash = hash_word(STRPTR(document) + entries[i].pos, entries[i].len);
+		uint64		hash = words_hash_word(STRPTR(document) + entries[i].pos, entries[i].len);
 
 		counts[hash % dimensions] += entries[i].haspos ? POSDATALEN(document, &entries[i]) : 1;
 	}
