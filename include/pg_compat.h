@@ -38,6 +38,11 @@ BufFileReadExact(BufFile *file, void *target, size_t size)
 }
 #endif
 
+/* A descriptor made column by column has to be completed since 19. */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(descriptor) ((void) 0)
+#endif
+
 /* ---------- Errors ---------- */
 
 /* Soft errors exist since 16; before, every error is raised. */

@@ -162,6 +162,7 @@ groups_sort(Groups *groups, MemoryContext context, TupleDesc *sorted)
 	TupleDescInitEntry(descriptor, 1, "key", BYTEAOID, -1, 0);
 	TupleDescInitEntry(descriptor, 2, "ordinal", INT8OID, -1, 0);
 	TupleDescInitEntry(descriptor, 3, "id", groups->id_type, -1, 0);
+	TupleDescFinalize(descriptor);
 	slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
 	sort = tuplesort_begin_heap(descriptor, 1, &column, &operator, &collation, &nulls_first,
 								groups_memory(2), NULL, TUPLESORT_NONE);
@@ -250,6 +251,7 @@ groups_number(Groups *groups, Tuplesortstate *sort, TupleDesc sorted)
 	TupleDescInitEntry(groups->member_descriptor, 1, "code", INT8OID, -1, 0);
 	TupleDescInitEntry(groups->member_descriptor, 2, "ordinal", INT8OID, -1, 0);
 	TupleDescInitEntry(groups->member_descriptor, 3, "id", groups->id_type, -1, 0);
+	TupleDescFinalize(groups->member_descriptor);
 	while (tuplesort_gettupleslot(sort, true, false, slot, NULL))
 	{
 		const uint8 *key;
@@ -421,6 +423,7 @@ xmhash_duplicate_groups(PG_FUNCTION_ARGS)
 	TupleDescInitEntry(groups->row_descriptor, 1, "ordinal", INT8OID, -1, 0);
 	TupleDescInitEntry(groups->row_descriptor, 2, "id", groups->id_type, -1, 0);
 	TupleDescInitEntry(groups->row_descriptor, 3, "code", groups->code_type, -1, 0);
+	TupleDescFinalize(groups->row_descriptor);
 	groups_read_rows(groups, context);
 	if (groups->row_count > 1)
 	{

@@ -93,6 +93,7 @@ groups_sort_band(Groups *groups, const Order *numbered, int bands, int band)
 	uint32		place = 0;
 
 	TupleDescInitEntry(descriptor, 1, "record", BYTEAOID, -1, 0);
+	TupleDescFinalize(descriptor);
 	slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
 	sorted = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
 	sort = tuplesort_begin_heap(descriptor, 1, &column, &operator, &collation, &nulls_first,
