@@ -98,6 +98,7 @@ extern void model_update_info(const ModelTable *table, const char *part, int num
 extern void model_delete_rows(const ModelTable *table, const char *part, int from);
 extern void model_write_pieces(const ModelTable *table, const char *part, const float *floats,
 							   size_t count, const char *info);
+extern void model_check_memory(const char *model, double bytes);
 extern float *model_read_pieces(const ModelTable *table, const char *part, size_t count,
 								const CoreEnv *env);
 extern bool model_pieces_visit(const ModelTable *table, const char *part, size_t count,
@@ -158,7 +159,6 @@ extern void model_layout(const ModelRow *row, float *floats, const CoreEnv *env,
 						 ModelWeights *weights);
 extern void model_read(const ModelTable *table, const ModelRow *row,
 					   const CoreEnv *env, ModelWeights *weights);
-extern void model_check_memory(const char *model, double bytes);
 extern bool model_network_is_finite(const Network *network);
 extern int	model_networks(const ModelRow *row, ModelWeights *weights, const CoreEnv *env,
 						   Network network[2]);

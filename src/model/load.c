@@ -12,7 +12,6 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "server/memory.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -100,20 +99,6 @@ load_fold(Layer *layer, const float *shift, const float *scale, int scales)
 	for (k = 0; k < layer->outputs; k++)
 		layer->bias[k] = (float) (layer->bias[k] + bias[k]);
 	pfree(bias);
-}
-
-/*
- * What is stored in few bytes, because it compresses well or its numbers are
- * narrow, may be large: whoever uses the model is not to be killed for it.
- */
-void
-model_check_memory(const char *model, double bytes)
-{
-	if (bytes > MODEL_PART_BYTES && bytes > memory_available())
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("model \"%s\" needs %.1f MB of memory, but %.1f MB are available",
-						model, bytes / (1024 * 1024), memory_available() / (1024 * 1024))));
 }
 
 /* The stored weights of a finished model, in the environment's arena. */

@@ -19,6 +19,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
+#include "server/memory.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -362,6 +363,20 @@ rows_append_floats(void *argument, const char *bytes, size_t size)
 
 	rows_copy_floats(*to, bytes, size / sizeof(float));
 	*to += size;
+}
+
+/*
+ * What is stored in few bytes, because it compresses well or its numbers are
+ * narrow, may be large: whoever uses the model is not to be killed for it.
+ */
+void
+model_check_memory(const char *model, double bytes)
+{
+	if (bytes > MODEL_PART_BYTES && bytes > memory_available())
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("model \"%s\" needs %.1f MB of memory, but %.1f MB are available",
+						model, bytes / (1024 * 1024), memory_available() / (1024 * 1024))));
 }
 
 /* The floats of a part, in the environment's arena. */
