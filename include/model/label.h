@@ -82,6 +82,11 @@ extern LabelSets *label_sets_create(void);
 extern int32 label_sets_class(LabelSets *sets, const char *name, int bytes);
 extern int32 label_sets_add(LabelSets *sets, int32 *classes, int count);
 extern void label_sets_finish(LabelSets *sets, int vector_length, bool numbers);
-extern const LabelSets *labels_get_sets(const Labels *labels);
+
+/* Labels begin with it: the rest of them is label_read.c's alone. */
+typedef struct LabelsHead
+{
+	LabelSets  *sets;
+} LabelsHead;
 
 #endif							/* LABEL_H */

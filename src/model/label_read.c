@@ -26,9 +26,9 @@ typedef enum LabelForm
 
 struct Labels
 {
+	LabelsHead	head;
 	MemoryContext context;
 	MemoryContext row_context;	/* reset with every row */
-	LabelSets  *sets;
 	int			sources;
 	bool		numbers;		/* all sources hold class numbers */
 	int			length;			/* of the vectors; -1 before the first one */
@@ -57,7 +57,7 @@ labels_create(void)
 	labels->context = context;
 	labels->row_context = AllocSetContextCreate(context, "xmhash label row",
 												ALLOCSET_SMALL_SIZES);
-	labels->sets = label_sets_create();
+	labels->head.sets = label_sets_create();
 	labels->numbers = true;
 	labels->length = -1;
 	labels->classes_capacity = 64;
@@ -70,12 +70,6 @@ void
 labels_free(Labels *labels)
 {
 	MemoryContextDelete(labels->context);
-}
-
-const LabelSets *
-labels_get_sets(const Labels *labels)
-{
-	return labels->sets;
 }
 
 static bool
@@ -320,7 +314,7 @@ label_read_number(Labels *labels, Datum value)
 		number = DatumGetInt32(value);
 	else
 		number = DatumGetInt64(value);
-	return label_sets_class(labels->sets, name, pg_lltoa(number, name));
+	return label_sets_class(labels->head.sets, name, pg_lltoa(number, name));
 }
 
 static int32
@@ -335,7 +329,7 @@ label_read_name(Labels *labels, Datum value)
 		while (bytes > 0 && name[bytes - 1] == ' ')
 			bytes--;
 	}
-	return label_sets_class(labels->sets, name, bytes);
+	return label_sets_class(labels->head.sets, name, bytes);
 }
 
 static int
@@ -363,7 +357,7 @@ labels_add(Labels *labels, Datum value, bool isnull, int64 row)
 	int32		set;
 
 	if (isnull)
-		return label_sets_add(labels->sets, labels->classes, 0);
+		return label_sets_add(labels->head.sets, labels->classes, 0);
 	old_context = MemoryContextSwitchTo(labels->row_context);
 	switch (labels->form)
 	{
@@ -386,7 +380,7 @@ labels_add(Labels *labels, Datum value, bool isnull, int64 row)
 			break;
 	}
 	MemoryContextSwitchTo(old_context);
-	set = label_sets_add(labels->sets, labels->classes, count);
+	set = label_sets_add(labels->head.sets, labels->classes, count);
 	MemoryContextReset(labels->row_context);
 	return set;
 }
@@ -394,5 +388,5 @@ labels_add(Labels *labels, Datum value, bool isnull, int64 row)
 void
 labels_finish(Labels *labels)
 {
-	label_sets_finish(labels->sets, Max(labels->length, 0), labels->numbers);
+	label_sets_finish(labels->head.sets, Max(labels->length, 0), labels->numbers);
 }

@@ -265,16 +265,22 @@ label_sets_finish(LabelSets *sets, int vector_length, bool numbers)
 	MemoryContextSwitchTo(old_context);
 }
 
+static const LabelSets *
+label_set_of(const Labels *labels)
+{
+	return ((const LabelsHead *) labels)->sets;
+}
+
 int
 labels_classes(const Labels *labels)
 {
-	return labels_get_sets(labels)->classes;
+	return label_set_of(labels)->classes;
 }
 
 const char *
 labels_class_name(const Labels *labels, int class_number)
 {
-	const LabelSets *sets = labels_get_sets(labels);
+	const LabelSets *sets = label_set_of(labels);
 
 	Assert(class_number >= 0 && class_number < sets->classes);
 	return sets->names == NULL ? NULL : sets->names[class_number];
@@ -283,7 +289,7 @@ labels_class_name(const Labels *labels, int class_number)
 int64
 labels_class_rows(const Labels *labels, int class_number)
 {
-	const LabelSets *sets = labels_get_sets(labels);
+	const LabelSets *sets = label_set_of(labels);
 
 	Assert(class_number >= 0 && class_number < sets->classes);
 	return sets->class_rows[class_number];
@@ -292,13 +298,13 @@ labels_class_rows(const Labels *labels, int class_number)
 int
 labels_sets(const Labels *labels)
 {
-	return labels_get_sets(labels)->set_count;
+	return label_set_of(labels)->set_count;
 }
 
 int
 labels_set(const Labels *labels, int32 set, const int32 **classes)
 {
-	const LabelSets *sets = labels_get_sets(labels);
+	const LabelSets *sets = label_set_of(labels);
 
 	Assert(set >= 0 && set < sets->set_count);
 	*classes = sets->sets[set].classes;
@@ -308,7 +314,7 @@ labels_set(const Labels *labels, int32 set, const int32 **classes)
 void
 labels_eval_sets(const Labels *labels, MemoryContext context, EvalSets *sets)
 {
-	const LabelSets *from = labels_get_sets(labels);
+	const LabelSets *from = label_set_of(labels);
 	int64	   *start = MemoryContextAllocHuge(context, ((Size) from->set_count + 1) * sizeof(int64));
 	int32	   *class_number;
 	int			s;
