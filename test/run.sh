@@ -180,6 +180,14 @@ result() { # NAME STATUS
   if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); say "FAILED: $1"; fi
 }
 
+# Rooms, circles, lengths: the rules of src/README.md, by what was just compiled.
+run_layers() {
+  local status=0
+  say "== layers"
+  perl "$here/layers.pl" "$top" || status=$?
+  result "layers" $status
+}
+
 # The core's unit tests, without a server, under AddressSanitizer and UBSan.
 run_unit() {
   local test status
@@ -246,7 +254,9 @@ run_tests() { # KIND...
   copy_tests
   for kind in "$@"; do
     case $kind in
-      unit) run_unit ;;
+      unit)
+        run_layers
+        run_unit ;;
       regress)
         start_server regress
         run_regress regression src/test/regress/pg_regress sql sql
