@@ -33,7 +33,10 @@ typedef struct Groups
 	Oid			relation;
 	const char *id_column;
 	const char *code_column;
-	Oid			id_type;
+	Oid			id_type;		/* of the column */
+	FmgrInfo	id_output;		/* makes text of it, where text is asked for */
+	bool		id_as_text;
+	Oid			kept_type;		/* of identifiers as they are kept and given */
 	Oid			code_type;
 	int			radius;
 
@@ -66,11 +69,14 @@ typedef struct Groups
 	uint32		sets;
 } Groups;
 
-/* A share of work_mem, in kilobytes. */
+/* Loops over codes without other work look for interrupts after so many. */
+#define GROUPS_INTERRUPT_CODES 1048576
+
+/* A share of work_mem, in kilobytes; more than 256 MB would save nothing. */
 static inline int
 groups_memory(int share)
 {
-	return Max(64, work_mem / share);
+	return Min(Max(64, work_mem / share), 256 * 1024);
 }
 
 /* eval/groups_pairs.c: an order takes shape code by code, the least key of a page first. */

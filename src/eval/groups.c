@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -87,6 +88,8 @@ groups_take_row(Groups *groups, HeapTuple tuple, TupleDesc descriptor)
 		return;
 	values[0] = Int64GetDatum(groups->row_count);
 	values[1] = SPI_getbinval(tuple, descriptor, 1, &nulls[1]);
+	if (groups->id_as_text && !nulls[1])
+		values[1] = CStringGetTextDatum(OutputFunctionCall(&groups->id_output, values[1]));
 	groups_check_bits(groups, bitcode_datum_bits(values[2]));
 	values[2] = PointerGetDatum(DatumGetBitcodeP(values[2]));
 	groups_sample(groups, (const Bitcode *) DatumGetPointer(values[2]));
@@ -102,9 +105,8 @@ groups_read_rows(Groups *groups, MemoryContext context)
 	Portal		portal;
 	char	   *query;
 
-	/* Whoever replaces the relation meanwhile gives it columns of other types, or gets an error. */
-	query = psprintf("SELECT (%s)::%s, %s FROM %s", quote_identifier(groups->id_column),
-					 format_type_be_qualified(groups->id_type), quote_identifier(groups->code_column),
+	query = psprintf("SELECT %s, %s FROM %s", quote_identifier(groups->id_column),
+					 quote_identifier(groups->code_column),
 					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(groups->relation)),
 												get_rel_name(groups->relation)));
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -161,7 +163,7 @@ groups_sort(Groups *groups, MemoryContext context, TupleDesc *sorted)
 
 	TupleDescInitEntry(descriptor, 1, "key", BYTEAOID, -1, 0);
 	TupleDescInitEntry(descriptor, 2, "ordinal", INT8OID, -1, 0);
-	TupleDescInitEntry(descriptor, 3, "id", groups->id_type, -1, 0);
+	TupleDescInitEntry(descriptor, 3, "id", groups->kept_type, -1, 0);
 	TupleDescFinalize(descriptor);
 	slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
 	sort = tuplesort_begin_heap(descriptor, 1, &column, &operator, &collation, &nulls_first,
@@ -250,7 +252,7 @@ groups_number(Groups *groups, Tuplesortstate *sort, TupleDesc sorted)
 	groups->member_descriptor = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(groups->member_descriptor, 1, "code", INT8OID, -1, 0);
 	TupleDescInitEntry(groups->member_descriptor, 2, "ordinal", INT8OID, -1, 0);
-	TupleDescInitEntry(groups->member_descriptor, 3, "id", groups->id_type, -1, 0);
+	TupleDescInitEntry(groups->member_descriptor, 3, "id", groups->kept_type, -1, 0);
 	TupleDescFinalize(groups->member_descriptor);
 	while (tuplesort_gettupleslot(sort, true, false, slot, NULL))
 	{
@@ -311,6 +313,8 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 	{
 		uint32		root = groups_find(groups, i);
 
+		if (i % GROUPS_INTERRUPT_CODES == 0)
+			CHECK_FOR_INTERRUPTS();
 		begins[i] = PG_INT64_MAX;
 		if (root != i || groups->several[i])
 			groups->several[root] = true;
@@ -319,6 +323,7 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 	{
 		uint32		root;
 
+		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(member);
 		root = groups_find(groups, (uint32) DatumGetInt64(member->tts_values[0]));
 		begins[root] = Min(begins[root], DatumGetInt64(member->tts_values[1]));
@@ -383,6 +388,37 @@ groups_find_centres(Groups *groups, MemoryContext context)
 	groups->first = palloc0(((Size) groups->centres + 1) * sizeof(uint32));
 }
 
+/*
+ * The identifiers come as they are, or as text by their type's output function.
+ * A cast could be a function of whoever made the type, and would run with the
+ * caller's rights.
+ */
+static void
+groups_check_id(Groups *groups, Oid wanted)
+{
+	Oid			output;
+	bool		varlena;
+
+	if (!OidIsValid(wanted))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDETERMINATE_DATATYPE),
+				 errmsg("could not determine the type of argument id_type")));
+	groups->id_as_text = wanted == TEXTOID && !IsBinaryCoercible(groups->id_type, TEXTOID);
+	if (groups->id_as_text)
+	{
+		getTypeOutputInfo(groups->id_type, &output, &varlena);
+		fmgr_info(output, &groups->id_output);
+	}
+	else if (!IsBinaryCoercible(groups->id_type, wanted))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of relation \"%s\" is of type %s, but id_type is of type %s",
+						groups->id_column, get_rel_name(groups->relation),
+						format_type_be(groups->id_type), format_type_be(wanted)),
+				 errhint("Identifiers are given in the type of their column, or as text.")));
+	groups->kept_type = wanted;
+}
+
 static void
 groups_get_arguments(Groups *groups, FunctionCallInfo fcinfo)
 {
@@ -394,13 +430,13 @@ groups_get_arguments(Groups *groups, FunctionCallInfo fcinfo)
 	groups->id_column = NameStr(*PG_GETARG_NAME(1));
 	groups->code_column = NameStr(*PG_GETARG_NAME(2));
 	groups->radius = PG_GETARG_INT32(3);
-	groups->id_type = PG_NARGS() > 4 ? get_fn_expr_argtype(fcinfo->flinfo, 4) : TEXTOID;
 	if (groups->radius < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("radius must not be negative, but is %d", groups->radius)));
 	groups->code_type = eval_code_column(groups->relation, groups->code_column, fcinfo->flinfo->fn_oid);
-	(void) eval_column(groups->relation, groups->id_column);
+	groups->id_type = eval_column(groups->relation, groups->id_column);
+	groups_check_id(groups, PG_NARGS() > 4 ? get_fn_expr_argtype(fcinfo->flinfo, 4) : TEXTOID);
 }
 
 Datum
@@ -421,7 +457,7 @@ xmhash_duplicate_groups(PG_FUNCTION_ARGS)
 	groups->rows = tuplestore_begin_heap(false, false, groups_memory(4));
 	groups->row_descriptor = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(groups->row_descriptor, 1, "ordinal", INT8OID, -1, 0);
-	TupleDescInitEntry(groups->row_descriptor, 2, "id", groups->id_type, -1, 0);
+	TupleDescInitEntry(groups->row_descriptor, 2, "id", groups->kept_type, -1, 0);
 	TupleDescInitEntry(groups->row_descriptor, 3, "code", groups->code_type, -1, 0);
 	TupleDescFinalize(groups->row_descriptor);
 	groups_read_rows(groups, context);
@@ -437,6 +473,7 @@ xmhash_duplicate_groups(PG_FUNCTION_ARGS)
 		order = groups_number(groups, sort, sorted);
 		tuplesort_end(sort);
 		groups_find_pairs(groups, order);
+		pfree(groups->sample);
 		groups_end_order(order);
 		groups_emit(groups, result, result_descriptor);
 		tuplestore_end(groups->members);

@@ -237,6 +237,8 @@ groups_compare(Groups *groups, const Order *order, Batch *batch, uint32 page, co
 		uint32		number = batch->number[wants[i]];
 		int			hits;
 
+		if (i % 64 == 63)
+			CHECK_FOR_INTERRUPTS();
 		if (batch->whole[page] != NOT_WHOLE &&
 			groups_find(groups, number) == groups_find(groups, batch->whole[page]))
 			continue;
@@ -446,7 +448,11 @@ groups_find_pairs(Groups *groups, const Order *numbered)
 	groups->sets = groups->codes;
 	groups->parent = palloc_extended((Size) groups->codes * sizeof(uint32), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < groups->codes; i++)
+	{
+		if (i % GROUPS_INTERRUPT_CODES == 0)
+			CHECK_FOR_INTERRUPTS();
 		groups->parent[i] = i;
+	}
 	/* Equal codes are one code already. */
 	if (groups->radius == 0)
 		return;

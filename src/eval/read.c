@@ -16,6 +16,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/itemptr.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -74,7 +75,11 @@ read_code_column_type(Oid relation, const char *column, Oid bitcode)
 static void
 read_check_relation(Oid relation)
 {
-	char		kind = get_rel_relkind(relation);
+	char		kind;
+
+	/* Nobody drops it from here on, so that it has a name. */
+	LockRelationOid(relation, AccessShareLock);
+	kind = get_rel_relkind(relation);
 
 	if (kind == '\0')
 		ereport(ERROR,

@@ -83,6 +83,20 @@ SELECT *, pg_typeof(id) FROM xmhash_duplicate_groups('name_of', 'name', 'code', 
 SELECT *, pg_typeof(id) FROM xmhash_duplicate_groups('name_of', 'code', 'code', 0, NULL::bitcode);
 SELECT *, pg_typeof(id) FROM xmhash_duplicate_groups('name_of', 'code', 'code', 1, NULL::bitcode);
 SELECT * FROM xmhash_duplicate_groups('name_of', 'name', 'code', 1, 0);
+SELECT * FROM xmhash_duplicate_groups('name_of', 'code', 'code', 0, NULL);
+-- A cast that somebody has made for a type of his does not run.
+CREATE TYPE mine AS (x integer);
+CREATE FUNCTION mine_text(mine) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a cast ran'; END $$;
+CREATE CAST (mine AS text) WITH FUNCTION mine_text(mine);
+CREATE TABLE trap (id mine, code bitcode(4), fixed char(3));
+INSERT INTO trap VALUES ('(1)', '0000', 'abc'), ('(2)', '0000', 'de');
+SELECT * FROM xmhash_duplicate_groups('trap', 'id', 'code', 0);
+SELECT * FROM xmhash_duplicate_groups('trap', 'id', 'code', 0, NULL::mine);
+SELECT * FROM xmhash_duplicate_groups('trap', 'fixed', 'code', 0, NULL::char(1));
+-- However much memory there is.
+SET work_mem = '2147483647kB';
+SELECT * FROM xmhash_duplicate_groups('trap', 'fixed', 'code', 1);
+RESET work_mem;
 CREATE VIEW few AS SELECT * FROM name_of WHERE name = 'b';
 SELECT * FROM xmhash_duplicate_groups('few', 'name', 'code', 4);
 CREATE VIEW nobody AS SELECT * FROM name_of WHERE false;
