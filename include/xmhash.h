@@ -23,7 +23,7 @@
 	extern XMHASH_EXPORT const Pg_finfo_record *pg_finfo_##name(void); \
 	PG_FUNCTION_INFO_V1(name)
 
-/* Settings, defined in xmhash.c: memory in kB. */
+/* Settings, by the table in xmhash.c (server/settings.c): memory in kB. */
 extern int	xmhash_bitcode_output;
 extern int	xmhash_pending_list_limit;
 extern int	xmhash_threads;

@@ -18,16 +18,6 @@ PG_MODULE_MAGIC_EXT(.name = "xmhash", .version = "1.0");
 PG_MODULE_MAGIC;
 #endif
 
-int			xmhash_bitcode_output;
-int			xmhash_pending_list_limit;
-int			xmhash_threads;
-int			xmhash_max_threads;
-char	   *xmhash_blas_library;
-int			xmhash_train_work_mem;
-int			xmhash_train_max_memory;
-int			xmhash_model_cache;
-bool		xmhash_progress;
-
 static const struct config_enum_entry output_options[] = {
 	{"binary", BITCODE_OUTPUT_BINARY, false},
 	{"hex", BITCODE_OUTPUT_HEX, false},
