@@ -30,7 +30,6 @@ typedef enum BitcodeOutput
 #define BITCODE_MAX_BITS HAMMING_MAX_BITS
 
 #define DatumGetBitcodeP(X)		((Bitcode *) PG_DETOAST_DATUM(X))
-#define PG_GETARG_BITCODE_P(n)	DatumGetBitcodeP(PG_GETARG_DATUM(n))
 #define PG_RETURN_BITCODE_P(x)	PG_RETURN_POINTER(x)
 
 #define BITCODE_BITS(c)			VARBITLEN(c)

@@ -1,9 +1,8 @@
 /*
  * core/hamming.h: the contract of the Hamming distance kernels.
  *
- * Part of the numeric core: no PostgreSQL headers.  One file an instruction
- * set (core/hamming_scalar.c, core/hamming_popcnt.c, core/hamming_avx2.c, core/hamming_avx512.c,
- * core/hamming_neon.c); core/hamming.c chooses once, at load.
+ * Part of the numeric core: no PostgreSQL headers.  There is one file for each
+ * instruction set, core/hamming_ISA.c; core/hamming.c chooses once, at load.
  *
  * Packed arrays hold each code in `words` consecutive uint64, the unused bits
  * of the last word zero.  A distance counts differing bits, so neither bit nor

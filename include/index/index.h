@@ -115,7 +115,7 @@ typedef struct XmhashExtent
 typedef struct XmhashFreeExtent
 {
 	XmhashExtent extent;
-	uint64		freed_xid;		/* next FullTransactionId when freed; 0: at once */
+	uint64		freed_xid;		/* no later transaction looks at the old content; 0: nobody does */
 } XmhashFreeExtent;
 
 /*

@@ -32,7 +32,7 @@ typedef struct ScanWork
 	int16	   *others;
 	size_t		centres;
 	uint16	   *distances;
-	uint64	   *pending_codes;	/* a pending page without its NULLs */
+	uint64	   *pending_codes;	/* a pending page without its NULLs, or a band page's own hits */
 	ItemPointerData *pending_tids;
 	uint32	   *positions;		/* of a band page's hits, and their distances */
 	uint16	   *hit_distances;

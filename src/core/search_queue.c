@@ -18,7 +18,7 @@
 void
 visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, const SearchMemory *memory)
 {
-	/* One element of each more, for stores that are taken back. */
+	/* One page more, for stores that are taken back. */
 	size_t		scratch = ((size_t) pages + 1) * sizeof(uint32_t) + VISIT_GROUPS(pages) * sizeof(int16_t);
 
 	if (scratch > visit->capacity)

@@ -1,6 +1,8 @@
 /*
  * index/lock.c: the heavyweight locks of the index, which are page locks by
- * name only.  src/README.md lists them with all others, in their order.
+ * name only: XMHASH_MERGE_LOCK and XMHASH_FLUSH_LOCK.  What is changed under
+ * the meta page's content lock, the list of free blocks (index/alloc.c) and the
+ * catalogue, needs none of them.  src/README.md lists all locks in their order.
  */
 #include "postgres.h"
 

@@ -6,8 +6,9 @@
  * it holds.  That of a pending page is carried on from entry to entry, so that
  * an insertion costs the sum of one entry, not of a page.  Scans do not compute
  * checksums of data pages (it would cost several times the search of a page);
- * they check that sizes and counts agree.  xmhash_index_check() verifies them,
- * and so does everybody who reads a meta, catalogue or directory page.
+ * they check that sizes and counts agree.  xmhash_index_check()
+ * verifies them, and so do VACUUM, flushes and merges, and everybody who reads a
+ * meta, catalogue or directory page.
  */
 #include "postgres.h"
 

@@ -1,5 +1,6 @@
 /*
- * index/scan_pages.c: the pages that a scan reads: found, locked and checked.
+ * index/scan_pages.c: the pages that a scan reads: found, locked, and their sizes
+ * checked.  (Their checksums are not computed here: index/page.c says why.)
  */
 #include "postgres.h"
 

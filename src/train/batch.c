@@ -73,10 +73,7 @@ train_data_split(TrainData *data, const TrainOptions *options)
 						options->batch_size > 0 ? "one batch of " : "", Max(options->batch_size, 2))));
 }
 
-/*
- * Call back with every training row, in order.  sum and sum_squares are
- * [dimensions] in double; sums[side] of all squares.
- */
+/* Sums over all training rows, by side. */
 typedef struct ScaleSums
 {
 	double		squares[2];		/* of all values */
