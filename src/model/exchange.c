@@ -9,6 +9,9 @@
  * a kernel if there is a tensor "1.weight".  What comes in is checked
  * in full before a row is written: shapes against each other, and every number
  * to be finite.
+ *
+ * One file because both ways go by the same list of tensors (TensorPlace): what
+ * is written and what is read cannot differ.
  */
 #include "model/model.h"
 

@@ -1,6 +1,6 @@
 # Kernel ridge hashing: interrupted at any phase it goes on to the weights of an
 # uninterrupted training, bit by bit; rows in a temporary file give the same; it can be
-# stopped in every phase; and a layer built in NumPy from an exported file, as the
+# stopped wherever a time limit finds it; and a layer built in NumPy from an exported file, as the
 # documentation has it, agrees in every sign.
 use strict;
 use warnings FATAL => 'all';
