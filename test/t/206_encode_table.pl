@@ -82,6 +82,8 @@ my @writers = map {
 		END \$\$})
 } (1 .. 2);
 my $rounds = 0;
+$node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE 'writer%'})
+  or die 'the writers did not come';
 while (query(q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'writer%'}) > 0)
 {
 	query("SET xmhash.progress = off; $call");
