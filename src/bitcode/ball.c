@@ -221,7 +221,7 @@ ball_holds(Datum ball_datum, Datum code_datum)
 	BitcodeRef code = DatumGetBitcodeRef(code_datum);
 	Ballcode   *ball = DatumGetBallcodeP(ball_datum);
 	bool		result = code.bits == ball->bits &&
-		hamming_kernels->distance(code.data, ball->data, code.bytes) <= ball->radius;
+	hamming_kernels->distance(code.data, ball->data, code.bytes) <= ball->radius;
 
 	bitcode_ref_release(&code, code_datum);
 	if ((Pointer) ball != DatumGetPointer(ball_datum))

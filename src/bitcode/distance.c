@@ -28,7 +28,7 @@ bitcode_hamming_within(PG_FUNCTION_ARGS)
 	BitcodeRef a = DatumGetBitcodeRef(PG_GETARG_DATUM(0));
 	BitcodeRef b = DatumGetBitcodeRef(PG_GETARG_DATUM(1));
 	bool		within = a.bits == b.bits &&
-		hamming_kernels->distance(a.data, b.data, a.bytes) <= PG_GETARG_INT32(2);
+	hamming_kernels->distance(a.data, b.data, a.bytes) <= PG_GETARG_INT32(2);
 
 	bitcode_ref_release(&a, PG_GETARG_DATUM(0));
 	bitcode_ref_release(&b, PG_GETARG_DATUM(1));

@@ -30,11 +30,11 @@ io_report_digit(const char *string, size_t offset, bool hex, Node *escontext)
 	int			width = Min((int) strlen(bad), pg_mblen(bad));
 
 	soft_ereport(escontext,
-				  (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				   errmsg("invalid input syntax for type bitcode: \"%.*s\" at position %d is not a %s digit",
-						  width, bad, position, hex ? "hexadecimal" : "binary"),
-				   !hex && strchr("23456789abcdefABCDEFxX", *bad) ?
-				   errhint("Hexadecimal digits follow a leading x, as in xCAFE.") : 0));
+				 (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				  errmsg("invalid input syntax for type bitcode: \"%.*s\" at position %d is not a %s digit",
+						 width, bad, position, hex ? "hexadecimal" : "binary"),
+				  !hex && strchr("23456789abcdefABCDEFxX", *bad) ?
+				  errhint("Hexadecimal digits follow a leading x, as in xCAFE.") : 0));
 }
 
 static int

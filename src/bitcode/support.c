@@ -192,6 +192,6 @@ bitcode_bit_support(PG_FUNCTION_ARGS)
 
 	if (IsA(request, SupportRequestSimplify))
 		result = support_call_on_codes(((SupportRequestSimplify *) request)->root,
-							   ((SupportRequestSimplify *) request)->fcall);
+									   ((SupportRequestSimplify *) request)->fcall);
 	PG_RETURN_POINTER(result);
 }

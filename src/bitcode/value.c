@@ -44,9 +44,9 @@ bitcode_check_length(int64 bits, Node *escontext)
 	if (bits >= 1 && bits <= BITCODE_MAX_BITS)
 		return true;
 	soft_ereport(escontext,
-				  (errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
-				   errmsg("bitcode length %lld is out of range", (long long) bits),
-				   errdetail("A bitcode has 1 to %d bits.", BITCODE_MAX_BITS)));
+				 (errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
+				  errmsg("bitcode length %lld is out of range", (long long) bits),
+				  errdetail("A bitcode has 1 to %d bits.", BITCODE_MAX_BITS)));
 	return false;
 }
 
@@ -56,9 +56,9 @@ bitcode_check_typmod(int bits, int32 typmod, Node *escontext)
 	if (typmod < 0 || typmod == bits)
 		return true;
 	soft_ereport(escontext,
-				  (errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
-				   errmsg("bitcode length %d does not match type bitcode(%d)",
-						  bits, typmod)));
+				 (errcode(ERRCODE_STRING_DATA_LENGTH_MISMATCH),
+				  errmsg("bitcode length %d does not match type bitcode(%d)",
+						 bits, typmod)));
 	return false;
 }
 

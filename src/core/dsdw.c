@@ -28,7 +28,7 @@ dsdw_weight_value(const JdshOptions *options, const DsdwFit *fit, float s)
 /* DSDW: every value of S, the diagonal too. */
 void
 dsdw_weight(Similarity *similarity, const CoreEnv *env,
-				  const JdshOptions *options, const DsdwFit *fit, int rows)
+			const JdshOptions *options, const DsdwFit *fit, int rows)
 {
 	size_t		pairs = (size_t) rows * rows;
 	size_t		i;

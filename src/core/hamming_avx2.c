@@ -36,7 +36,7 @@ INLINE __m256i
 count_words(__m256i x)
 {
 	const __m256i count = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
-										   0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+												 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
 	const __m256i half = _mm256_set1_epi8(0x0F);
 	__m256i		low = _mm256_and_si256(x, half);
 	__m256i		high = _mm256_and_si256(_mm256_srli_epi16(x, 4), half);

@@ -267,7 +267,7 @@ nearest_loop(int words, const uint64_t *query, const uint64_t *codes,
 		__m512i		d = block_distances(words, spread, query, codes, count - i);
 
 		min = _mm512_mask_min_epu64(min, first_lanes(count - i), min,
-									  _mm512_or_si512(_mm512_slli_epi64(d, 32), position));
+									_mm512_or_si512(_mm512_slli_epi64(d, 32), position));
 	}
 
 	/* without codes, the key of all ones gives -1 and UINT16_MAX */

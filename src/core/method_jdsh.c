@@ -102,7 +102,7 @@ jdsh_within(Trainer *trainer, Learner *learner, int rows)
 
 	jdsh_cosines(trainer, learner, learner, rows);
 	sum = jdsh_square_error(&trainer->env, trainer->cosine, jdsh_state(trainer)->similarity.joint,
-					   (size_t) rows * rows, 4 * eta / pairs);
+							(size_t) rows * rows, 4 * eta / pairs);
 	jdsh_add_gradient(trainer, false, learner, learner, rows, 1);
 	return eta * sum / pairs;
 }
@@ -120,7 +120,7 @@ jdsh_across(Trainer *trainer, int rows, double *cross, double *pair)
 	for (i = 0; i < rows; i++)
 		diagonal += trainer->cosine[(size_t) i * rows + i];
 	sum = jdsh_square_error(&trainer->env, trainer->cosine, jdsh_state(trainer)->similarity.joint,
-					   (size_t) rows * rows, 4 / pairs);
+							(size_t) rows * rows, 4 / pairs);
 	for (i = 0; i < rows; i++)
 		trainer->cosine[(size_t) i * rows + i] -= 1.0f / rows;
 	jdsh_add_gradient(trainer, false, &trainer->image, &trainer->text, rows, 0);

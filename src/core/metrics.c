@@ -114,7 +114,7 @@ metrics_discount(int rank)
 
 static void
 metrics_prefix_sums(const CoreEnv *env, PrefixSums *sums, int length,
-				 double (*term) (int rank))
+					double (*term) (int rank))
 {
 	int			rank;
 

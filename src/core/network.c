@@ -87,7 +87,7 @@ network_layout(Network *network, int inputs, const HiddenLayers *hidden, int out
 
 	if (parameters == NULL)
 		parameters = env->allocate(env->arena,
-											network_parameters(inputs, hidden, outputs) * sizeof(float));
+								   network_parameters(inputs, hidden, outputs) * sizeof(float));
 	memset(network, 0, sizeof(*network));
 	network->inputs = inputs;
 	network->units = network_units(hidden);

@@ -124,7 +124,7 @@ typedef struct Group
 /* hidden [rows of the group × count]: units from …, in double, before the ReLU; of radial basis functions u·a. */
 static void
 recompute_units(const CoreEnv *env, const Network *network, const Group *group,
-				 int from, int count, double *hidden)
+				int from, int count, double *hidden)
 {
 	const Layer *layer = &network->layer[0];
 	const VectorLoops *loops = vector_loops();
@@ -233,7 +233,7 @@ recompute_by_blocks(const CoreEnv *env, const Network *network, Group *group)
 /* to [rows of the group × outputs]: a layer of the hidden units before, in double, before the ReLU. */
 static void
 recompute_layer(const CoreEnv *env, const Layer *layer, int rows,
-				 const double *hidden, double *to)
+				const double *hidden, double *to)
 {
 	const VectorLoops *loops = vector_loops();
 	size_t		work = 0;
@@ -282,12 +282,12 @@ recompute_by_layers(const CoreEnv *env, const Network *network, Group *group)
 			widest = network->layer[l].outputs > widest ? network->layer[l].outputs : widest;
 		for (l = 0; l < 2; l++)
 			group->units[l] = env->allocate(env->arena,
-													 (size_t) group->max_rows * widest * sizeof(double));
+											(size_t) group->max_rows * widest * sizeof(double));
 	}
 	recompute_units(env, network, group, 0, network->layer[0].outputs, group->units[0]);
 	for (l = 1; l < network->layers - 1; l++)
 		recompute_layer(env, &network->layer[l], group->count,
-						 group->units[(l - 1) % 2], group->units[l % 2]);
+						group->units[(l - 1) % 2], group->units[l % 2]);
 	recompute_add_units(last, group->units[(l - 1) % 2], 0, last->inputs, group);
 	env->interrupt();
 }
@@ -336,7 +336,7 @@ encode_length(const float *x, int count)
  */
 static inline __attribute__((always_inline)) void
 encode_check_outputs(const CoreEnv *env, const Network *network, int layers, const Row *row,
-			  const float *length, const float *bound, float *h, Group *group)
+					 const float *length, const float *bound, float *h, Group *group)
 {
 	int			outputs = network->outputs;
 	Wanted	   *wanted = NULL;
@@ -379,7 +379,7 @@ encode_max(const float *x, int count)
 /* The same for row i of `rows`, whose hidden activations network_forward() has left. */
 static void
 encode_check_row(const CoreEnv *env, const Network *network, const Row *row, int rows, int i,
-		  const float *hidden, const float *bound, float *h, Group *group)
+				 const float *hidden, const float *bound, float *h, Group *group)
 {
 	float		length[NETWORK_MAX_LAYERS];
 	int			l;
@@ -442,7 +442,7 @@ network_encode(const CoreEnv *env, const Network *network,
 		Row			row = encode_row(network, features, i);
 
 		encode_check_row(env, network, &row, features->rows, i, scratch, prepared.rounding_bound,
-				  outputs + (size_t) i * network->outputs, &group);
+						 outputs + (size_t) i * network->outputs, &group);
 		work += row.count + network->units + network->outputs;
 		if (work >= INTERRUPT_CHECK_PRODUCTS)
 		{

@@ -77,8 +77,8 @@ safetensors_check_tensor(JsonParser *parser, SafeTensor *tensor)
 	}
 	if (tensor->begin > tensor->end || tensor->end > parser->file->data_size)
 		return json_fail(parser, "tensor \"%.60s\" lies at bytes %llu to %llu of %llu", tensor->name,
-					(unsigned long long) tensor->begin, (unsigned long long) tensor->end,
-					(unsigned long long) parser->file->data_size);
+						 (unsigned long long) tensor->begin, (unsigned long long) tensor->end,
+						 (unsigned long long) parser->file->data_size);
 	for (i = 0; i < (int) (sizeof(readable) / sizeof(readable[0])); i++)
 	{
 		if (strcmp(tensor->dtype, readable[i].name) != 0)
@@ -86,8 +86,8 @@ safetensors_check_tensor(JsonParser *parser, SafeTensor *tensor)
 		tensor->type = readable[i].type;
 		if (bytes != tensor->elements * readable[i].bytes)
 			return json_fail(parser, "tensor \"%.60s\" has %llu bytes, but a shape of %llu elements of %d",
-						tensor->name, (unsigned long long) bytes,
-						(unsigned long long) tensor->elements, readable[i].bytes);
+							 tensor->name, (unsigned long long) bytes,
+							 (unsigned long long) tensor->elements, readable[i].bytes);
 	}
 	return true;
 }
@@ -210,7 +210,7 @@ safetensors_check_places(JsonParser *parser)
 	}
 	if (covered != file->data_size)
 		return json_fail(parser, "tensors end at byte %llu of %llu", (unsigned long long) covered,
-					(unsigned long long) file->data_size);
+						 (unsigned long long) file->data_size);
 	return true;
 }
 

@@ -250,7 +250,7 @@ centres_find(const CoreEnv *env, int bits,
 			 int wanted, uint64_t seed, uint64_t *centres)
 {
 	CentreWork	work = {.env = env, .sample = sample, .samples = samples,
-		.words = HAMMING_WORDS(bits)};
+	.words = HAMMING_WORDS(bits)};
 	int			count;
 	int			largest = 0;
 	int64_t		total = INT64_MAX;

@@ -98,7 +98,7 @@ chart_append_text(StringInfo svg, const char *text)
 
 static void
 chart_append_label(StringInfo svg, double x, double y, const char *anchor, const char *attributes,
-			 const char *text)
+				   const char *text)
 {
 	appendStringInfo(svg, "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"%s\"%s>", x, y, anchor, attributes);
 	chart_append_text(svg, text);
@@ -313,7 +313,7 @@ chart_append_panel(StringInfo svg, const Plot *plot, int p, const Axis *x, doubl
 	appendStringInfo(svg, "<path class=\"xmhash-axis\" d=\"M%.2f %.2fV%.2fH%.2f\"/>\n",
 					 x->start, y.end, y.start, x->end);
 	chart_append_label(svg, 16, top + height / 2, "middle",
-				 psprintf(" transform=\"rotate(-90 16 %.2f)\"", top + height / 2), panel->y_title);
+					   psprintf(" transform=\"rotate(-90 16 %.2f)\"", top + height / 2), panel->y_title);
 	if (lowest)
 		chart_append_label(svg, (x->start + x->end) / 2, y.start + 40, "middle", "", plot->x_title);
 	/* The first series is the most important one: it lies on top. */

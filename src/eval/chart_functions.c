@@ -46,7 +46,7 @@ chart_copy_numbers(const double *numbers, int count)
 /* The curve of one pair of code columns, by rank; its name tells the mAP. */
 static void
 chart_make_curve(PlotSeries *series, const EvalSource *source, int64 k, Oid function,
-		   const char *name, int style)
+				 const char *name, int style)
 {
 	EvalInput	input;
 	EvalCurve	curve;
@@ -232,7 +232,7 @@ chart_get_number(uint64 row, int column)
 /* Loss and validation mAP by epoch. */
 static void
 chart_read_training(Training *training, Oid function, const char *schema, Oid model, int style,
-			  MemoryContext context)
+					MemoryContext context)
 {
 	MemoryContext old_context;
 	ModelTable	table;
@@ -242,7 +242,7 @@ chart_read_training(Training *training, Oid function, const char *schema, Oid mo
 	model_open(function, model, &table);
 	model_close(&table);
 	chart_run_query("SELECT epoch::pg_catalog.float8, loss::pg_catalog.float8, validation_map::pg_catalog.float8 "
-			  "FROM %s.xmhash_model_epochs($1) ORDER BY epoch", schema, model);
+					"FROM %s.xmhash_model_epochs($1) ORDER BY epoch", schema, model);
 	if (SPI_processed == 0)
 		ereport(NOTICE,
 				(errmsg("model \"%s\" has no finished epoch to draw", model_name(model))));
@@ -271,9 +271,9 @@ chart_read_terms(PlotSeries *series, const char *schema, Oid model, MemoryContex
 	uint64		i;
 
 	chart_run_query("SELECT term.key, epoch::pg_catalog.float8, term.value::pg_catalog.float8, "
-			  "pg_catalog.count(*) OVER (PARTITION BY term.key)::pg_catalog.float8 "
-			  "FROM %s.xmhash_model_epochs($1), pg_catalog.jsonb_each_text(loss_terms) AS term "
-			  "ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
+					"pg_catalog.count(*) OVER (PARTITION BY term.key)::pg_catalog.float8 "
+					"FROM %s.xmhash_model_epochs($1), pg_catalog.jsonb_each_text(loss_terms) AS term "
+					"ORDER BY term.key COLLATE pg_catalog.\"C\", epoch", schema, model);
 	for (i = 0; i < SPI_processed && count < MAX_SERIES - 1;)
 	{
 		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);

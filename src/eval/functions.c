@@ -176,7 +176,7 @@ eval_begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor)
 /* One row of a curve; precision is NULL where no query found anything. */
 static void
 eval_put_point(Tuplestorestate *rows, TupleDesc descriptor, const char *kind, int position,
-		  double precision, double recall, int64 queries)
+			   double precision, double recall, int64 queries)
 {
 	Datum		values[5];
 	bool		nulls[5] = {0};
@@ -211,12 +211,12 @@ xmhash_precision_recall(PG_FUNCTION_ARGS)
 	/* No query, no curve. */
 	for (i = 0; i < curve.radii && curve.queries > 0; i++)
 		eval_put_point(rows, descriptor, "radius", i, curve.radius_precision[i],
-				  curve.radius_recall[i], curve.radius_queries[i]);
+					   curve.radius_recall[i], curve.radius_queries[i]);
 	for (i = 0; i < curve.ranks && curve.queries > 0; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		eval_put_point(rows, descriptor, "rank", i + 1, curve.rank_precision[i],
-				  curve.rank_recall[i], curve.queries);
+					   curve.rank_recall[i], curve.queries);
 	}
 	eval_release(&input);
 	PG_RETURN_NULL();

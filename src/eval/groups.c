@@ -383,7 +383,7 @@ groups_find_centres(Groups *groups, MemoryContext context)
 		wanted = Min(wanted, Max(1, samples / 16));
 		groups->centre = palloc((Size) wanted * groups->words * sizeof(uint64));
 		groups->centres = centres_find(&env, groups->bits, groups->sample, samples,
-												 wanted, GROUPS_SEED, groups->centre);
+									   wanted, GROUPS_SEED, groups->centre);
 	}
 	groups->first = palloc0(((Size) groups->centres + 1) * sizeof(uint32));
 }

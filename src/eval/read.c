@@ -273,7 +273,7 @@ read_fetch_rows(Reading *reading, const char *query)
 /* Read a relation's rows; in storage order where that matters. */
 static void
 read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_column, Oid code_type,
-		   const char *label_column, bool in_storage_order)
+			  const char *label_column, bool in_storage_order)
 {
 	Reading		reading;
 	StringInfoData query;
@@ -306,7 +306,7 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 
 static void
 read_notice_without_code(const EvalItems *items, Oid relation, const char *code_column,
-					const char *role)
+						 const char *role)
 {
 	if (items->without_code > 0)
 		ereport(NOTICE,
@@ -338,12 +338,12 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	read_relation(&input->queries, labels, source->queries, source->query_code, query_type,
-			   source->label_column, false);
+				  source->label_column, false);
 	/* The database's codes must be as long as the queries'. */
 	input->database.bits = input->queries.bits;
 	input->database.words = input->queries.words;
 	read_relation(&input->database, labels, source->database, source->database_code, database_type,
-			   source->label_column, true);
+				  source->label_column, true);
 	SPI_finish();
 
 	labels_finish(labels);

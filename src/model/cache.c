@@ -154,9 +154,9 @@ cache_load(const ModelTable *table, Oid oid, uint64 fingerprint)
 	model->scratch = env.allocate(context, sizeof(float) * (model_most_units(&row) + 1));
 	model->outputs = env.allocate(context, row.bits * sizeof(float));
 	model->column = env.allocate(context, sizeof(int32_t) *
-										  Max(row.dimensions[0], row.dimensions[1]));
+								 Max(row.dimensions[0], row.dimensions[1]));
 	model->value = env.allocate(context, sizeof(float) *
-										 Max(row.dimensions[0], row.dimensions[1]));
+								Max(row.dimensions[0], row.dimensions[1]));
 
 	/* Complete: from here on it belongs to the backend, not to this call. */
 	MemoryContextSetParent(context, CacheMemoryContext);

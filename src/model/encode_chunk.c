@@ -45,9 +45,9 @@ encode_chunk_prepare(TableEncoder *encoder, Oid function)
 	encoder->chunk_rows = Min(MAX_ROWS, Max(16, CHUNK_BYTES / (widest * (int) sizeof(float))));
 	for (side = 0; side < 2; side++)
 		encoder->dense[side] = encoder->env.allocate(context, (size_t) encoder->chunk_rows *
-															  row.dimensions[side] * sizeof(float));
+													 row.dimensions[side] * sizeof(float));
 	encoder->scratch = encoder->env.allocate(context, (size_t) encoder->chunk_rows *
-													  (model_most_units(&row) + 1) * sizeof(float));
+											 (model_most_units(&row) + 1) * sizeof(float));
 	encoder->outputs = encoder->env.allocate(context, (size_t) encoder->chunk_rows * row.bits * sizeof(float));
 	encoder->packed = encoder->env.allocate(context, (size_t) encoder->chunk_rows * ((row.bits + 7) / 8));
 
@@ -213,7 +213,7 @@ encode_chunk(TableEncoder *encoder, SPITupleTable *rows, int count)
 			if (isnull)
 				continue;
 			encode_chunk_read_features(encoder, side, value, place,
-						  encoder->dense[side] + (size_t) filled[side] * encoder->network[side].inputs);
+									   encoder->dense[side] + (size_t) filled[side] * encoder->network[side].inputs);
 			target[side][filled[side]++] = encoder->count;
 		}
 		encoder->count++;

@@ -275,7 +275,7 @@ encode_table_write_range(TableEncoder *encoder, Datum bounds[2])
 	values[3] = encode_table_make_array(encoder->place, NULL, encoder->count, TIDOID);
 	for (side = 0; side < 2; side++)
 		values[4 + side] = encode_table_make_array(encoder->code[side], encoder->code_is_null[side],
-									  encoder->count, code_type);
+												   encoder->count, code_type);
 	encode_table_check_name(encoder);
 	if (SPI_execute_with_args(encoder->update, 6, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update relation %s", encoder->relation_name);

@@ -60,7 +60,7 @@ exchange_kernel_tensor(bool is_last, bool is_weight)
 
 static void
 exchange_add_place(TensorPlace *places, int *count, const char *modality, const char *name,
-		  float *values, int rows, int columns)
+				   float *values, int rows, int columns)
 {
 	TensorPlace *place = &places[(*count)++];
 
@@ -90,9 +90,9 @@ exchange_list_places(const ModelRow *row, ModelWeights *weights, TensorPlace pla
 			bool		is_last = i == network->layers - 1;
 
 			exchange_add_place(places, &count, modality, kernel ? exchange_kernel_tensor(is_last, true) : exchange_layer_tensor(i, "weight"),
-					  layer->weight, layer->outputs, layer->inputs);
+							   layer->weight, layer->outputs, layer->inputs);
 			exchange_add_place(places, &count, modality, kernel ? exchange_kernel_tensor(is_last, false) : exchange_layer_tensor(i, "bias"),
-					  layer->bias, layer->outputs, 0);
+							   layer->bias, layer->outputs, 0);
 		}
 		if (row->scales[side] == 0)
 			continue;
@@ -134,7 +134,7 @@ exchange_write_tensor(const TensorPlace *place, char *to)
 			exchange_put_float(to + 4 * (size_t) i, place->values[i]);
 		for (j = 0; j < place->columns; j++)
 			exchange_put_float(to + 4 * ((size_t) i * place->columns + j),
-					  place->values[(size_t) j * place->rows + i]);
+							   place->values[(size_t) j * place->rows + i]);
 	}
 }
 
@@ -309,7 +309,7 @@ exchange_find_tensor(const Import *import, const char *modality, const char *nam
 /* A layer's shape: its weight is [outputs, inputs], its bias, if it has one, [outputs]. */
 static void
 exchange_read_layer_shape(const Import *import, const char *modality, const char *weight_name, const char *bias_name,
-				 int most_inputs, int most_outputs, int *inputs, int *outputs)
+						  int most_inputs, int most_outputs, int *inputs, int *outputs)
 {
 	const SafeTensor *weight = exchange_find_tensor(import, modality, weight_name, 2, false);
 	const SafeTensor *bias = exchange_find_tensor(import, modality, bias_name, 1, false);
@@ -317,11 +317,11 @@ exchange_read_layer_shape(const Import *import, const char *modality, const char
 	if (weight->shape[1] < 1 || weight->shape[1] > (uint64) most_inputs ||
 		weight->shape[0] < 1 || weight->shape[0] > (uint64) most_outputs)
 		exchange_refuse(import, "Tensor \"%s\" has shape [%llu, %llu], expected at most [%d, %d], and no zero.", weight->name,
-			   (unsigned long long) weight->shape[0], (unsigned long long) weight->shape[1],
-			   most_outputs, most_inputs);
+						(unsigned long long) weight->shape[0], (unsigned long long) weight->shape[1],
+						most_outputs, most_inputs);
 	if (bias != NULL && bias->shape[0] != weight->shape[0])
 		exchange_refuse(import, "Tensor \"%s\" has %llu elements, expected %llu.", bias->name,
-			   (unsigned long long) bias->shape[0], (unsigned long long) weight->shape[0]);
+						(unsigned long long) bias->shape[0], (unsigned long long) weight->shape[0]);
 	*inputs = (int) weight->shape[1];
 	*outputs = (int) weight->shape[0];
 }
@@ -342,7 +342,7 @@ exchange_read_scales_shape(const Import *import, const char *modality, int dimen
 			continue;
 		if (tensor->elements != 1 && tensor->elements != (uint64) dimensions)
 			exchange_refuse(import, "Tensor \"%s\" has %llu elements, expected 1 or %d.", tensor->name,
-				   (unsigned long long) tensor->elements, dimensions);
+							(unsigned long long) tensor->elements, dimensions);
 		scales = Max(scales, (int) tensor->elements);
 	}
 	return scales;
@@ -358,7 +358,7 @@ exchange_read_width_shape(const Import *import, const char *modality, int anchor
 		exchange_refuse(import, "There is a tensor \"%s.0.anchors\", but none \"%s.0.width\".", modality, modality);
 	if (width->elements != 1 && width->elements != (uint64) anchors)
 		exchange_refuse(import, "Tensor \"%s\" has %llu elements, expected 1 or %d.", width->name,
-			   (unsigned long long) width->elements, anchors);
+						(unsigned long long) width->elements, anchors);
 }
 
 /* A network with a kernel; returns its outputs. */
@@ -370,15 +370,15 @@ exchange_read_kernel_shape(const Import *import, const char *modality, int *dime
 	int			outputs;
 
 	exchange_read_layer_shape(import, modality, exchange_kernel_tensor(true, true), exchange_kernel_tensor(true, false),
-					 anchors != NULL ? NETWORK_MAX_HIDDEN : MODEL_MAX_DIMENSIONS, BITCODE_MAX_BITS, &inputs, &outputs);
+							  anchors != NULL ? NETWORK_MAX_HIDDEN : MODEL_MAX_DIMENSIONS, BITCODE_MAX_BITS, &inputs, &outputs);
 	*hidden = network_kernel(anchors != NULL ? inputs : 0);
 	*dimensions = inputs;
 	if (anchors == NULL)
 		return outputs;
 	if (anchors->shape[0] != (uint64) inputs || anchors->shape[1] < 1 || anchors->shape[1] > MODEL_MAX_DIMENSIONS)
 		exchange_refuse(import, "Tensor \"%s\" has shape [%llu, %llu], expected [%d, 1 to %d].", anchors->name,
-			   (unsigned long long) anchors->shape[0], (unsigned long long) anchors->shape[1],
-			   inputs, MODEL_MAX_DIMENSIONS);
+						(unsigned long long) anchors->shape[0], (unsigned long long) anchors->shape[1],
+						inputs, MODEL_MAX_DIMENSIONS);
 	*dimensions = (int) anchors->shape[1];
 	exchange_read_width_shape(import, modality, inputs);
 	return outputs;
@@ -405,14 +405,14 @@ exchange_read_network_shape(const Import *import, const char *modality, int *dim
 		int			units;
 
 		exchange_read_layer_shape(import, modality, exchange_layer_tensor(i, "weight"), exchange_layer_tensor(i, "bias"),
-						 i == 0 ? MODEL_MAX_DIMENSIONS : NETWORK_MAX_HIDDEN,
-						 last ? BITCODE_MAX_BITS : NETWORK_MAX_HIDDEN, &inputs, &units);
+								  i == 0 ? MODEL_MAX_DIMENSIONS : NETWORK_MAX_HIDDEN,
+								  last ? BITCODE_MAX_BITS : NETWORK_MAX_HIDDEN, &inputs, &units);
 		if (i == 0)
 			*dimensions = inputs;
 		else if (inputs != outputs)
 			exchange_refuse(import, "Tensor \"%s.%s\" takes %d inputs, but \"%s.%s\" gives %d.",
-				   modality, exchange_layer_tensor(i, "weight"), inputs,
-				   modality, exchange_layer_tensor(i - 1, "weight"), outputs);
+							modality, exchange_layer_tensor(i, "weight"), inputs,
+							modality, exchange_layer_tensor(i - 1, "weight"), outputs);
 		if (!last)
 			hidden->units[hidden->count++] = units;
 		outputs = units;
@@ -540,9 +540,9 @@ exchange_check_left_over(const Import *import, const TensorPlace *places, int co
 			j++;
 		if (j == count)
 			exchange_refuse(import, "Tensor \"%.100s\" is none of this model's. Those are image.N.weight and image.N.bias, N counting 0, 2, 4 "
-				   "to %d at most without a gap, image.shift and image.scale; or with a kernel image.1.weight, image.1.bias, "
-				   "image.0.anchors and image.0.width; and likewise of text.",
-				   import->file.tensor[i].name, 2 * (NETWORK_MAX_LAYERS - 1));
+							"to %d at most without a gap, image.shift and image.scale; or with a kernel image.1.weight, image.1.bias, "
+							"image.0.anchors and image.0.width; and likewise of text.",
+							import->file.tensor[i].name, 2 * (NETWORK_MAX_LAYERS - 1));
 	}
 }
 
@@ -612,7 +612,7 @@ xmhash_import_model(PG_FUNCTION_ARGS)
 	side = model_networks(&row, &weights, &env, networks);
 	if (side >= 0)
 		exchange_refuse(import, "Numbers of its %s network leave the range of float32 once shift and scale are worked into its first layer.",
-			   modality_name[side]);
+						modality_name[side]);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

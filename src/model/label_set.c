@@ -169,7 +169,7 @@ label_sets_add(LabelSets *sets, int32 *classes, int count)
 	count = label_set_sort_unique(classes, count);
 	bytes = count * sizeof(int32);
 	number = label_set_intern(sets, sets->set_numbers, count > 0 ? (const void *) classes : "",
-					bytes, sets->set_count);
+							  bytes, sets->set_count);
 	if (number == sets->set_count)
 	{
 		LabelSet   *set;

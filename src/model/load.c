@@ -187,7 +187,7 @@ model_networks(const ModelRow *row, ModelWeights *weights, const CoreEnv *env,
 			continue;
 		if (row->scales[side] > 0)
 			load_fold(&weights->network[side].layer[0], weights->shift[side], weights->scale[side],
-				 row->scales[side]);
+					  row->scales[side]);
 		network_prepare(env, &network[side]);
 		if (!load_prepared_is_finite(&network[side]))
 			return side;

@@ -314,7 +314,7 @@ double
 model_now(void)
 {
 	double		now = (double) GetCurrentTimestamp() / USECS_PER_SEC +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
+	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
 
 	return rint(now * 1000) / 1000;
 }

@@ -322,7 +322,7 @@ rows_collect_pieces(const ModelTable *table, const char *part, size_t count, int
 /* Show each piece's bytes, freed after it, to a function. */
 static void
 rows_visit_pieces(const ModelTable *table, HeapTuple *tuples, size_t count,
-			 void (*visit) (void *argument, const char *bytes, size_t size), void *argument)
+				  void (*visit) (void *argument, const char *bytes, size_t size), void *argument)
 {
 	size_t		pieces = (count + PIECE_FLOATS - 1) / PIECE_FLOATS;
 	size_t		i;
@@ -417,7 +417,7 @@ model_fingerprint(const ModelTable *table, bool *uncommitted)
 		{
 			ItemPointer place = &scan.tuple->t_self;
 			uint64		row = ((uint64) HeapTupleHeaderGetRawXmin(scan.tuple->t_data) << 32) ^
-				((uint64) ItemPointerGetBlockNumber(place) << 16) ^ ItemPointerGetOffsetNumber(place);
+			((uint64) ItemPointerGetBlockNumber(place) << 16) ^ ItemPointerGetOffsetNumber(place);
 
 			*uncommitted |= TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(scan.tuple->t_data));
 			hash += hash_bytes_extended((const unsigned char *) &row, sizeof(row), i);

@@ -367,8 +367,8 @@ table_check_plain(Oid function, const ModelTable *table)
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 		bool		plain = index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
-			index->rd_index->indisready &&
-			RelationGetIndexExpressions(index) == NIL && RelationGetIndexPredicate(index) == NIL;
+		index->rd_index->indisready &&
+		RelationGetIndexExpressions(index) == NIL && RelationGetIndexPredicate(index) == NIL;
 
 		index_close(index, AccessShareLock);
 		if (!plain)
@@ -438,10 +438,10 @@ model_create(Oid function, const ModelPlace *place)
 				 errmsg("the schema of model \"%s\" has been dropped meanwhile", place->name)));
 	name = quote_qualified_identifier(isTempNamespace(place->schema) ? "pg_temp" : schema, place->name);
 	table_run(psprintf("CREATE TABLE %s OF %s (PRIMARY KEY (part, number)) USING heap",
-				 name, format_type_be_qualified(type)));
+					   name, format_type_be_qualified(type)));
 	table_run(psprintf("ALTER TABLE %s ALTER COLUMN data SET STORAGE EXTERNAL", name));
 	table_run(psprintf("CREATE TRIGGER xmhash_model_changed AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()",
-				 name, quote_qualified_identifier(extension_schema, "xmhash_model_changed")));
+					   name, quote_qualified_identifier(extension_schema, "xmhash_model_changed")));
 	table_run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER xmhash_model_changed", name));
 	table_run(psprintf("COMMENT ON TABLE %s IS 'model of xmhash, see the view xmhash_models'", name));
 	model = get_relname_relid(place->name, place->schema);

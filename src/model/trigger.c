@@ -172,7 +172,7 @@ trigger_brings_code(const TriggerData *trigger, const TriggerArguments *argument
  */
 static bool
 trigger_keeps_code(FunctionCallInfo fcinfo, const TriggerData *trigger, const TriggerArguments *arguments,
-		   TriggerCall *call)
+				   TriggerCall *call)
 {
 	Oid			model = call->model;
 	ModelTable	table;

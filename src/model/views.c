@@ -69,7 +69,7 @@ view_show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool 
 			units[l] = Int32GetDatum(row->hidden[i].units[l]);
 		view_show(values, nulls, INFO_DIMENSIONS + i, Int32GetDatum(row->dimensions[i]));
 		view_show(values, nulls, INFO_HIDDEN + i,
-			 PointerGetDatum(construct_array(units, row->hidden[i].count, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
+				  PointerGetDatum(construct_array(units, row->hidden[i].count, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
 	}
 	if (row->classes > 0)
 	{
@@ -78,7 +78,7 @@ view_show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool 
 		for (i = 0; i < row->classes; i++)
 			names[i] = CStringGetTextDatum(row->class_names[i]);
 		view_show(values, nulls, INFO_CLASSES,
-			 PointerGetDatum(construct_array(names, row->classes, TEXTOID, -1, false, TYPALIGN_INT)));
+				  PointerGetDatum(construct_array(names, row->classes, TEXTOID, -1, false, TYPALIGN_INT)));
 	}
 	if (json_as_object(options) != NULL)
 		view_show(values, nulls, INFO_OPTIONS, JsonbPGetDatum(JsonbValueToJsonb(options)));
@@ -90,8 +90,8 @@ view_show_row(FunctionCallInfo fcinfo, const ModelRow *row, Datum *values, bool 
 		view_show(values, nulls, INFO_LOSS, Float8GetDatum(row->loss));
 	if (row->created > 0)
 		view_show(values, nulls, INFO_CREATED,
-			 TimestampTzGetDatum((TimestampTz) rint((row->created - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-													 (double) SECS_PER_DAY) * USECS_PER_SEC)));
+				  TimestampTzGetDatum((TimestampTz) rint((row->created - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+														  (double) SECS_PER_DAY) * USECS_PER_SEC)));
 	if (!isnan(row->seconds))
 		view_show(values, nulls, INFO_SECONDS, Float8GetDatum(row->seconds));
 	view_show(values, nulls, INFO_BYTES, Int64GetDatum(model_floats(row) * sizeof(float)));

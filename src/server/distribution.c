@@ -62,7 +62,7 @@ distribution_find(List *tables, Oid *found)
 {
 	Oid			oid = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
 	Relation	catalogue = OidIsValid(oid) && get_rel_relkind(oid) == RELKIND_RELATION ?
-		try_table_open(oid, AccessShareLock) : NULL;
+	try_table_open(oid, AccessShareLock) : NULL;
 	AttrNumber	table;
 	RowsWhere	where = ROWS_HERE;
 	HeapTuple	tuple;

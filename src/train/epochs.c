@@ -130,7 +130,7 @@ epochs_write(Training *training, const TrainLoss *loss, double seconds, double v
 
 static void
 epochs_report(const Training *training, int first, const TrainLoss *loss, double seconds,
-		  double validation_map)
+			  double validation_map)
 {
 	const TrainOptions *options = &training->options;
 	const char *const *phases = options->method->phases;
@@ -162,7 +162,7 @@ static void
 epochs_finish(Training *training, const char *status)
 {
 	const float *weights = training->best_epoch > 0 && training->best != NULL ?
-		training->best : training->good.floats;
+	training->best : training->good.floats;
 	ModelTable	table;
 
 	model_open_own(training->function, training->model, &table);

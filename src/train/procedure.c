@@ -153,7 +153,7 @@ procedure_prepare(Training *training)
 	}
 	if (options->keep_best)
 		training->best = training->env.allocate(training->context,
-														 training->good.count * sizeof(float));
+												training->good.count * sizeof(float));
 }
 
 /* A training in a context of its own; the SPI connection is made here. */

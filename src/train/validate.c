@@ -32,7 +32,7 @@ validate_encode(Training *training, const CoreEnv *env, uint64_t *codes[2])
 		Network		network = side == MODALITY_IMAGE ? *trainer_image_network(training->trainer) :
 		*trainer_text_network(training->trainer);
 		float	   *scratch = env->allocate(env->arena,
-													 (size_t) ROWS_AT_A_TIME * (network.units + 1) * sizeof(float));
+											(size_t) ROWS_AT_A_TIME * (network.units + 1) * sizeof(float));
 
 		network.rounding_bound = NULL;	/* weights have moved since any earlier call */
 		network_prepare(env, &network);
