@@ -144,7 +144,7 @@ extern const float *ridge_features(const CoreEnv *env, RidgeSide *side, const Fe
 /* core/ridge_solve.c */
 extern void ridge_accumulate(Trainer *trainer);
 extern bool ridge_solve(Trainer *trainer, double residual[2]);
-extern void ridge_begin_common(RidgeState *state, RidgeSide *side);
+extern void ridge_begin_common(const CoreEnv *env, RidgeState *state, RidgeSide *side);
 extern const float *ridge_common_rows(Trainer *trainer, int s, const Features *features, int from);
 
 /* core/ridge_rotate.c */

@@ -113,6 +113,7 @@ typedef struct TrainLoss
 	double		learning_rate;	/* of the image network, at the last step */
 	bool		finite;			/* false: stopped at a non-finite loss */
 	const char *failure;		/* then: what went wrong otherwise, or NULL */
+	bool		hint_helps;		/* with a failure: the method's hint is to the point */
 } TrainLoss;
 
 /* Some rows of the training set, as a step of gradient descent takes them. */

@@ -291,7 +291,7 @@ fused_stack(const CoreEnv *env, RidgeState *state, int rows)
 
 /* The subspace [(d_I + d_T) × k] of both sides from `stacked`, or from that times mix [k × k]ᵀ. */
 static void
-fused_unstack(RidgeState *state, const double *from)
+fused_unstack(const CoreEnv *env, RidgeState *state, const double *from)
 {
 	int			s;
 	size_t		i;
@@ -302,7 +302,11 @@ fused_unstack(RidgeState *state, const double *from)
 		size_t		count = (size_t) side->columns * state->subspace;
 
 		for (i = 0; i < count; i++)
+		{
 			side->subspace[i] = (float) from[i];
+			if (i % INTERRUPT_CHECK_FLOATS == INTERRUPT_CHECK_FLOATS - 1)
+				env->interrupt();
+		}
 		from += count;
 	}
 }
@@ -335,7 +339,7 @@ fused_pass(Trainer *trainer)
 	if (!orthonormalise(env, state->stacked, fused_total(state), state->subspace, state->stacked_work,
 						state->eigen, &state->fault))
 		return false;
-	fused_unstack(state, state->stacked);
+	fused_unstack(env, state, state->stacked);
 	return true;
 }
 
@@ -380,7 +384,7 @@ fused_fit(Trainer *trainer)
 
 	fused_fit_means(trainer);
 	random_normal(env, random_key(trainer->options.seed, 0, 0, RANDOM_SUBSPACE), state->stacked, (size_t) total * k);
-	fused_unstack(state, state->stacked);
+	fused_unstack(env, state, state->stacked);
 	for (i = 0; i < FUSED_PASSES; i++)
 		if (!fused_pass(trainer))
 			return false;
@@ -395,7 +399,7 @@ fused_fit(Trainer *trainer)
 			state->eigen[i * k + j] *= weight;
 	}
 	blas_product_double(env, false, true, total, k, k, 1, state->stacked, k, state->eigen, k, 0, state->stacked_work, k);
-	fused_unstack(state, state->stacked_work);
+	fused_unstack(env, state, state->stacked_work);
 	return true;
 }
 

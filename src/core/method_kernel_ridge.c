@@ -234,6 +234,8 @@ ridge_epoch(Trainer *trainer, int phase, TrainLoss *loss)
 				 state->fault.info == 0 ? "%s of LAPACK was given numbers that are not finite" :
 				 "%s of LAPACK reports %d", state->fault.function, state->fault.info);
 	loss->failure = state->failure;
+	/* A matrix that is not positive definite is one by more on its diagonal. */
+	loss->hint_helps = state->fault.function != NULL && strcmp(state->fault.function, "dpotrf") == 0 && state->fault.info > 0;
 }
 
 /* As many anchors as there are rows at most; λ by the kernel; and the rows of a block. */

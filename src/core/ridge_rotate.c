@@ -27,7 +27,7 @@ ridge_fill_common(Trainer *trainer)
 	for (i = 0; i < d * t; i++)
 		basis[i] = (float) state->basis[i];
 	for (s = 0; s < 2; s++)
-		ridge_begin_common(state, &state->side[s]);
+		ridge_begin_common(env, state, &state->side[s]);
 	if (!all)
 		ridge_shuffle(trainer, 0, RANDOM_ROTATION);
 	for (from = 0; from < rows; from = next)

@@ -150,14 +150,18 @@ ridge_solve_side(Trainer *trainer, RidgeSide *side, double *residual)
 
 	/* ‖Z − φW‖² = ‖Z‖² − 2·tr(WᵀC) + tr(WᵀAW), where C = φᵀZ, A = φᵀφ and AW = C − λW. */
 	for (i = 0; i < count; i++)
+	{
 		explained += side->solution[i] * (side->cross.total[i] + lambda * side->solution[i]);
+		if (i % INTERRUPT_CHECK_FLOATS == INTERRUPT_CHECK_FLOATS - 1)
+			trainer->env.interrupt();
+	}
 	*residual = state->target_square[0] > 0 ? 1 - explained / state->target_square[0] : 0;
 	return true;
 }
 
 /* What ridge_common_rows() needs of W. */
 void
-ridge_begin_common(RidgeState *state, RidgeSide *side)
+ridge_begin_common(const CoreEnv *env, RidgeState *state, RidgeSide *side)
 {
 	int			t = state->target;
 	double		c = side->factor[0];
@@ -176,6 +180,8 @@ ridge_begin_common(RidgeState *state, RidgeSide *side)
 			shift += side->moved[i] * weight;
 		}
 		side->shift[j] = (float) shift;
+		if (j % 16 == 15)
+			env->interrupt();
 	}
 }
 
@@ -220,7 +226,7 @@ ridge_solve(Trainer *trainer, double residual[2])
 	{
 		if (!ridge_solve_side(trainer, &state->side[s], &residual[s]))
 			return false;
-		ridge_begin_common(state, &state->side[s]);
+		ridge_begin_common(env, state, &state->side[s]);
 	}
 	state->is_kept = false;
 	block_sum_begin(env, &state->spread);

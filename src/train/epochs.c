@@ -209,7 +209,7 @@ epochs_phase_failed(const Training *training, int phase, const TrainLoss *loss)
 			(errcode(loss->failure != NULL ? ERRCODE_EXTERNAL_ROUTINE_EXCEPTION : ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("training of model \"%s\" failed in phase \"%s\": %s", training->row.name, method->phases[phase],
 					loss->failure != NULL ? loss->failure : "its weights are no finite numbers"),
-			 errhint("%s", method->not_finite_hint)));
+			 loss->failure == NULL || loss->hint_helps ? errhint("%s", method->not_finite_hint) : 0));
 }
 
 /* Keep the best; true if patience has come to its end. */
