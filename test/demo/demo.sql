@@ -25,7 +25,9 @@ CREATE TABLE pair (
         translate(coalesce(title, '') || ' ' || coalesce(keywords, ''), '_-', '  '))) STORED,
     text_features real[],
     image_code bitcode(64), text_code bitcode(64),
-    labelled_image_code bitcode(64), labelled_text_code bitcode(64));
+    labelled_image_code bitcode(64), labelled_text_code bitcode(64),
+    kernel_image_code bitcode(64), kernel_text_code bitcode(64),
+    kernel_labelled_image_code bitcode(64), kernel_labelled_text_code bitcode(64));
 \copy pair (id, split, category, title, keywords, path, image_features, word_counts) FROM openclipart.csv WITH (FORMAT csv, HEADER)
 UPDATE pair SET text_features = xmhash_bag_of_words(words, 1024),
     -- A few titles come with the XML entities of the files they were taken from.
@@ -45,24 +47,34 @@ INSERT INTO step (name) VALUES ('Train by JDSH, without labels');
 CALL xmhash_train('labelled64', 'train_pair', 'image_features', 'text_features', 64,
                   method => 'dmsh_ln', label_column => 'category', options => '{"epochs": 60}');
 INSERT INTO step (name) VALUES ('Train by DMsH-LN, with labels');
+
+\echo '── 4. And in closed form, without categories and with them: 64 bits, kernel ridge hashing'
+CALL xmhash_train('kernel64', 'train_pair', 'image_features', 'text_features', 64, method => 'kernel_ridge');
+INSERT INTO step (name) VALUES ('Train by kernel ridge, without labels');
+CALL xmhash_train('kernel_labelled64', 'train_pair', 'image_features', 'text_features', 64,
+                  method => 'kernel_ridge', label_column => 'category');
+INSERT INTO step (name) VALUES ('Train by kernel ridge, with labels');
 SELECT model.model, model.method, model.bits, model.image_dimensions AS "image features", model.text_dimensions AS "text features",
-       model.epochs_done AS epochs, model.pairs, round(model.loss::numeric, 4) AS "final loss", round(step.seconds, 2) AS seconds
-FROM xmhash_models AS model JOIN step_seconds AS step ON step.number = CASE model.model::text WHEN 'clipart64' THEN 2 ELSE 3 END
+       model.epochs_done AS "epochs or phases", model.pairs, round(model.loss::numeric, 4) AS "final loss", round(step.seconds, 2) AS seconds
+FROM xmhash_models AS model JOIN step_seconds AS step ON step.number = array_position(ARRAY['clipart64', 'labelled64', 'kernel64', 'kernel_labelled64'], model.model::text) + 1
 ORDER BY step.number;
 
-\echo '── 4. Encode every drawing and every text by both models'
+\echo '── 5. Encode every drawing and every text by the four models'
 CALL xmhash_encode_table('clipart64', 'pair', 'image_features', 'image_code', 'text_features', 'text_code');
 CALL xmhash_encode_table('labelled64', 'pair', 'image_features', 'labelled_image_code', 'text_features', 'labelled_text_code');
-INSERT INTO step (name) VALUES ('Encode all drawings and texts by both models');
-SELECT count(image_code) + count(labelled_image_code) AS "image codes", count(text_code) + count(labelled_text_code) AS "text codes",
-       (SELECT round(seconds, 2) FROM step_seconds WHERE number = 4) AS seconds FROM pair;
+CALL xmhash_encode_table('kernel64', 'pair', 'image_features', 'kernel_image_code', 'text_features', 'kernel_text_code');
+CALL xmhash_encode_table('kernel_labelled64', 'pair', 'image_features', 'kernel_labelled_image_code', 'text_features', 'kernel_labelled_text_code');
+INSERT INTO step (name) VALUES ('Encode all drawings and texts by the four models');
+SELECT count(image_code) + count(labelled_image_code) + count(kernel_image_code) + count(kernel_labelled_image_code) AS "image codes",
+       count(text_code) + count(labelled_text_code) + count(kernel_text_code) + count(kernel_labelled_text_code) AS "text codes",
+       (SELECT round(seconds, 2) FROM step_seconds WHERE number = 6) AS seconds FROM pair;
 
-\echo '── 5. Index'
+\echo '── 6. Index'
 CREATE INDEX pair_image_code ON pair USING xmhash (image_code);
 VACUUM ANALYZE pair;
 INSERT INTO step (name) VALUES ('Index the codes, VACUUM ANALYZE');
 SELECT pg_size_pretty(pg_relation_size('pair_image_code')) AS "index size", round(seconds, 2) AS seconds
-FROM step_seconds WHERE number = 5;
+FROM step_seconds WHERE number = 7;
 
 -- A dozen words, each borne by at least 39 of the pairs trained on: some that a
 -- linear model of 64 bits has learned, some that it has not.  All are shown.
@@ -70,7 +82,7 @@ CREATE TABLE query (number int PRIMARY KEY, words text);
 INSERT INTO query VALUES (1, 'flag'), (2, 'card'), (3, 'arrow'), (4, 'road sign'), (5, 'mammal'), (6, 'jigsaw'),
                          (7, 'food'), (8, 'map'), (9, 'smiley'), (10, 'people'), (11, 'music'), (12, 'fruit');
 
-\echo '── 6. Search drawings by words: the three nearest to each of a dozen, among the 1,000 never trained on'
+\echo '── 7. Search drawings by words: the three nearest to each of a dozen, among the 1,000 never trained on'
 \echo '      (✓: its own title or keywords have the words, which the search never saw)'
 CREATE TABLE found AS
 SELECT query.number, query.words, row_number() OVER (PARTITION BY query.number ORDER BY found.distance, found.id) AS rank,
@@ -89,10 +101,10 @@ SELECT query.number, 6 * avg((pair.words @@ plainto_tsquery('english', query.wor
 FROM query, test_pair AS pair GROUP BY query.number;
 SELECT sum(has_words::int) || ' of ' || count(*) AS "have the words, of six found for each",
        (SELECT round(sum(has_words), 1) FROM by_chance) AS "by chance",
-       (SELECT round(seconds * 1000, 1) FROM step_seconds WHERE number = 6) AS "milliseconds for the dozen"
+       (SELECT round(seconds * 1000, 1) FROM step_seconds WHERE number = 8) AS "milliseconds for the dozen"
 FROM found;
 
-\echo '── 7. How good is it: mean average precision over the 1,000 test pairs (same category = relevant)'
+\echo '── 8. How good is it: mean average precision over the 1,000 test pairs (same category = relevant)'
 CREATE TABLE quality AS
 SELECT number, trained, direction, map
 FROM (SELECT 1 AS number, 'JDSH, without labels' AS trained, 'drawings find texts' AS direction, map
@@ -105,8 +117,20 @@ FROM (SELECT 1 AS number, 'JDSH, without labels' AS trained, 'drawings find text
       FROM xmhash_evaluate('test_pair', 'labelled_image_code', 'test_pair', 'labelled_text_code', 'category')
       UNION ALL
       SELECT 4, 'DMsH-LN, with labels', 'texts find drawings', map
-      FROM xmhash_evaluate('test_pair', 'labelled_text_code', 'test_pair', 'labelled_image_code', 'category')) AS measured;
-INSERT INTO step (name) VALUES ('Evaluate both models both ways');
+      FROM xmhash_evaluate('test_pair', 'labelled_text_code', 'test_pair', 'labelled_image_code', 'category')
+      UNION ALL
+      SELECT 5, 'kernel ridge, without labels', 'drawings find texts', map
+      FROM xmhash_evaluate('test_pair', 'kernel_image_code', 'test_pair', 'kernel_text_code', 'category')
+      UNION ALL
+      SELECT 6, 'kernel ridge, without labels', 'texts find drawings', map
+      FROM xmhash_evaluate('test_pair', 'kernel_text_code', 'test_pair', 'kernel_image_code', 'category')
+      UNION ALL
+      SELECT 7, 'kernel ridge, with labels', 'drawings find texts', map
+      FROM xmhash_evaluate('test_pair', 'kernel_labelled_image_code', 'test_pair', 'kernel_labelled_text_code', 'category')
+      UNION ALL
+      SELECT 8, 'kernel ridge, with labels', 'texts find drawings', map
+      FROM xmhash_evaluate('test_pair', 'kernel_labelled_text_code', 'test_pair', 'kernel_labelled_image_code', 'category')) AS measured;
+INSERT INTO step (name) VALUES ('Evaluate the four models both ways');
 -- What a ranking by chance would reach: the share of a query's own category.
 CREATE VIEW chance AS
 SELECT sum(share * share) AS map
@@ -114,4 +138,4 @@ FROM (SELECT count(*)::float8 / sum(count(*)) OVER () AS share FROM test_pair GR
 SELECT trained, direction, round(quality.map::numeric, 3) AS "mAP", round(chance.map::numeric, 3) AS "by chance"
 FROM quality, chance ORDER BY number;
 SELECT round(seconds, 2) AS "seconds", (SELECT round(sum(seconds), 1) FROM step_seconds) AS "seconds in all"
-FROM step_seconds WHERE number = 7;
+FROM step_seconds WHERE number = 9;

@@ -41,7 +41,7 @@ sub run_script
 # ------------------------------------------------------- the demonstration
 
 my $output = run_script('postgres', 'demo.sql');
-like($output, qr/\Q── $_. \E/, "section $_ is there") for 1 .. 7;
+like($output, qr/\Q── $_. \E/, "section $_ is there") for 1 .. 8;
 is(scalar(() = $output =~ /^[^|\n]*\|\d+\|✓?\|[^|\n]+\|[a-z_]+$/mg), 36, 'a line for each drawing found');
 is(query('SELECT count(*), count(DISTINCT number), max(rank) FROM found'), '72|12|6', 'six drawings for each of a dozen words');
 is(query(q{SELECT count(*) FROM found JOIN pair USING (id) WHERE split <> 'test'}), '0', 'all among the pairs never trained on');
@@ -55,9 +55,9 @@ is(query(q{SET enable_indexscan = off; SET enable_bitmapscan = off;
 			FROM query, test_pair AS pair) AS every) AS ranked
 	JOIN (SELECT number, distance, row_number() OVER (PARTITION BY number ORDER BY distance) AS rank FROM found) AS found USING (number, rank)
 	WHERE ranked.distance <> found.distance}), '0', 'at the distances of the sequential scan');
-is(query('SELECT count(*) FROM quality, chance WHERE quality.map > 2 * chance.map'), '4', 'both models find both ways more than twice what chance would');
+is(query('SELECT count(*) FROM quality, chance WHERE quality.map > 2 * chance.map'), '8', 'all models find both ways more than twice what chance would');
 cmp_ok(query('SELECT sum(has_words::int) / (SELECT sum(has_words) FROM by_chance) FROM found'), '>', 10, 'ten times more drawings have the words than by chance');
-is(query('SELECT count(*) FROM step_seconds WHERE seconds > 0'), '7', 'the seconds of each step');
+is(query('SELECT count(*) FROM step_seconds WHERE seconds > 0'), '9', 'the seconds of each step');
 
 # ---------------------------------------------------------------- the page
 
