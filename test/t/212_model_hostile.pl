@@ -8,6 +8,9 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use FindBin;
+use lib $FindBin::RealBin;
+use XmhashTraining;
 
 my $seed = $ENV{FUZZ_SEED} // int(rand(2**31));
 my $rounds = $ENV{FUZZ_ROUNDS} // 300;
@@ -29,6 +32,8 @@ GRANT SELECT ON pair TO mallory;
 SET ROLE mallory;
 CALL xmhash_train('hidden', 'pair', 'image', 'words', 12, 'dmsh_ln', 'label', '{"epochs": 3, "batch_size": 16, "image_hidden": 5, "text_hidden": 4, "scale": "standard"}');
 CALL xmhash_train('linear', 'pair', 'image', 'words', 12, 'jdsh', 'label', '{"epochs": 3, "batch_size": 16, "validation_fraction": 0.2, "keep_best": true}');
+CALL xmhash_train('kernel', 'pair', 'image', 'words', 12, 'kernel_ridge', 'label', '{"anchors": 20, "dimensions": 6}');
+CALL xmhash_train('kernel_linear', 'pair', 'image', 'words', 12, 'kernel_ridge', NULL, '{"anchors": 0, "dimensions": 6}');
 RESET ROLE;
 });
 
@@ -45,8 +50,19 @@ for my $model ('hidden', 'linear')
 		DELETE FROM half_$model WHERE part = 'epoch' AND number > 3});
 }
 
+# And one in closed form, stopped in its fourth phase.
+my $session = hold_training($node, 'half_kernel', 4, q{CALL xmhash_train('half_kernel', 'pair', 'image', 'words', 12, 'kernel_ridge', 'label', '{"anchors": 20, "dimensions": 6, "checkpoint_seconds": 0}')});
+$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'training'});
+$session->{run}->finish;
+finish_hold($node, $session);
+$node->safe_psql('postgres', 'ALTER TABLE half_kernel OWNER TO mallory');
+is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT part, ' ' ORDER BY part) FROM half_kernel}), 'checkpoint epoch model', 'a training that was stopped in a phase');
+
 $node->safe_psql('postgres', q{
 CREATE SCHEMA good;
+CREATE TABLE good.kernel AS TABLE kernel;
+CREATE TABLE good.kernel_linear AS TABLE kernel_linear;
+CREATE TABLE good.half_kernel AS TABLE half_kernel;
 CREATE TABLE good.hidden AS TABLE hidden;
 CREATE TABLE good.linear AS TABLE linear;
 CREATE TABLE good.half_hidden AS TABLE half_hidden;
@@ -59,7 +75,7 @@ CREATE FUNCTION junk() RETURNS jsonb LANGUAGE sql VOLATILE AS $$
   SELECT CASE floor(random() * 4)
     WHEN 0 THEN number()::jsonb
     WHEN 1 THEN pick('null', 'true', '[]', '{}', '""', '[[[]]]', '{"a": {"b": []}}')::jsonb
-    WHEN 2 THEN to_jsonb(pick('x', 'training', 'trained', 'jdsh', 'dmsh_ln', 'public.pair', 'no_such', repeat('long', 1000), 'żółć', '";'))
+    WHEN 2 THEN to_jsonb(pick('x', 'training', 'trained', 'jdsh', 'dmsh_ln', 'kernel_ridge', 'public.pair', 'no_such', repeat('long', 1000), 'żółć', '";'))
     ELSE jsonb_build_array(number()::jsonb, number()::jsonb, number()::jsonb) END $$;
 -- One place of an object, however deep, takes another value, or goes.
 CREATE FUNCTION damage(info jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -104,7 +120,7 @@ DECLARE
   result text;
 BEGIN
   FOR i IN 1 .. n LOOP
-    what := pick('hidden', 'linear', 'half_hidden', 'half_linear');
+    what := pick('hidden', 'linear', 'half_hidden', 'half_linear', 'kernel', 'kernel', 'kernel_linear', 'half_kernel', 'half_kernel');
     EXECUTE format('DROP TABLE %s; CREATE TABLE %1$s OF xmhash_model %s; ALTER TABLE %1$s OWNER TO mallory; INSERT INTO %1$s SELECT * FROM good.%1$s',
                    what, pick('', '(PRIMARY KEY (part, number))', '(PRIMARY KEY (part, number))'));
     FOR j IN 1 .. 1 + floor(random() * random() * 4) LOOP
