@@ -60,9 +60,6 @@ extern const char *labels_class_name(const Labels *labels, int class_number);
 /* Number of rows of a class, over all sources. */
 extern int64 labels_class_rows(const Labels *labels, int class_number);
 
-/* Number of distinct sets, LABEL_NO_CLASS included. */
-extern int	labels_sets(const Labels *labels);
-
 /* The classes of a set, ascending; returns how many. */
 extern int	labels_set(const Labels *labels, int32 set, const int32 **classes);
 

@@ -11,6 +11,9 @@
 /* A type of the extension that the function belongs to, wherever that lies. */
 extern Oid	lookup_type(Oid function, const char *name);
 
+/* A relation's name with its schema, quoted as that asks for; NULL if it, or its schema, is gone. */
+extern char *lookup_relation_name(Oid relation);
+
 /* The type of a user's column; the relation's name is for errors, quoted as it is to be. */
 extern Oid	lookup_column_type(Oid relation, const char *relation_name, const char *column);
 

@@ -36,6 +36,7 @@
 #include "eval/groups.h"
 #include "eval/read.h"
 #include "server/core_env.h"
+#include "server/lookup.h"
 
 XMHASH_FUNCTION(xmhash_duplicate_groups);
 
@@ -106,9 +107,7 @@ groups_read_rows(Groups *groups, MemoryContext context)
 	char	   *query;
 
 	query = psprintf("SELECT %s, %s FROM %s", quote_identifier(groups->id_column),
-					 quote_identifier(groups->code_column),
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(groups->relation)),
-												get_rel_name(groups->relation)));
+					 quote_identifier(groups->code_column), lookup_relation_name(groups->relation));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	portal = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);

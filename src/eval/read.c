@@ -293,9 +293,7 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 					 quote_identifier(label_column));
 	if (reading.stored)
 		appendStringInfoString(&query, ", tableoid, ctid");
-	appendStringInfo(&query, " FROM %s",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-												reading.relation));
+	appendStringInfo(&query, " FROM %s", lookup_relation_name(relation));
 	read_fetch_rows(&reading, query.data);
 	if (reading.stored && items->rows > 0)
 	{

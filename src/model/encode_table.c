@@ -138,16 +138,6 @@ encode_table_build_queries(TableEncoder *encoder)
 	encoder->update = update.data;
 }
 
-/* The relation's name in a query, as it is now; NULL if it is gone. */
-static char *
-encode_table_find_name(Oid relation)
-{
-	char	   *name = get_rel_name(relation);
-	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
-
-	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
-}
-
 /* A name in a call that a hint shows: quoted, and NULL without quotes. */
 static const char *
 encode_table_quote_argument(const char *name)
@@ -179,7 +169,7 @@ encode_table_shard_command(const TableEncoder *encoder)
 		appendStringInfo(&call, ", %s, %s", encode_table_quote_argument(encoder->features_column[side]),
 						 encode_table_quote_argument(encoder->code_column[side]));
 	return psprintf("CALL %s(%s, '%%s'%s%s)", distributed_function(encoder->function),
-					encode_table_escape_format(encode_table_quote_argument(encode_table_find_name(encoder->model))), encode_table_escape_format(call.data),
+					encode_table_escape_format(encode_table_quote_argument(lookup_relation_name(encoder->model))), encode_table_escape_format(call.data),
 					encoder->only_missing ? "" : ", only_missing => false");
 }
 
@@ -252,7 +242,7 @@ encode_table_check_name(const TableEncoder *encoder)
 	char	   *name;
 
 	AcceptInvalidationMessages();
-	name = encode_table_find_name(encoder->relation);
+	name = lookup_relation_name(encoder->relation);
 	if (name == NULL || strcmp(name, encoder->relation_name) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -452,7 +442,7 @@ encode_table_read_arguments(FunctionCallInfo fcinfo, TableEncoder *encoder)
 				 errmsg("only the column arguments of xmhash_encode_table may be NULL")));
 	encoder->model = PG_GETARG_OID(ARGUMENT_MODEL);
 	encoder->relation = PG_GETARG_OID(ARGUMENT_RELATION);
-	encoder->relation_name = encode_table_find_name(encoder->relation);
+	encoder->relation_name = lookup_relation_name(encoder->relation);
 	if (encoder->relation_name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),

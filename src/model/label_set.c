@@ -296,12 +296,6 @@ labels_class_rows(const Labels *labels, int class_number)
 }
 
 int
-labels_sets(const Labels *labels)
-{
-	return label_set_of(labels)->set_count;
-}
-
-int
 labels_set(const Labels *labels, int32 set, const int32 **classes)
 {
 	const LabelSets *sets = label_set_of(labels);

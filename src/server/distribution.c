@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "server/distribution.h"
+#include "server/lookup.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -141,8 +142,7 @@ distributed_function(Oid function)
 char *
 distributed_command(Oid table, RowsWhere where, const char *command)
 {
-	char	   *schema = get_namespace_name(get_rel_namespace(table));
-	char	   *name = quote_qualified_identifier(schema, get_rel_name(table));
+	char	   *name = lookup_relation_name(table);
 	bool		dollars = strchr(command, '$') == NULL;
 
 	return psprintf("SELECT * FROM run_command_on_%s(%s, %s);",

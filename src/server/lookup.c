@@ -24,6 +24,15 @@ lookup_type(Oid function, const char *name)
 	return type;
 }
 
+char *
+lookup_relation_name(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relation)) : NULL;
+
+	return schema != NULL ? quote_qualified_identifier(schema, name) : NULL;
+}
+
 Oid
 lookup_column_type(Oid relation, const char *relation_name, const char *column)
 {

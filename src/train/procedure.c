@@ -20,6 +20,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "server/core_env.h"
+#include "server/lookup.h"
 #include "server/procedure.h"
 #include "server/role.h"
 #include "tcop/utility.h"
@@ -65,7 +66,9 @@ procedure_set_relation(TrainSource *source, Oid relation)
 	char	   *name = get_rel_name(relation);
 	char		kind;
 
-	if (name == NULL)
+	source->relation = relation;
+	source->relation_name = lookup_relation_name(relation);
+	if (name == NULL || source->relation_name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relation)));
@@ -75,8 +78,6 @@ procedure_set_relation(TrainSource *source, Oid relation)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is no table or view", name)));
-	source->relation = relation;
-	source->relation_name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
 }
 
 static char *

@@ -10,26 +10,11 @@
  * usage: test_train_step [SEED]
  */
 #include "core_test.h"
+#include "dump.h"
 
 #include <unistd.h>
 
 #define EPOCHS 2
-
-static void
-dump(FILE *file, const char *name, char type, const void *data, size_t count)
-{
-	size_t		size = type == 'd' ? 8 : type == 'b' ? 1 : 4;
-
-	fprintf(file, "%s %c %zu\n", name, type, count);
-	if (fwrite(data, size, count, file) != count)
-		abort();
-}
-
-static void
-dump_number(FILE *file, const char *name, double value)
-{
-	dump(file, name, 'd', &value, 1);
-}
 
 static void
 dump_options(FILE *file, const TrainOptions *options)
