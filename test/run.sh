@@ -227,7 +227,7 @@ run_regress() { # KIND PROGRAM FOLDER SUFFIX
 }
 
 run_tap() {
-  local status=0
+  local status=0 failing test
   compgen -G "$here/t/*.pl" >/dev/null || return 0
   say "== TAP tests"
   mkdir -p "$work/tests/tap"
@@ -235,13 +235,16 @@ run_tap() {
   (cd "$work/tests" && as_server_user env PATH="$bindir:$PATH" TESTDIR="$work/tests/tap" \
     TESTDATADIR="$work/tests/tap" TESTLOGDIR="$work/tests/tap/log" TEMP_CONFIG="$work/server.conf" \
     PG_REGRESS="$pgxs/src/test/regress/pg_regress" PG_TEST_TIMEOUT_DEFAULT=600 \
-    prove -j "$(nproc)" -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}) || status=$?
-  if [ $status -ne 0 ]; then
-    for log in "$work"/tests/tap/*/log/regress_log_* "$work"/tests/tap/log/regress_log_*; do
-      [ ! -f "$log" ] || { say "-- $(basename "$log")"; tail -40 "$log"; }
+    prove -j "$(nproc)" -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}) 2>&1 | tee "$work/prove.log" || status=$?
+  # What matters comes last: who reads this may see its end alone.
+  failing=$(sed -nE 's/^(.*\.pl) +\(Wstat: .*/\1/p' "$work/prove.log")
+  for test in $failing; do
+    for log in "$work"/tests/tap/{*/log,log}/regress_log_"$(basename "$test" .pl)"; do
+      [ ! -f "$log" ] || { say "-- $(basename "$log")"; tail -25 "$log"; grep -A 8 '\bnot ok ' "$log" | head -60 || true; }
     done
-  fi
-  result "TAP tests" $status
+  done
+  [ -z "$failing" ] || sed -n '/^Test Summary Report/,$p' "$work/prove.log"
+  result "TAP tests${failing:+: ${failing//$'\n'/ }}" $status
 }
 
 run_tests() { # KIND...

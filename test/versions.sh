@@ -346,12 +346,20 @@ for entry in $versions; do
   status=0
   reason=$impossible
   # shellcheck disable=SC2086
-  if [ -n "$impossible" ]; then status=75; else try_version "$version" $wanted || status=$?; fi
+  if [ -n "$impossible" ]; then
+    status=75
+  else
+    exec 3> >(exec tee "$work/$version.out")
+    tee=$!
+    try_version "$version" $wanted >&3 2>&1 || status=$?
+    exec 3>&-
+    wait "$tee" || true
+  fi
   remove "$work/$version" || true
   case $status in
     0) passed=$((passed + 1)); line="$name: passed, $SECONDS s" ;;
     75) skipped=$((skipped + 1)); line="$name: SKIPPED, NOT TESTED: $reason" ;;
-    *) failed=$((failed + 1)); line="$name: FAILED, $SECONDS s" ;;
+    *) failed=$((failed + 1)); line="$name: FAILED, $SECONDS s$(sed -n 's/^FAILED: /: /p' "$work/$version.out" | tr -d '\n')" ;;
   esac
   say "$line"
   summary+=("$line")
