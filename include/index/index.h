@@ -92,11 +92,50 @@ typedef struct XmhashPendingSlot
 #define XmhashPendingSlotAt(page, i) \
 	(((XmhashPendingSlot *) XmhashPageOpaque(page))[-1 - (int) (i)])
 
-#define XMHASH_DATA_CAPACITY(words) \
-	((int) (XMHASH_PAGE_CAPACITY / ((words) * sizeof(uint64) + sizeof(ItemPointerData))))
-#define XMHASH_NULLS_CAPACITY	XMHASH_DATA_CAPACITY(0)
-#define XMHASH_PENDING_CAPACITY(words) \
-	((int) (XMHASH_PAGE_CAPACITY / ((words) * sizeof(uint64) + sizeof(XmhashPendingSlot))))
+/* The form of an index's rows; pages of NULLs, and pending ones from before the first code, have no codes. */
+typedef struct XmhashRowFormat
+{
+	int			bits;			/* of a code; 0: there is none yet */
+	int			words;
+} XmhashRowFormat;
+
+static inline void
+xmhash_format_set_bits(XmhashRowFormat *format, int bits)
+{
+	format->bits = bits;
+	format->words = HAMMING_WORDS(bits);
+}
+
+/* Words of a row's code on such a page. */
+static inline int
+xmhash_page_words(const XmhashRowFormat *format, XmhashPageKind kind)
+{
+	return kind == XMHASH_PAGE_NULLS ? 0 : format->words;
+}
+
+/* Bytes of a row below pd_lower, and above pd_upper. */
+static inline Size
+xmhash_row_lower(const XmhashRowFormat *format, XmhashPageKind kind)
+{
+	return xmhash_page_words(format, kind) * sizeof(uint64);
+}
+
+static inline Size
+xmhash_row_upper(const XmhashRowFormat *format, XmhashPageKind kind)
+{
+	return kind == XMHASH_PAGE_PENDING ? sizeof(XmhashPendingSlot) : sizeof(ItemPointerData);
+}
+
+/* How many rows a page of data, NULLs, a band or pending rows can hold. */
+static inline int
+xmhash_page_rows(const XmhashRowFormat *format, XmhashPageKind kind)
+{
+	return XMHASH_PAGE_CAPACITY / (xmhash_row_lower(format, kind) + xmhash_row_upper(format, kind));
+}
+
+/* No page has more rows. */
+#define XMHASH_MAX_PAGE_ROWS	((int) (XMHASH_PAGE_CAPACITY / sizeof(ItemPointerData)))
+
 /* Catalogue and directory pages carry a stream of bytes cut into pieces. */
 #define XMHASH_BLOB_CAPACITY	((int) XMHASH_PAGE_CAPACITY)
 
@@ -262,8 +301,7 @@ typedef struct IndexSnapshot
 {
 	MemoryContext context;
 	uint64		nonce;
-	int			bits;			/* 0: there is no code in the index */
-	int			words;
+	XmhashRowFormat format;
 	int			bands;
 	BlockNumber end;
 
@@ -333,7 +371,7 @@ extern XmhashDirectory *xmhash_directory_read(Relation index, const IndexSnapsho
 typedef struct XmhashWriter XmhashWriter;
 
 /* Rows and nulls are upper bounds: they size the reservation. */
-extern XmhashWriter *xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits,
+extern XmhashWriter *xmhash_writer_begin(Relation index, XmhashWriterRole role, const XmhashRowFormat *format,
 										 const uint64 *centre, uint32 centres, int bands,
 										 uint64 rows, uint64 nulls);
 extern void xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance,
@@ -407,26 +445,27 @@ xmhash_page_usable(Relation index, const IndexSnapshot *snapshot, Buffer buffer,
 	if (likely(header->pd_special == BLCKSZ - sizeof(XmhashOpaque)))
 	{
 		XmhashOpaque *opaque = XmhashPageOpaque(page);
-		int			words = kind == XMHASH_PAGE_DATA || kind == XMHASH_PAGE_BAND ? snapshot->words : 0;
+		XmhashRowFormat format = snapshot->format;
 
 		if (kind == XMHASH_PAGE_PENDING)
-			words = HAMMING_WORDS(opaque->number);
+			xmhash_format_set_bits(&format, opaque->number);
 		if (likely(opaque->kind == kind && opaque->owner == owner &&
 				   opaque->nonce == (uint32) snapshot->nonce &&
 				   (kind == XMHASH_PAGE_PENDING ?
-					(opaque->number == 0 || opaque->number == (uint32) snapshot->bits) :
+					(opaque->number == 0 || opaque->number == (uint32) snapshot->format.bits) :
 					opaque->number == number)))
 		{
-			Size		slot = kind == XMHASH_PAGE_PENDING ? sizeof(XmhashPendingSlot) : sizeof(ItemPointerData);
+			Size		lower = xmhash_row_lower(&format, kind);
+			Size		upper = xmhash_row_upper(&format, kind);
 
 			if (kind == XMHASH_PAGE_DIRECTORY)
 				return likely(header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count &&
 							  opaque->count <= XMHASH_BLOB_CAPACITY &&
 							  header->pd_upper == header->pd_special) ? true :
 					xmhash_page_unusable(index, snapshot, buffer, kind, owner, number);
-			if (likely(opaque->count * (words * sizeof(uint64) + slot) <= XMHASH_PAGE_CAPACITY &&
-					   header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count * words * sizeof(uint64) &&
-					   header->pd_upper == header->pd_special - opaque->count * slot))
+			if (likely(opaque->count * (lower + upper) <= XMHASH_PAGE_CAPACITY &&
+					   header->pd_lower == MAXALIGN(SizeOfPageHeaderData) + opaque->count * lower &&
+					   header->pd_upper == header->pd_special - opaque->count * upper))
 				return true;
 		}
 	}

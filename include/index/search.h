@@ -38,8 +38,7 @@ typedef struct Layout
 	int			references;
 	uint64		nonce;
 	uint64		version;
-	int			bits;
-	int			words;
+	XmhashRowFormat format;
 	int			segments;
 	LayoutSegment *segment;
 	uint32		pages;			/* data and band pages of all segments */

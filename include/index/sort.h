@@ -15,14 +15,14 @@
 typedef struct XmhashSorter XmhashSorter;
 
 /* How many codes a sample should have for a segment of that many rows. */
-extern uint32 xmhash_sample_rows(int bits, double rows);
+extern uint32 xmhash_sample_rows(const XmhashRowFormat *format, double rows);
 
 /*
  * rows: the expected number, from which the number of centres follows; a
  * small segment gets none.  memory in bytes, beyond it the sorter spills to
  * temporary files.
  */
-extern XmhashSorter *xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows,
+extern XmhashSorter *xmhash_sorter_begin(const XmhashRowFormat *format, const uint64 *sample, uint32 sample_rows,
 										 double rows, Size memory);
 
 /* Band runs, before anything is added; a segment without centres gets none. */
@@ -42,7 +42,7 @@ extern void xmhash_sorter_end(XmhashSorter *sorter);
  * sorts its rows into runs in files of the set, the leader merges them.
  */
 extern const uint64 *xmhash_sorter_centres(const XmhashSorter *sorter, int *count);
-extern XmhashSorter *xmhash_sorter_begin_shared(int bits, const uint64 *centre, int centres,
+extern XmhashSorter *xmhash_sorter_begin_shared(const XmhashRowFormat *format, const uint64 *centre, int centres,
 												Size memory, SharedFileSet *files, int participant);
 extern void xmhash_sorter_export(XmhashSorter *sorter);
 extern void xmhash_sorter_import(XmhashSorter *sorter, SharedFileSet *files, int participant);
@@ -115,8 +115,7 @@ typedef struct RunReader
 struct XmhashSorter
 {
 	MemoryContext context;
-	int			bits;
-	int			words;
+	XmhashRowFormat format;
 	Size		row_size;
 	Size		memory;
 	int			bands;			/* each row comes again for every band */

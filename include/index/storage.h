@@ -22,10 +22,10 @@
 
 /* index/page.c */
 extern void xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint64 nonce, uint32 number);
-extern void xmhash_page_set_count(Page page, int words, int count);
+extern void xmhash_page_set_count(Page page, const XmhashRowFormat *format, int count);
 extern void xmhash_page_set_checksum(Page page);
 extern bool xmhash_page_checksum_agrees(Page page);
-extern void xmhash_pending_page_add(Page page, const uint64 *code, ItemPointer tid);
+extern void xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *code, ItemPointer tid);
 extern void xmhash_blob_page_fill(Page page, const char *data, int bytes);
 extern void xmhash_extend(Relation index, BlockNumber end);
 extern Buffer xmhash_new_buffer(Relation index, BlockNumber block);

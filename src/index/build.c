@@ -51,7 +51,7 @@ typedef struct BuildShared
 	Oid			heap;
 	Oid			index;
 	bool		concurrent;
-	int			bits;
+	XmhashRowFormat format;
 	int			centres;
 	Size		memory;			/* of each participant */
 	SharedFileSet files;
@@ -76,7 +76,7 @@ typedef struct BuildTeam
 typedef struct BuildState
 {
 	Relation	index;
-	int			bits;			/* 0: no code seen yet */
+	XmhashRowFormat format;		/* bits 0: no code seen yet */
 	uint64	   *code;			/* scratch */
 	double		rows;
 	XmhashSorter *sorter;
@@ -86,7 +86,7 @@ typedef struct BuildState
 typedef struct Sample
 {
 	Relation	index;
-	int			bits;
+	XmhashRowFormat format;
 	uint64	   *code;			/* [count × words] */
 	uint64	   *scratch;
 	double		seen;
@@ -126,14 +126,14 @@ xmhash_build_phase_name(int64 phase)
  * one fixes it unless the column does.
  */
 static void
-build_take_code(Relation index, Datum value, int *bits, uint64 **words)
+build_take_code(Relation index, Datum value, XmhashRowFormat *format, uint64 **words)
 {
 	BitcodeRef ref = bitcode_checked_ref(value);
 
-	if (*bits == 0)
-		*bits = ref.bits;
-	if (ref.bits != *bits)
-		xmhash_wrong_length(index, ref.bits, *bits);
+	if (format->bits == 0)
+		xmhash_format_set_bits(format, ref.bits);
+	if (ref.bits != format->bits)
+		xmhash_wrong_length(index, ref.bits, format->bits);
 	if (*words == NULL)
 		*words = palloc(HAMMING_WORDS(ref.bits) * sizeof(uint64));
 	for (int w = 0; w < HAMMING_WORDS(ref.bits); w++)
@@ -153,11 +153,11 @@ build_sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 
 	if (isnull[0])
 		return;
-	build_take_code(index, values[0], &sample->bits, &sample->scratch);
+	build_take_code(index, values[0], &sample->format, &sample->scratch);
 	sample->seen++;
 	if (sample->wanted == 0)
 		return;
-	size = HAMMING_WORDS(sample->bits) * sizeof(uint64);
+	size = sample->format.words * sizeof(uint64);
 	if (sample->count < sample->wanted)
 		place = sample->count++;
 	else
@@ -212,11 +212,11 @@ build_take_sample(Relation heap, Relation index, IndexInfo *info, Sample *sample
 	if (sample->seen == 0)
 		return 0;
 	density = sample->seen / pilot;
-	sample->wanted = xmhash_sample_rows(sample->bits, density * blocks);
+	sample->wanted = xmhash_sample_rows(&sample->format, density * blocks);
 	if (sample->wanted > 0)
 	{
 		sample->code = MemoryContextAllocHuge(CurrentMemoryContext,
-											  (Size) sample->wanted * HAMMING_WORDS(sample->bits) * sizeof(uint64));
+											  (Size) sample->wanted * sample->format.words * sizeof(uint64));
 		sample->seen = 0;
 		/* A fifth more than should do, for blocks with fewer rows. */
 		wanted_blocks = ceil(1.2 * sample->wanted / density);
@@ -240,14 +240,14 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 		xmhash_sorter_add_null(state->sorter, tid);
 		return;
 	}
-	if (state->bits == 0)
+	if (state->format.bits == 0)
 	{
 		/* The sample had no code at all: this is the first. */
-		build_take_code(index, values[0], &state->bits, &state->code);
-		xmhash_sorter_set_bits(state->sorter, state->bits);
+		build_take_code(index, values[0], &state->format, &state->code);
+		xmhash_sorter_set_bits(state->sorter, state->format.bits);
 	}
 	else
-		build_take_code(index, values[0], &state->bits, &state->code);
+		build_take_code(index, values[0], &state->format, &state->code);
 	xmhash_sorter_add(state->sorter, state->code, tid, 1);
 }
 
@@ -256,12 +256,12 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 /* Set up the shared state.  False: there is no shared memory for it. */
 static bool
 build_share_state(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
-				  const XmhashSorter *sorter, int bits)
+				  const XmhashSorter *sorter, const XmhashRowFormat *format)
 {
 	ParallelContext *context = team->context;
 	int			centres;
 	const uint64 *centre = xmhash_sorter_centres(sorter, &centres);
-	Size		centre_size = (Size) centres * HAMMING_WORDS(bits) * sizeof(uint64);
+	Size		centre_size = (Size) centres * format->words * sizeof(uint64);
 	Size		scan_size;
 	Size		query_size = debug_query_string ? strlen(debug_query_string) + 1 : 1;
 	char	   *query;
@@ -284,7 +284,7 @@ build_share_state(BuildTeam *team, Relation heap, Relation index, IndexInfo *inf
 	team->shared->heap = RelationGetRelid(heap);
 	team->shared->index = RelationGetRelid(index);
 	team->shared->concurrent = info->ii_Concurrent;
-	team->shared->bits = bits;
+	team->shared->format = *format;
 	team->shared->centres = centres;
 	team->shared->memory = (Size) maintenance_work_mem * 1024 / (context->nworkers + 1);
 	SpinLockInit(&team->shared->mutex);
@@ -342,16 +342,16 @@ build_library_name(Relation index)
 /* Launch helpers, if the planner wants any and there are any free. */
 static void
 build_launch_workers(BuildTeam *team, Relation heap, Relation index, IndexInfo *info,
-					 const XmhashSorter *sorter, int bits)
+					 const XmhashSorter *sorter, const XmhashRowFormat *format)
 {
-	int			workers = bits > 0 ? index_build_workers(heap, index, info) : 0;
+	int			workers = format->bits > 0 ? index_build_workers(heap, index, info) : 0;
 
 	memset(team, 0, sizeof(BuildTeam));
 	if (workers == 0)
 		return;
 	EnterParallelMode();
 	team->context = CreateParallelContext(build_library_name(index), "xmhash_build_worker", workers);
-	if (!build_share_state(team, heap, index, info, sorter, bits))
+	if (!build_share_state(team, heap, index, info, sorter, format))
 	{
 		build_dismiss_workers(team);
 		return;
@@ -396,10 +396,10 @@ xmhash_build_worker(dsm_segment *segment, shm_toc *toc)
 	pgstat_report_activity(STATE_RUNNING, debug_query_string);
 	heap = table_open(shared->heap, heap_lock);
 	state.index = index_open(shared->index, index_lock);
-	state.bits = shared->bits;
+	state.format = shared->format;
 	SharedFileSetAttach(&shared->files, segment);
 	InstrStartParallelQuery();
-	state.sorter = xmhash_sorter_begin_shared(shared->bits, shm_toc_lookup(toc, KEY_CENTRES, false),
+	state.sorter = xmhash_sorter_begin_shared(&shared->format, shm_toc_lookup(toc, KEY_CENTRES, false),
 											  shared->centres, shared->memory,
 											  &shared->files, ParallelWorkerNumber);
 	xmhash_sorter_set_bands(state.sorter, xmhash_bands_option(state.index));
@@ -478,17 +478,17 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 	xmhash_build_start(index);
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SAMPLING);
-	sample.bits = xmhash_declared_bits(index);
+	xmhash_format_set_bits(&sample.format, xmhash_declared_bits(index));
 	expected = build_take_sample(heap, index, info, &sample);
-	state.bits = sample.bits;
-	state.sorter = xmhash_sorter_begin(sample.bits, sample.code, sample.count, expected,
+	state.format = sample.format;
+	state.sorter = xmhash_sorter_begin(&sample.format, sample.code, sample.count, expected,
 									   (Size) maintenance_work_mem * 1024);
 	xmhash_sorter_set_bands(state.sorter, xmhash_bands_option(index));
 	if (sample.code)
 		pfree(sample.code);
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SCANNING);
-	build_launch_workers(&team, heap, index, info, state.sorter, state.bits);
+	build_launch_workers(&team, heap, index, info, state.sorter, &state.format);
 	if (team.context)
 		xmhash_sorter_set_memory(state.sorter, team.shared->memory);
 	result->heap_tuples =
@@ -499,7 +499,7 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 
 	if (state.rows > 0)
 		writer = xmhash_sorter_write(state.sorter, index, XMHASH_WRITER_BUILD);
-	build_finish(index, writer, state.bits);
+	build_finish(index, writer, state.format.bits);
 	xmhash_sorter_end(state.sorter);
 	build_dismiss_workers(&team);
 	result->index_tuples = state.rows;

@@ -63,12 +63,12 @@ cache_decode_segment(Relation index, const IndexSnapshot *snapshot, const Xmhash
 		cached = MemoryContextAllocZero(context, sizeof(CachedSegment));
 		cached->context = context;
 		cached->id = segment->id;
-		cached->directory.words = snapshot->words;
+		cached->directory.words = snapshot->format.words;
 		cached->directory.pages = segment->data_pages;
 		cached->directory.centres = segment->centres;
 		if (spans)
 		{
-			Size		size = (Size) spans->centres * snapshot->words * sizeof(uint64);
+			Size		size = (Size) spans->centres * snapshot->format.words * sizeof(uint64);
 
 			cached->directory.centre = memcpy(MemoryContextAllocHuge(context, size), spans->centre, size);
 			xmhash_directory_split(spans, context, &cached->directory);
@@ -148,8 +148,7 @@ layout_make(Relation index, const IndexSnapshot *snapshot, Layout *old)
 	layout->context = context;
 	layout->nonce = snapshot->nonce;
 	layout->version = snapshot->version;
-	layout->bits = snapshot->bits;
-	layout->words = snapshot->words;
+	layout->format = snapshot->format;
 	layout->segments = snapshot->segments;
 	layout->segment = MemoryContextAllocZero(context, (snapshot->segments + 1) * sizeof(LayoutSegment));
 	layout->cached = MemoryContextAllocZero(context, (snapshot->segments + 1) * sizeof(CachedSegment *));
@@ -291,7 +290,7 @@ layout_acquire(Relation index, IndexSnapshot *snapshot)
 		xmhash_snapshot_read(index, entry->snapshot);
 		layout = entry->layout;
 		if (layout && layout->nonce == entry->snapshot->nonce &&
-			layout->version == entry->snapshot->version && layout->bits == entry->snapshot->bits)
+			layout->version == entry->snapshot->version && layout->format.bits == entry->snapshot->format.bits)
 			break;
 		layout = layout_make(index, entry->snapshot, entry->layout);
 		if (!layout)

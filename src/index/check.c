@@ -253,7 +253,7 @@ check_add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
 static void
 check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
-	int			words = check->snapshot->words;
+	int			words = check->snapshot->format.words;
 	Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, number),
 									   XMHASH_PAGE_DATA, segment->id, number);
 	uint32		first = check->span;
@@ -271,7 +271,7 @@ check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 	{
 		const uint64 *code = XmhashPageCodes(page) + (Size) i * words;
 
-		check_padding(check, code, check->snapshot->bits);
+		check_padding(check, code, check->snapshot->format.bits);
 		if (check->directory != NULL)
 			check_spans(check, number, code, first, end);
 		check_add_entry(check, &XmhashPageTid(page, i), code, words);
@@ -288,7 +288,7 @@ static void
 check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 i,
 				uint64 *rows, uint64 *digest)
 {
-	int			words = check->snapshot->words;
+	int			words = check->snapshot->format.words;
 	const uint16 *first = check->directory->band_first + band * segment->band_pages;
 	uint32		number = segment->data_pages + band * segment->band_pages + i;
 	Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, number),
@@ -298,7 +298,7 @@ check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 
 	for (int n = 0; n < count; n++)
 	{
 		const uint64 *code = XmhashPageCodes(page) + (Size) n * words;
-		int			value = band_value(code, check->snapshot->bits, segment->bands, band);
+		int			value = band_value(code, check->snapshot->format.bits, segment->bands, band);
 
 		if (value < first[i] || (i + 1 < segment->band_pages && value > first[i + 1]))
 			xmhash_damaged(check->index, check->block,
@@ -335,7 +335,7 @@ check_bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
 static void
 check_sum_data_pages(Check *check, const XmhashSegment *segment)
 {
-	int			words = check->snapshot->words;
+	int			words = check->snapshot->format.words;
 
 	check->rows = check->digest = 0;
 	for (uint32 n = 0; n < segment->data_pages; n++)
@@ -417,8 +417,11 @@ check_pending_page(Check *check, uint32 i)
 									   check->snapshot->pending_first + i, 0);
 	int			bits = XmhashPageOpaque(page)->number;
 	int			words = HAMMING_WORDS(bits);
+	XmhashRowFormat format = check->snapshot->format;
 
-	if (i + 1 < check->snapshot->pending_pages && XmhashPageOpaque(page)->count < XMHASH_PENDING_CAPACITY(words) &&
+	xmhash_format_set_bits(&format, bits);
+	if (i + 1 < check->snapshot->pending_pages &&
+		XmhashPageOpaque(page)->count < xmhash_page_rows(&format, XMHASH_PAGE_PENDING) &&
 		(XmhashPageOpaque(page)->flags & XMHASH_PENDING_SEALED) == 0)
 		xmhash_damaged(check->index, check->block, "The pending page has successors, but is neither full nor sealed.");
 	for (int j = 0; j < XmhashPageOpaque(page)->count; j++)

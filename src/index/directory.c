@@ -24,7 +24,7 @@ directory_check(Relation index, BlockNumber block, const IndexSnapshot *snapshot
 
 		if (span->page >= segment->data_pages || span->page < page || span->page > page + 1 ||
 			(i == 0 && span->page != 0) || span->centre >= directory->centres || span->centre < centre ||
-			span->min > span->max || span->max > snapshot->bits)
+			span->min > span->max || span->max > snapshot->format.bits)
 			xmhash_damaged(index, block,
 						   "Span %u of the directory is out of order: page %u of %u, centre %u of %u, distances %u to %u.",
 						   i, span->page, segment->data_pages, span->centre, directory->centres,
@@ -61,8 +61,8 @@ directory_read_page(Relation index, const IndexSnapshot *snapshot, const XmhashS
 XmhashDirectory *
 xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
-	Size		centre_bytes = (Size) segment->centres * snapshot->words * sizeof(uint64);
-	Size		bytes = XmhashDirectoryBytes(segment, snapshot->words);
+	Size		centre_bytes = (Size) segment->centres * snapshot->format.words * sizeof(uint64);
+	Size		bytes = XmhashDirectoryBytes(segment, snapshot->format.words);
 	uint32		first = XmhashFirstDirectory(segment);
 	XmhashDirectory *directory = palloc(sizeof(XmhashDirectory));
 	char	   *data = MemoryContextAllocHuge(CurrentMemoryContext, bytes + 1);
@@ -74,7 +74,7 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 								 Min(bytes - done, XMHASH_BLOB_CAPACITY)))
 			return NULL;
 	}
-	directory->words = snapshot->words;
+	directory->words = snapshot->format.words;
 	directory->centres = segment->centres;
 	directory->spans = segment->spans;
 	directory->centre = (uint64 *) data;

@@ -107,7 +107,7 @@ flush_snapshot(Relation index, const IndexSnapshot *snapshot, uint64 *rows)
 
 	flush_seal(index, snapshot);
 	flush_list(index, snapshot, COUNT, NULL, &codes, &nulls);
-	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, snapshot->bits, NULL, 0, 0, codes, nulls);
+	writer = xmhash_writer_begin(index, XMHASH_WRITER_FLUSH, &snapshot->format, NULL, 0, 0, codes, nulls);
 	if (codes > 0)
 		flush_list(index, snapshot, ROWS, writer, NULL, NULL);
 	if (nulls > 0)

@@ -71,7 +71,7 @@ stats_of_segments(const IndexSnapshot *snapshot, int64 *value)
 		value[STATS_FREE_PAGES] += snapshot->free_extent[i].extent.count;
 	value[STATS_SEGMENTS] = snapshot->segments;
 	value[STATS_PENDING_PAGES] = snapshot->pending_pages;
-	value[STATS_BITS] = snapshot->bits;
+	value[STATS_BITS] = snapshot->format.bits;
 }
 
 static Datum

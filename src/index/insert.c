@@ -44,18 +44,20 @@ insert_page_takes(Page page, const Tail *tail, const Entry *entry)
 {
 	PageHeader	header = (PageHeader) page;
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
-	int			words;
+	XmhashRowFormat format;
+	int			capacity;
 
 	if (header->pd_special != BLCKSZ - sizeof(XmhashOpaque) || opaque->kind != XMHASH_PAGE_PENDING ||
 		opaque->owner != tail->number || opaque->nonce != XmhashPageNonce(tail->nonce) ||
 		opaque->number > HAMMING_MAX_BITS)
 		return STALE;
-	words = HAMMING_WORDS(opaque->number);
-	if (opaque->count > XMHASH_PENDING_CAPACITY(words) ||
-		header->pd_lower != XmhashPageHeaderSize + opaque->count * words * sizeof(uint64) ||
-		header->pd_upper != header->pd_special - opaque->count * sizeof(XmhashPendingSlot))
+	xmhash_format_set_bits(&format, opaque->number);
+	capacity = xmhash_page_rows(&format, XMHASH_PAGE_PENDING);
+	if (opaque->count > capacity ||
+		header->pd_lower != XmhashPageHeaderSize + opaque->count * xmhash_row_lower(&format, XMHASH_PAGE_PENDING) ||
+		header->pd_upper != header->pd_special - opaque->count * xmhash_row_upper(&format, XMHASH_PAGE_PENDING))
 		return STALE;
-	if ((opaque->flags & XMHASH_PENDING_SEALED) || opaque->count == XMHASH_PENDING_CAPACITY(words) ||
+	if ((opaque->flags & XMHASH_PENDING_SEALED) || opaque->count == capacity ||
 		(entry->code != NULL && entry->bits != opaque->number))
 		return FULL;
 	return APPENDED;
@@ -94,21 +96,23 @@ insert_append_logged(Relation index, Buffer buffer, const Entry *entry)
 	Page		page = BufferGetPage(buffer);
 	PageHeader	header = (PageHeader) page;
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
-	int			words = HAMMING_WORDS(opaque->number);
+	XmhashRowFormat format;
 	int			i = opaque->count;
 	XLogRecPtr	lsn;
 	Delta		delta;
 
+	xmhash_format_set_bits(&format, opaque->number);
 	START_CRIT_SECTION();
-	xmhash_pending_page_add(page, entry->code, entry->tid);
+	xmhash_pending_page_add(page, &format, entry->code, entry->tid);
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(index))
 	{
 		delta.bytes = 0;
 		insert_note_range(&delta, page, &header->pd_lower,
 						  offsetof(PageHeaderData, pd_special) - offsetof(PageHeaderData, pd_lower));
-		if (words > 0)
-			insert_note_range(&delta, page, XmhashPageCodes(page) + (Size) i * words, words * sizeof(uint64));
+		if (format.words > 0)
+			insert_note_range(&delta, page, XmhashPageCodes(page) + (Size) i * format.words,
+							  format.words * sizeof(uint64));
 		insert_note_range(&delta, page, &XmhashPendingSlotAt(page, i), sizeof(XmhashPendingSlot));
 		insert_note_range(&delta, page, &opaque->checksum, sizeof(opaque->checksum) + sizeof(opaque->count));
 
@@ -126,8 +130,11 @@ static void
 insert_append_generic(Relation index, Buffer buffer, const Entry *entry)
 {
 	GenericXLogState *state = GenericXLogStart(index);
+	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
+	XmhashRowFormat format;
 
-	xmhash_pending_page_add(GenericXLogRegisterBuffer(state, buffer, 0), entry->code, entry->tid);
+	xmhash_format_set_bits(&format, XmhashPageOpaque(page)->number);
+	xmhash_pending_page_add(page, &format, entry->code, entry->tid);
 	GenericXLogFinish(state);
 }
 
@@ -228,6 +235,7 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 	Buffer		buffer;
 	Buffer		sealed = InvalidBuffer;
 	BlockNumber block;
+	XmhashRowFormat format;
 	Tail		now;
 
 	insert_read_tail(meta, &now);
@@ -266,7 +274,8 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 	buffer = xmhash_new_buffer(index, block);
 	page = GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE);
 	xmhash_page_init(page, XMHASH_PAGE_PENDING, tail->number, meta->nonce, meta->bits);
-	xmhash_pending_page_add(page, entry->code, entry->tid);
+	xmhash_format_set_bits(&format, meta->bits);
+	xmhash_pending_page_add(page, &format, entry->code, entry->tid);
 	GenericXLogFinish(state);
 	UnlockReleaseBuffer(buffer);
 	if (BufferIsValid(sealed))

@@ -151,7 +151,7 @@ merge_take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	uint64	   *sample = MemoryContextAllocHuge(CurrentMemoryContext,
-												Max(1, (Size) wanted * snapshot->words * sizeof(uint64)));
+												Max(1, (Size) wanted * snapshot->format.words * sizeof(uint64)));
 	double		step = wanted == 0 ? 0 : Max(1.0, (double) rows / wanted);
 	double		next = 0;
 	uint64		seen = 0;
@@ -165,9 +165,9 @@ merge_take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate
 			merge_copy_page(index, snapshot, candidate[i].segment, XMHASH_PAGE_DATA, n, NULL, copy->data);
 			count = XmhashPageOpaque(copy->data)->count;
 			for (; next < seen + count && *taken < wanted; next += step)
-				memcpy(sample + (Size) (*taken)++ * snapshot->words,
-					   XmhashPageCodes(copy->data) + (Size) (next - seen) * snapshot->words,
-					   snapshot->words * sizeof(uint64));
+				memcpy(sample + (Size) (*taken)++ * snapshot->format.words,
+					   XmhashPageCodes(copy->data) + (Size) (next - seen) * snapshot->format.words,
+					   snapshot->format.words * sizeof(uint64));
 			seen += count;
 		}
 	pfree(copy);
@@ -178,7 +178,7 @@ static void
 merge_feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment, XmhashSorter *sorter)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
-	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_NULLS_CAPACITY);
+	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_MAX_PAGE_ROWS);
 
 	for (uint32 n = 0; n < XmhashFirstDirectory(segment); n++)
 	{
@@ -229,8 +229,8 @@ merge_segments(Relation index, const IndexSnapshot *snapshot, const Candidate *c
 		drop[i] = candidate[i].segment->id;
 		rows += candidate[i].segment->rows;
 	}
-	sample = merge_take_sample(index, snapshot, candidate, chosen, rows, xmhash_sample_rows(snapshot->bits, rows), &sampled);
-	sorter = xmhash_sorter_begin(snapshot->bits, sample, sampled, rows, (Size) memory * 1024);
+	sample = merge_take_sample(index, snapshot, candidate, chosen, rows, xmhash_sample_rows(&snapshot->format, rows), &sampled);
+	sorter = xmhash_sorter_begin(&snapshot->format, sample, sampled, rows, (Size) memory * 1024);
 	xmhash_sorter_set_bands(sorter, snapshot->bands);
 	for (int i = 0; i < chosen; i++)
 		merge_feed_sorter(index, snapshot, candidate[i].segment, sorter);

@@ -30,33 +30,16 @@ xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint64 nonce, uin
 	opaque->kind = kind;
 }
 
-/* Bytes of one tid on a page of this kind. */
-static Size
-page_slot_size(XmhashPageKind kind)
-{
-	switch (kind)
-	{
-		case XMHASH_PAGE_PENDING:
-			return sizeof(XmhashPendingSlot);
-		case XMHASH_PAGE_DATA:
-		case XMHASH_PAGE_BAND:
-		case XMHASH_PAGE_NULLS:
-			return sizeof(ItemPointerData);
-		default:
-			return 0;
-	}
-}
-
 /* State the number of entries, so that WAL covers their bytes and no others. */
 void
-xmhash_page_set_count(Page page, int words, int count)
+xmhash_page_set_count(Page page, const XmhashRowFormat *format, int count)
 {
 	PageHeader	header = (PageHeader) page;
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
 
 	opaque->count = count;
-	header->pd_lower = XmhashPageHeaderSize + count * words * sizeof(uint64);
-	header->pd_upper = header->pd_special - count * page_slot_size(opaque->kind);
+	header->pd_lower = XmhashPageHeaderSize + count * xmhash_row_lower(format, opaque->kind);
+	header->pd_upper = header->pd_special - count * xmhash_row_upper(format, opaque->kind);
 	Assert(header->pd_lower <= header->pd_upper);
 }
 
@@ -122,10 +105,10 @@ xmhash_page_checksum_agrees(Page page)
 
 /* Append an entry, code NULL for a NULL, to a pending page that is not full. */
 void
-xmhash_pending_page_add(Page page, const uint64 *code, ItemPointer tid)
+xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *code, ItemPointer tid)
 {
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
-	int			words = HAMMING_WORDS(opaque->number);
+	int			words = format->words;
 	int			i = opaque->count;
 	uint64	   *to = XmhashPageCodes(page) + (Size) i * words;
 	XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, i);
@@ -136,9 +119,10 @@ xmhash_pending_page_add(Page page, const uint64 *code, ItemPointer tid)
 		memset(to, 0, words * sizeof(uint64));
 	slot->tid = *tid;
 	slot->flags = code == NULL ? XMHASH_SLOT_NULL : 0;
+	Assert(format->bits == opaque->number);
 	if (i == 0)
 		opaque->checksum = page_identity_checksum(opaque);
-	xmhash_page_set_count(page, words, i + 1);
+	xmhash_page_set_count(page, format, i + 1);
 	opaque->checksum = page_entry_checksum(opaque->checksum, page, i);
 }
 

@@ -44,11 +44,11 @@ scan_reallocate(void *arena, void *old, size_t bytes)
 }
 
 static ScanWork *
-scan_take_work(int bits)
+scan_take_work(const XmhashRowFormat *format)
 {
 	ScanWork   *work = spare_work;
-	int			words = HAMMING_WORDS(bits);
-	int			capacity = XMHASH_DATA_CAPACITY(words);
+	int			bits = format->bits;
+	int			capacity = xmhash_page_rows(format, XMHASH_PAGE_DATA);
 	PageReader	reader = scan_page_reader;
 	MemoryContext context;
 
@@ -251,10 +251,10 @@ scan_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *boun
 	uint32		data = 0;
 
 	scan_leave_out(band_bound, band_pages);
-	if (band_pages > 0 && !state->driver_equal && radius < state->layout->bits &&
-		band_probes(state->layout->bits, segment->bands, radius, segment->pages) < segment->pages)
+	if (band_pages > 0 && !state->driver_equal && radius < state->layout->format.bits &&
+		band_probes(state->layout->format.bits, segment->bands, radius, segment->pages) < segment->pages)
 		marked = band_mark(segment->band_first, segment->band_pages, state->driver.query,
-						   state->layout->bits, segment->bands, radius, band_bound);
+						   state->layout->format.bits, segment->bands, radius, band_bound);
 	if (marked < segment->pages / BANDS_SURELY_FEWER)
 	{
 		scan_leave_out(bound, segment->pages);
@@ -304,12 +304,12 @@ scan_acquire(IndexScanDesc scan, bool anew)
 			UnlockReleaseBuffer(buffer);
 		}
 	}
-	if (state->layout->bits == 0 || (state->work && state->work->bits == state->layout->bits))
+	if (state->layout->format.bits == 0 || (state->work && state->work->bits == state->layout->format.bits))
 		return;
 	if (state->work)
 		scan_give_back_work(state->work);
 	state->work = NULL;
-	state->work = scan_take_work(state->layout->bits);
+	state->work = scan_take_work(&state->layout->format);
 }
 
 static void
@@ -349,7 +349,7 @@ scan_start(IndexScanDesc scan, bool anew)
 	state->prefetched = 0;
 	if (state->impossible)
 		state->stage = STAGE_END;
-	else if (state->layout->bits == 0)
+	else if (state->layout->format.bits == 0)
 		state->stage = STAGE_NULLS;
 	else
 	{

@@ -30,7 +30,7 @@ scan_key_words(uint64 **next, const uint8 *data, int bytes, int words)
 static bool
 scan_key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 {
-	int			bits = state->layout->bits;
+	int			bits = state->layout->format.bits;
 
 	if (key->sk_flags & SK_ISNULL)
 		return false;
@@ -42,7 +42,7 @@ scan_key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 
 		if (possible)
 		{
-			ball->query = scan_key_words(next, code->data, (code->bits + 7) / 8, state->layout->words);
+			ball->query = scan_key_words(next, code->data, (code->bits + 7) / 8, state->layout->format.words);
 			ball->radius = code->radius;
 		}
 		if ((Pointer) code != DatumGetPointer(key->sk_argument))
@@ -57,7 +57,7 @@ scan_key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 			return false;
 		if (code.bits != bits)
 			xmhash_wrong_length(state->index, code.bits, bits);
-		ball->query = scan_key_words(next, code.data, code.bytes, state->layout->words);
+		ball->query = scan_key_words(next, code.data, code.bytes, state->layout->format.words);
 		ball->radius = key->sk_strategy == XMHASH_STRATEGY_EQUAL ? 0 : bits;
 		bitcode_ref_release(&code, key->sk_argument);
 		return true;
@@ -86,7 +86,7 @@ scan_choose_driver(XmhashScan *state, Ball *balls, bool *equal, int count)
 	}
 	for (int i = 0; i < count; i++)
 	{
-		if (memcmp(balls[i].query, state->driver.query, state->layout->words * sizeof(uint64)) == 0)
+		if (memcmp(balls[i].query, state->driver.query, state->layout->format.words * sizeof(uint64)) == 0)
 		{
 			state->driver.radius = Min(state->driver.radius, balls[i].radius);
 			state->driver_equal |= equal[i];
@@ -101,7 +101,7 @@ void
 scan_take_keys(IndexScanDesc scan)
 {
 	XmhashScan *state = scan->opaque;
-	int			words = state->layout->words;
+	int			words = state->layout->format.words;
 	int			count = 0;
 	uint64	   *next;
 	Ball	   *balls = palloc((scan->numberOfKeys + 1) * sizeof(Ball));
@@ -115,7 +115,7 @@ scan_take_keys(IndexScanDesc scan)
 	state->null_order = scan->numberOfOrderBys > 0 && (scan->orderByData[0].sk_flags & SK_ISNULL);
 	state->ordered = false;
 	/* Without any code in the index there is no length to compare with. */
-	if (state->layout->bits == 0)
+	if (state->layout->format.bits == 0)
 	{
 		state->impossible = scan->numberOfKeys > 0;
 		pfree(balls);
@@ -137,7 +137,7 @@ scan_take_keys(IndexScanDesc scan)
 		{
 			/* Every code is within `bits` of any. */
 			balls[0].query = scan_key_words(&next, (const uint8 *) "", 0, words);
-			balls[0].radius = state->layout->bits;
+			balls[0].radius = state->layout->format.bits;
 			equal[0] = false;
 			count = 1;
 		}

@@ -32,7 +32,7 @@ scan_prefetch(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool 
 	{
 		Page		next = BufferGetPage(layout->recent[upcoming[0]]);
 
-		hamming_prefetch(PageGetContents(next), XMHASH_DATA_CAPACITY(layout->words) * layout->words * sizeof(uint64));
+		hamming_prefetch(PageGetContents(next), xmhash_page_rows(&layout->format, XMHASH_PAGE_DATA) * xmhash_row_lower(&layout->format, XMHASH_PAGE_DATA));
 		hamming_prefetch(next + BLCKSZ - sizeof(XmhashOpaque), sizeof(XmhashOpaque));
 	}
 	if (state->prefetched > 0)
@@ -55,8 +55,8 @@ static void
 scan_keep_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, PageColumns *columns)
 {
 	ScanWork   *work = state->work;
-	int			bits = state->layout->bits;
-	int			words = state->layout->words;
+	int			bits = state->layout->format.bits;
+	int			words = state->layout->format.words;
 	const Ball *ball = &state->driver;
 	int			band = (number - segment->pages) / segment->band_pages;
 	int			hits = hamming_kernels->within(ball->query, columns->codes, words, columns->count, ball->radius,
@@ -205,7 +205,7 @@ scan_read_nulls(XmhashScan *state)
 
 	if (!state->null_tids)
 		state->null_tids = MemoryContextAlloc(state->context,
-											  XMHASH_NULLS_CAPACITY * sizeof(ItemPointerData));
+											  XMHASH_MAX_PAGE_ROWS * sizeof(ItemPointerData));
 	state->null_count = state->null_next = 0;
 	if (i < layout->null_pages)
 	{

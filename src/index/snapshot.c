@@ -48,6 +48,8 @@ snapshot_check_meta(Relation index, const XmhashMeta *meta)
 static void
 snapshot_check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
+	uint64		data_rows = xmhash_page_rows(&snapshot->format, XMHASH_PAGE_DATA);
+	uint64		null_rows = xmhash_page_rows(&snapshot->format, XMHASH_PAGE_NULLS);
 	uint64		pages = 0;
 
 	if ((uint64) segment->first_extent + segment->extents > snapshot->extents || segment->id == 0)
@@ -66,14 +68,14 @@ snapshot_check_segment(Relation index, BlockNumber block, const IndexSnapshot *s
 		segment->null_pages + segment->directory_pages)
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
 					   segment->id, XmhashSegmentPages(segment), pages);
-	if ((segment->data_pages > 0 && snapshot->words == 0) ||
-		segment->rows > (uint64) segment->data_pages * XMHASH_DATA_CAPACITY(snapshot->words) ||
-		segment->nulls > (uint64) segment->null_pages * XMHASH_NULLS_CAPACITY ||
+	if ((segment->data_pages > 0 && snapshot->format.words == 0) ||
+		segment->rows > segment->data_pages * data_rows ||
+		segment->nulls > segment->null_pages * null_rows ||
 		segment->removed > segment->rows + segment->nulls ||
 		segment->removed_nulls > Min(segment->removed, segment->nulls) ||
 		segment->centres > segment->spans || (segment->bands > 0 && segment->centres == 0) ||
-		(segment->bands > 0 && segment->rows > (uint64) segment->band_pages * XMHASH_DATA_CAPACITY(snapshot->words)) ||
-		XmhashDirectoryBytes(segment, snapshot->words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
+		(segment->bands > 0 && segment->rows > segment->band_pages * data_rows) ||
+		XmhashDirectoryBytes(segment, snapshot->format.words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
 		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.", segment->id);
 }
 
@@ -152,8 +154,7 @@ xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *sna
 			return false;
 		}
 	}
-	snapshot->bits = meta->bits;
-	snapshot->words = HAMMING_WORDS(meta->bits);
+	xmhash_format_set_bits(&snapshot->format, meta->bits);
 	snapshot->bands = meta->bands;
 	snapshot->end = meta->end;
 	snapshot_decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes);
@@ -182,8 +183,7 @@ xmhash_snapshot_read(Relation index, IndexSnapshot *snapshot)
 		UnlockReleaseBuffer(buffer);
 		snapshot_check_meta(index, meta);
 
-		snapshot->bits = meta->bits;
-		snapshot->words = HAMMING_WORDS(meta->bits);
+		xmhash_format_set_bits(&snapshot->format, meta->bits);
 		snapshot->bands = meta->bands;
 		snapshot->end = meta->end;
 		snapshot->pending_first = meta->pending_first;

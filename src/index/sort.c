@@ -27,21 +27,21 @@
 /* ---------- Beginning ---------- */
 
 static double
-sort_pages(int bits, double rows)
+sort_pages(const XmhashRowFormat *format, double rows)
 {
-	return rows / XMHASH_DATA_CAPACITY(HAMMING_WORDS(bits));
+	return rows / xmhash_page_rows(format, XMHASH_PAGE_DATA);
 }
 
 uint32
-xmhash_sample_rows(int bits, double rows)
+xmhash_sample_rows(const XmhashRowFormat *format, double rows)
 {
-	int			wanted = centres_wanted(sort_pages(bits, rows), bits);
+	int			wanted = centres_wanted(sort_pages(format, rows), format->bits);
 
-	return wanted == 0 ? 0 : centres_sample_size(wanted, bits);
+	return wanted == 0 ? 0 : centres_sample_size(wanted, format->bits);
 }
 
 static XmhashSorter *
-sort_create(int bits, Size memory)
+sort_create(const XmhashRowFormat *format, Size memory)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash sorter",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -49,16 +49,16 @@ sort_create(int bits, Size memory)
 
 	sorter->context = context;
 	sorter->memory = memory;
-	xmhash_sorter_set_bits(sorter, bits);
+	sorter->format = *format;
+	xmhash_sorter_set_bits(sorter, format->bits);
 	return sorter;
 }
 
 void
 xmhash_sorter_set_bits(XmhashSorter *sorter, int bits)
 {
-	sorter->bits = bits;
-	sorter->words = HAMMING_WORDS(bits);
-	sorter->row_size = SORT_ROW_SIZE(sorter->words);
+	xmhash_format_set_bits(&sorter->format, bits);
+	sorter->row_size = SORT_ROW_SIZE(sorter->format.words);
 	xmhash_sorter_set_memory(sorter, sorter->memory);
 }
 
@@ -74,10 +74,10 @@ xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory)
 }
 
 XmhashSorter *
-xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows, double rows, Size memory)
+xmhash_sorter_begin(const XmhashRowFormat *format, const uint64 *sample, uint32 sample_rows, double rows, Size memory)
 {
-	XmhashSorter *sorter = sort_create(bits, memory);
-	int			wanted = centres_wanted(sort_pages(bits, rows), bits);
+	XmhashSorter *sorter = sort_create(format, memory);
+	int			wanted = centres_wanted(sort_pages(format, rows), format->bits);
 
 	if (wanted > 0 && sample_rows > 0)
 	{
@@ -86,8 +86,8 @@ xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows, double r
 		CoreEnv		env = core_env(work);
 
 		sorter->centre = MemoryContextAllocHuge(sorter->context,
-												(Size) wanted * sorter->words * sizeof(uint64));
-		sorter->centres = centres_find(&env, bits, sample, sample_rows, wanted,
+												(Size) wanted * sorter->format.words * sizeof(uint64));
+		sorter->centres = centres_find(&env, format->bits, sample, sample_rows, wanted,
 									   XMHASH_MAGIC, sorter->centre);
 		MemoryContextDelete(work);
 	}
@@ -95,11 +95,11 @@ xmhash_sorter_begin(int bits, const uint64 *sample, uint32 sample_rows, double r
 }
 
 XmhashSorter *
-xmhash_sorter_begin_shared(int bits, const uint64 *centre, int centres,
+xmhash_sorter_begin_shared(const XmhashRowFormat *format, const uint64 *centre, int centres,
 						   Size memory, SharedFileSet *files, int participant)
 {
-	XmhashSorter *sorter = sort_create(bits, memory);
-	Size		size = (Size) centres * sorter->words * sizeof(uint64);
+	XmhashSorter *sorter = sort_create(format, memory);
+	Size		size = (Size) centres * sorter->format.words * sizeof(uint64);
 
 	sorter->centres = centres;
 	sorter->centre = MemoryContextAllocHuge(sorter->context, Max(size, 1));
@@ -141,7 +141,7 @@ void
 xmhash_sorter_set_bands(XmhashSorter *sorter, int bands)
 {
 	Assert(sorter->total == 0);
-	sorter->bands = sorter->centres > 0 ? Min(bands, sorter->bits) : 0;
+	sorter->bands = sorter->centres > 0 ? Min(bands, sorter->format.bits) : 0;
 }
 
 static void
@@ -156,7 +156,7 @@ sort_add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 place, cons
 	row->place = place;
 	row->tid = *tid;
 	row->run = run;
-	memcpy(SORT_ROW_CODE(row), code, sorter->words * sizeof(uint64));
+	memcpy(SORT_ROW_CODE(row), code, sorter->format.words * sizeof(uint64));
 }
 
 void
@@ -164,14 +164,14 @@ xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerDa
 {
 	for (int i = 0; i < count; i++)
 	{
-		const uint64 *code = codes + (Size) i * sorter->words;
+		const uint64 *code = codes + (Size) i * sorter->format.words;
 		uint16		distance = 0;
 		uint32		centre = sorter->centres == 0 ? 0 :
-		hamming_kernels->nearest(code, sorter->centre, sorter->words, sorter->centres, &distance);
+		hamming_kernels->nearest(code, sorter->centre, sorter->format.words, sorter->centres, &distance);
 
-		sort_add_row(sorter, 0, centre, centre_place(centre, distance, sorter->bits), code, &tids[i]);
+		sort_add_row(sorter, 0, centre, centre_place(centre, distance, sorter->format.bits), code, &tids[i]);
 		for (int band = 0; band < sorter->bands; band++)
-			sort_add_row(sorter, 1 + band, band_value(code, sorter->bits, sorter->bands, band), 0, code, &tids[i]);
+			sort_add_row(sorter, 1 + band, band_value(code, sorter->format.bits, sorter->bands, band), 0, code, &tids[i]);
 	}
 	sorter->total += (uint64) count * (1 + sorter->bands);
 }
@@ -200,14 +200,14 @@ sort_compare_readers(Datum a, Datum b, void *context)
 	XmhashSorter *sorter = context;
 
 	return sort_compare_rows(sort_reader_row(sorter, &sorter->reader[DatumGetInt32(b)]),
-							 sort_reader_row(sorter, &sorter->reader[DatumGetInt32(a)]), sorter->words);
+							 sort_reader_row(sorter, &sorter->reader[DatumGetInt32(a)]), sorter->format.words);
 }
 
 static void
 sort_write_row(const XmhashSorter *sorter, XmhashWriter *writer, SortRow *row, uint64 number)
 {
 	if (row->run == 0)
-		xmhash_writer_add(writer, row->centre, centre_place(row->centre, row->place, sorter->bits), SORT_ROW_CODE(row), &row->tid);
+		xmhash_writer_add(writer, row->centre, centre_place(row->centre, row->place, sorter->format.bits), SORT_ROW_CODE(row), &row->tid);
 	else
 		xmhash_writer_add_to_band(writer, row->run - 1, row->centre, SORT_ROW_CODE(row), &row->tid);
 	if (sorter->reports && number % 4096 == 0)
@@ -293,7 +293,7 @@ xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role)
 	}
 	MemoryContextSwitchTo(old);
 
-	writer = xmhash_writer_begin(index, role, sorter->bits, sorter->centre, sorter->centres, sorter->bands,
+	writer = xmhash_writer_begin(index, role, &sorter->format, sorter->centre, sorter->centres, sorter->bands,
 								 sorter->total / (1 + sorter->bands), sorter->nulls);
 	MemoryContextSwitchTo(sorter->context);
 	if (in_memory)

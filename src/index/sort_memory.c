@@ -48,7 +48,7 @@ sort_compare_keys(const void *a, const void *b, void *context)
 
 	if (x->head != y->head)
 		return x->head < y->head ? -1 : 1;
-	return sort_compare_rows(sort_row_at(sorter, x->position), sort_row_at(sorter, y->position), sorter->words);
+	return sort_compare_rows(sort_row_at(sorter, x->position), sort_row_at(sorter, y->position), sorter->format.words);
 }
 
 typedef enum RowNumber
@@ -115,7 +115,7 @@ sort_rows(XmhashSorter *sorter)
 
 	for (uint32 i = 0; i < sorter->count; i++)
 		other[i] = i;
-	sort_by_number(sorter, BY_PLACE, sorter->bits + 1, other, order);
+	sort_by_number(sorter, BY_PLACE, sorter->format.bits + 1, other, order);
 	sort_by_number(sorter, BY_CENTRE, sorter->bands > 0 ? Max(sorter->centres, 65536) : Max(sorter->centres, 1),
 				   order, other);
 	if (sorter->bands > 0)

@@ -30,8 +30,9 @@ typedef struct Sweep
 
 /* Take the entries marked dead off the page. */
 static void
-vacuum_compact_page(Page page, int words, const bool *dead)
+vacuum_compact_page(Page page, const XmhashRowFormat *format, const bool *dead)
 {
+	int			words = xmhash_page_words(format, XmhashPageOpaque(page)->kind);
 	int			count = XmhashPageOpaque(page)->count;
 	int			kept = 0;
 	uint64	   *codes = XmhashPageCodes(page);
@@ -47,7 +48,7 @@ vacuum_compact_page(Page page, int words, const bool *dead)
 		}
 		kept++;
 	}
-	xmhash_page_set_count(page, words, kept);
+	xmhash_page_set_count(page, format, kept);
 	xmhash_page_set_checksum(page);
 }
 
@@ -60,11 +61,10 @@ vacuum_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 {
 	XmhashPageKind kind = number < segment->data_pages ? XMHASH_PAGE_DATA :
 	number < XmhashFirstNull(segment) ? XMHASH_PAGE_BAND : XMHASH_PAGE_NULLS;
-	int			words = kind == XMHASH_PAGE_NULLS ? 0 : sweep->snapshot->words;
 	Buffer		buffer = ReadBufferExtended(sweep->index, MAIN_FORKNUM,
 											xmhash_segment_block(sweep->snapshot, segment, number),
 											RBM_NORMAL, sweep->strategy);
-	bool		dead[XMHASH_NULLS_CAPACITY];
+	bool		dead[XMHASH_MAX_PAGE_ROWS];
 	int			count,
 				deaths = 0;
 
@@ -87,7 +87,7 @@ vacuum_page(Sweep *sweep, const XmhashSegment *segment, uint32 number)
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		state = GenericXLogStart(sweep->index);
-		vacuum_compact_page(GenericXLogRegisterBuffer(state, buffer, 0), words, dead);
+		vacuum_compact_page(GenericXLogRegisterBuffer(state, buffer, 0), &sweep->snapshot->format, dead);
 		GenericXLogFinish(state);
 	}
 	UnlockReleaseBuffer(buffer);
@@ -158,7 +158,7 @@ vacuum_forget_length(Relation index, const IndexSnapshot *snapshot)
 	Buffer		buffer;
 	XmhashMeta *meta;
 
-	if (snapshot->segments > 0 || snapshot->pending_pages > 0 || snapshot->bits == declared)
+	if (snapshot->segments > 0 || snapshot->pending_pages > 0 || snapshot->format.bits == declared)
 		return;
 	buffer = xmhash_meta_buffer(index, BUFFER_LOCK_EXCLUSIVE);
 	meta = XmhashPageMeta(BufferGetPage(buffer));

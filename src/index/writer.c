@@ -23,7 +23,7 @@ struct XmhashWriter
 {
 	Relation	index;
 	XmhashWriterRole role;
-	int			words;
+	XmhashRowFormat format;
 	uint64		nonce;
 	const uint64 *centre;		/* [centres × words] */
 	XmhashSegment segment;		/* pages, rows and nulls so far */
@@ -50,12 +50,14 @@ struct XmhashWriter
 
 /* The maximum number of pages for the rows, pages that are closed early included. */
 static uint32
-writer_max_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls)
+writer_max_pages(const XmhashRowFormat *format, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
-	int			capacity = XMHASH_DATA_CAPACITY(words);
+	int			words = format->words;
+	int			capacity = xmhash_page_rows(format, XMHASH_PAGE_DATA);
+	int			null_capacity = xmhash_page_rows(format, XMHASH_PAGE_NULLS);
 	int			fill = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
 	uint64		data = words == 0 ? 0 : (rows + fill - 1) / fill;
-	uint64		null = (nulls + XMHASH_NULLS_CAPACITY - 1) / XMHASH_NULLS_CAPACITY;
+	uint64		null = (nulls + null_capacity - 1) / null_capacity;
 	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
 	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan) +
 	band * sizeof(uint16);
@@ -69,8 +71,8 @@ writer_max_pages(int words, uint32 centres, int bands, uint64 rows, uint64 nulls
 }
 
 XmhashWriter *
-xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint64 *centre,
-					uint32 centres, int bands, uint64 rows, uint64 nulls)
+xmhash_writer_begin(Relation index, XmhashWriterRole role, const XmhashRowFormat *format,
+					const uint64 *centre, uint32 centres, int bands, uint64 rows, uint64 nulls)
 {
 	XmhashWriter *writer = palloc0(sizeof(XmhashWriter));
 	Buffer		meta = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
@@ -79,7 +81,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 	UnlockReleaseBuffer(meta);
 	writer->index = index;
 	writer->role = role;
-	writer->words = HAMMING_WORDS(bits);
+	writer->format = *format;
 	writer->centre = centre;
 	writer->segment.centres = centres;
 	writer->segment.bands = bands;
@@ -91,7 +93,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, int bits, const uint6
 	if (role == XMHASH_WRITER_BUILD)
 		writer->segment.id = 1;
 	else
-		writer->segment.id = xmhash_reserve(index, role, writer_max_pages(writer->words, centres, bands, rows, nulls),
+		writer->segment.id = xmhash_reserve(index, role, writer_max_pages(format, centres, bands, rows, nulls),
 											&writer->reservation);
 	return writer;
 }
@@ -199,8 +201,7 @@ writer_close_page(XmhashWriter *writer)
 {
 	if (writer->count < 0)
 		return;
-	xmhash_page_set_count(writer_page(writer),
-						  writer->kind == XMHASH_PAGE_NULLS ? 0 : writer->words, writer->count);
+	xmhash_page_set_count(writer_page(writer), &writer->format, writer->count);
 	xmhash_page_set_checksum(writer_page(writer));
 	writer_count_filled(writer);
 	writer->count = -1;
@@ -233,7 +234,8 @@ writer_extend_span(XmhashWriter *writer, uint32 centre, int distance)
 void
 xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint64 *code, ItemPointer tid)
 {
-	int			capacity = XMHASH_DATA_CAPACITY(writer->words);
+	int			capacity = xmhash_page_rows(&writer->format, XMHASH_PAGE_DATA);
+	int			words = writer->format.words;
 	XmhashSegment *segment = &writer->segment;
 
 	Assert(writer->kind == XMHASH_PAGE_DATA);
@@ -243,8 +245,7 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
 		writer_close_page(writer);
 	if (writer->count < 0)
 		writer_begin_page(writer);
-	memcpy(XmhashPageCodes(writer_page(writer)) + (Size) writer->count * writer->words, code,
-		   writer->words * sizeof(uint64));
+	memcpy(XmhashPageCodes(writer_page(writer)) + (Size) writer->count * words, code, words * sizeof(uint64));
 	XmhashPageTid(writer_page(writer), writer->count) = *tid;
 	writer->count++;
 	segment->rows++;
@@ -259,10 +260,11 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
 void
 xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint64 *code, ItemPointer tid)
 {
+	int			words = writer->format.words;
 	Page		page;
 
 	if (writer->kind == XMHASH_PAGE_DATA || writer->band != band ||
-		writer->count == XMHASH_DATA_CAPACITY(writer->words))
+		writer->count == xmhash_page_rows(&writer->format, XMHASH_PAGE_BAND))
 		writer_close_page(writer);
 	writer->kind = XMHASH_PAGE_BAND;
 	writer->band = band;
@@ -278,14 +280,14 @@ xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint6
 		writer->band_first[writer->band_firsts++] = value;
 	}
 	page = writer_page(writer);
-	memcpy(XmhashPageCodes(page) + (Size) writer->count * writer->words, code, writer->words * sizeof(uint64));
+	memcpy(XmhashPageCodes(page) + (Size) writer->count * words, code, words * sizeof(uint64));
 	XmhashPageTid(page, writer->count++) = *tid;
 }
 
 void
 xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid)
 {
-	if (writer->kind != XMHASH_PAGE_NULLS || writer->count == XMHASH_NULLS_CAPACITY)
+	if (writer->kind != XMHASH_PAGE_NULLS || writer->count == xmhash_page_rows(&writer->format, XMHASH_PAGE_NULLS))
 		writer_close_page(writer);
 	writer->kind = XMHASH_PAGE_NULLS;
 	if (writer->count < 0)
@@ -300,7 +302,7 @@ static void
 writer_write_directory(XmhashWriter *writer)
 {
 	XmhashSegment *segment = &writer->segment;
-	Size		centre_bytes = (Size) segment->centres * writer->words * sizeof(uint64);
+	Size		centre_bytes = (Size) segment->centres * writer->format.words * sizeof(uint64);
 	Size		span_bytes = (Size) segment->spans * sizeof(XmhashSpan);
 	Size		bytes;
 	char	   *data;
@@ -312,7 +314,7 @@ writer_write_directory(XmhashWriter *writer)
 	if (segment->bands > 0)
 		segment->band_pages = writer->band_firsts / segment->bands;
 	Assert(segment->bands * segment->band_pages == writer->band_firsts);
-	bytes = XmhashDirectoryBytes(segment, writer->words);
+	bytes = XmhashDirectoryBytes(segment, writer->format.words);
 	data = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
 	memcpy(data, writer->centre, centre_bytes);
 	memcpy(data + centre_bytes, writer->span, span_bytes);
