@@ -87,6 +87,18 @@ BufFileReadExact(BufFile *file, void *target, size_t size)
 #define relation_locator(relation) ((relation)->rd_node)
 #endif
 
+/* Is a page as it was read from disk sound?  Says nothing of what it finds. */
+#if PG_VERSION_NUM >= 180000
+#define page_verifies(page, block) PageIsVerified(page, block, 0, NULL)
+#else
+#define page_verifies(page, block) PageIsVerifiedExtended(page, block, 0)
+#endif
+
+/* Memory for direct I/O; before 16 there was none. */
+#if PG_VERSION_NUM < 160000
+#define PGIOAlignedBlock PGAlignedBlock
+#endif
+
 /* Sleeps only where VACUUM's cost delay is active; else looks for interrupts. */
 #if PG_VERSION_NUM >= 180000
 #define xmhash_delay_point() vacuum_delay_point(false)

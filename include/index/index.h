@@ -326,6 +326,12 @@ typedef struct IndexSnapshot
 extern IndexSnapshot *xmhash_snapshot_create(MemoryContext context);
 extern bool xmhash_snapshot_read(Relation index, IndexSnapshot *snapshot);
 
+/*
+ * Read or refresh it for an estimate, of a file of so many blocks; false: it is
+ * damaged, or of a format that this release does not read.
+ */
+extern bool xmhash_snapshot_estimate(Relation index, BlockNumber blocks, IndexSnapshot *snapshot);
+
 /* Live rows of the segments, NULLs included: for estimates. */
 extern double xmhash_snapshot_rows(const IndexSnapshot *snapshot);
 
@@ -353,6 +359,10 @@ pg_noreturn extern void xmhash_recycled(Relation index);
 /* XX002 naming index and block; detail is a complete sentence. */
 pg_noreturn extern void xmhash_damaged(Relation index, BlockNumber block, const char *detail,...)
 			pg_attribute_printf(3, 4);
+
+/* The same, or false where damage is tolerated because nothing but an estimate depends on it. */
+#define xmhash_refuse(index, tolerant, block, ...) \
+	((tolerant) ? false : (xmhash_damaged(index, block, __VA_ARGS__), false))
 
 /*
  * Decode a segment's directory into the current memory context; NULL: recycled.

@@ -60,4 +60,10 @@ typedef struct Layout
 extern Layout *layout_acquire(Relation index, IndexSnapshot *snapshot);
 extern void layout_release(Layout *layout);
 
+/*
+ * What the catalogue says of an index whose file has so many blocks, valid until
+ * anything else is asked about the index.  NULL: it is damaged.
+ */
+extern const IndexSnapshot *cache_estimate(Relation index, BlockNumber blocks);
+
 #endif							/* INDEX_SEARCH_H */

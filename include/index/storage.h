@@ -28,10 +28,12 @@ extern bool xmhash_page_checksum_agrees(Page page);
 extern void xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *code, ItemPointer tid);
 extern void xmhash_blob_page_fill(Page page, const char *data, int bytes);
 extern void xmhash_extend(Relation index, BlockNumber end);
+extern Buffer xmhash_read_buffer_if_sound(Relation index, BlockNumber block);
 extern Buffer xmhash_new_buffer(Relation index, BlockNumber block);
 
 /* index/meta.c */
 extern Buffer xmhash_meta_buffer(Relation index, int mode);
+extern Buffer xmhash_meta_buffer_if_sound(Relation index);
 extern void xmhash_meta_log(GenericXLogState *state, Page page);
 
 /* index/snapshot.c */

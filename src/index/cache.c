@@ -278,6 +278,18 @@ cache_find_entry(Oid index)
 	return entry;
 }
 
+/*
+ * Planning reads the catalogue alone: whoever does not use the index in the end
+ * has not read its directories, nor fails because one is damaged.
+ */
+const IndexSnapshot *
+cache_estimate(Relation index, BlockNumber blocks)
+{
+	CacheEntry *entry = cache_find_entry(RelationGetRelid(index));
+
+	return xmhash_snapshot_estimate(index, blocks, entry->snapshot) ? entry->snapshot : NULL;
+}
+
 Layout *
 layout_acquire(Relation index, IndexSnapshot *snapshot)
 {

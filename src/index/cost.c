@@ -51,24 +51,30 @@ typedef struct IndexShape
 static void
 cost_index_shape(IndexOptInfo *info, IndexShape *shape)
 {
+	const IndexSnapshot *snapshot = NULL;
+
 	memset(shape, 0, sizeof(IndexShape));
-	if (info->hypothetical)
+	if (!info->hypothetical)
 	{
-		shape->pages = Max(info->pages, 1);
-		shape->centres = centres_wanted(shape->pages, 64);
+		Relation	index = index_open(info->indexoid, NoLock);
+
+		snapshot = cache_estimate(index, info->pages);
+		index_close(index, NoLock);
+	}
+	if (snapshot)
+	{
+		shape->pending_pages = snapshot->pending_pages;
+		for (int s = 0; s < snapshot->segments; s++)
+		{
+			shape->pages += snapshot->segment[s].data_pages;
+			shape->centres += snapshot->segment[s].centres;
+		}
 	}
 	else
 	{
-		Relation	index = index_open(info->indexoid, NoLock);
-		IndexSnapshot snapshot;
-		Layout	   *layout = layout_acquire(index, &snapshot);
-
-		shape->pages = layout->data_pages;
-		shape->pending_pages = snapshot.pending_pages;
-		for (int s = 0; s < layout->segments; s++)
-			shape->centres += layout->segment[s].directory->centres;
-		layout_release(layout);
-		index_close(index, NoLock);
+		/* Not built, or damaged: queries that will not use it must not fail. */
+		shape->pages = Max(info->pages, 1);
+		shape->centres = centres_wanted(shape->pages, 64);
 	}
 	shape->codes_per_page = info->tuples / Max(shape->pages + shape->pending_pages, 1);
 }

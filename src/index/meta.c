@@ -14,8 +14,8 @@
 #include "miscadmin.h"
 
 /* The checksum, which scans compute, leaves reservations out: so look at each. */
-static void
-meta_check_reservations(Relation index, const XmhashMeta *meta)
+static bool
+meta_reservations_sound(Relation index, const XmhashMeta *meta, bool tolerant)
 {
 	for (int role = 0; role < XMHASH_RESERVATIONS; role++)
 	{
@@ -24,19 +24,21 @@ meta_check_reservations(Relation index, const XmhashMeta *meta)
 		if (reservation->segment == 0)
 			continue;
 		if (reservation->extents > XMHASH_RESERVED_EXTENTS)
-			xmhash_damaged(index, XMHASH_META_BLOCK, "A reservation has %u extents, at most %d are possible.",
-						   reservation->extents, XMHASH_RESERVED_EXTENTS);
+			return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK,
+								 "A reservation has %u extents, at most %d are possible.",
+								 reservation->extents, XMHASH_RESERVED_EXTENTS);
 		for (int i = 0; i < reservation->extents; i++)
 			if (reservation->extent[i].start == XMHASH_META_BLOCK ||
 				(uint64) reservation->extent[i].start + reservation->extent[i].count > meta->end)
-				xmhash_damaged(index, XMHASH_META_BLOCK, "A reservation leaves the %u blocks of the index.",
-							   meta->end);
+				return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK,
+									 "A reservation leaves the %u blocks of the index.", meta->end);
 	}
+	return true;
 }
 
 /* Refuse a meta page whose numbers could lead astray. */
-static void
-meta_check(Relation index, Page page)
+static bool
+meta_sound(Relation index, Page page, bool tolerant)
 {
 	XmhashMeta *meta = XmhashPageMeta(page);
 	PageHeader	header = (PageHeader) page;
@@ -45,7 +47,9 @@ meta_check(Relation index, Page page)
 		header->pd_lower != XmhashPageHeaderSize + sizeof(XmhashMeta) ||
 		header->pd_upper != header->pd_special || XmhashPageOpaque(page)->kind != XMHASH_PAGE_META ||
 		meta->magic != XMHASH_MAGIC)
-		xmhash_damaged(index, XMHASH_META_BLOCK, "It is not the first page of an xmhash index.");
+		return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK, "It is not the first page of an xmhash index.");
+	if (meta->version != XMHASH_FORMAT_VERSION && tolerant)
+		return false;
 	if (meta->version != XMHASH_FORMAT_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -53,14 +57,14 @@ meta_check(Relation index, Page page)
 						RelationGetRelationName(index), meta->version, XMHASH_FORMAT_VERSION),
 				 errhint("Rebuild it with REINDEX.")));
 	if (!xmhash_page_checksum_agrees(page))
-		xmhash_damaged(index, XMHASH_META_BLOCK, "The checksum of the meta page is wrong.");
+		return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK, "The checksum of the meta page is wrong.");
 	if (meta->bits > HAMMING_MAX_BITS || meta->bands > XMHASH_MAX_BANDS || meta->catalogue_set > 1 ||
 		meta->catalogue_blocks[0] > XMHASH_CATALOGUE_PAGES ||
 		meta->catalogue_blocks[1] > XMHASH_CATALOGUE_PAGES ||
 		meta->pending_extents > XMHASH_PENDING_EXTENTS ||
 		meta->catalogue_bytes > meta->catalogue_blocks[meta->catalogue_set] * XMHASH_BLOB_CAPACITY)
-		xmhash_damaged(index, XMHASH_META_BLOCK, "A number on the meta page is out of range.");
-	meta_check_reservations(index, meta);
+		return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK, "A number on the meta page is out of range.");
+	return meta_reservations_sound(index, meta, tolerant);
 }
 
 /* The meta page, pinned, locked and checked. */
@@ -70,8 +74,23 @@ xmhash_meta_buffer(Relation index, int mode)
 	Buffer		buffer = ReadBuffer(index, XMHASH_META_BLOCK);
 
 	LockBuffer(buffer, mode);
-	meta_check(index, BufferGetPage(buffer));
+	meta_sound(index, BufferGetPage(buffer), false);
 	return buffer;
+}
+
+/* The same for whoever only estimates; invalid: it is damaged. */
+Buffer
+xmhash_meta_buffer_if_sound(Relation index)
+{
+	Buffer		buffer = xmhash_read_buffer_if_sound(index, XMHASH_META_BLOCK);
+
+	if (!BufferIsValid(buffer))
+		return InvalidBuffer;
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (meta_sound(index, BufferGetPage(buffer), true))
+		return buffer;
+	UnlockReleaseBuffer(buffer);
+	return InvalidBuffer;
 }
 
 /* Log a changed image of the meta page, last of those registered in `state`. */

@@ -157,6 +157,22 @@ xmhash_extend(Relation index, BlockNumber end)
 		UnlockRelationForExtension(index, ExclusiveLock);
 }
 
+/*
+ * A page for an estimate: ReadBuffer() would raise an error for one that core
+ * finds damaged.  A valid buffer has been looked at.
+ */
+Buffer
+xmhash_read_buffer_if_sound(Relation index, BlockNumber block)
+{
+	Buffer		buffer = PrefetchBuffer(index, MAIN_FORKNUM, block).recent_buffer;
+	PGIOAlignedBlock copy;
+
+	if (BufferIsValid(buffer) && ReadRecentBuffer(relation_locator(index), MAIN_FORKNUM, block, buffer))
+		return buffer;
+	smgrread(RelationGetSmgr(index), MAIN_FORKNUM, block, copy.data);
+	return page_verifies((Page) copy.data, block) ? ReadBuffer(index, block) : InvalidBuffer;
+}
+
 /* A block of ours to be written as a whole: pinned, locked, whatever it held. */
 Buffer
 xmhash_new_buffer(Relation index, BlockNumber block)

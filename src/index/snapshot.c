@@ -23,8 +23,8 @@ xmhash_snapshot_create(MemoryContext context)
 }
 
 /* Every block that the meta page names lies inside of what it has handed out. */
-static void
-snapshot_check_meta(Relation index, const XmhashMeta *meta)
+static bool
+snapshot_meta_sound(Relation index, const XmhashMeta *meta, bool tolerant)
 {
 	uint64		pages = 0;
 
@@ -34,40 +34,45 @@ snapshot_check_meta(Relation index, const XmhashMeta *meta)
 
 		pages += extent->count;
 		if (extent->start == XMHASH_META_BLOCK || (uint64) extent->start + extent->count > meta->end)
-			xmhash_damaged(index, XMHASH_META_BLOCK, "The pending list leaves the %u blocks of the index.", meta->end);
+			return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK,
+								 "The pending list leaves the %u blocks of the index.", meta->end);
 	}
 	if (pages != meta->pending_pages)
-		xmhash_damaged(index, XMHASH_META_BLOCK, "The pending list has %u pages, its extents " UINT64_FORMAT ".",
-					   meta->pending_pages, pages);
+		return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK,
+							 "The pending list has %u pages, its extents " UINT64_FORMAT ".",
+							 meta->pending_pages, pages);
 	for (int set = 0; set < 2; set++)
 		for (int i = 0; i < meta->catalogue_blocks[set]; i++)
 			if (meta->catalogue[set][i] == XMHASH_META_BLOCK || meta->catalogue[set][i] >= meta->end)
-				xmhash_damaged(index, XMHASH_META_BLOCK, "The catalogue leaves the %u blocks of the index.", meta->end);
+				return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK,
+									 "The catalogue leaves the %u blocks of the index.", meta->end);
+	return true;
 }
 
-static void
-snapshot_check_segment(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment)
+static bool
+snapshot_segment_sound(Relation index, BlockNumber block, const IndexSnapshot *snapshot, const XmhashSegment *segment,
+					   bool tolerant)
 {
 	uint64		data_rows = xmhash_page_rows(&snapshot->format, XMHASH_PAGE_DATA);
 	uint64		null_rows = xmhash_page_rows(&snapshot->format, XMHASH_PAGE_NULLS);
 	uint64		pages = 0;
 
 	if ((uint64) segment->first_extent + segment->extents > snapshot->extents || segment->id == 0)
-		xmhash_damaged(index, block, "The catalogue entry of a segment is out of range.");
+		return xmhash_refuse(index, tolerant, block, "The catalogue entry of a segment is out of range.");
 	for (int i = 0; i < segment->extents; i++)
 	{
 		const XmhashExtent *extent = &snapshot->extent[segment->first_extent + i];
 
 		pages += extent->count;
 		if (extent->start == XMHASH_META_BLOCK || (uint64) extent->start + extent->count > snapshot->end)
-			xmhash_damaged(index, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
-						   segment->id, snapshot->end);
+			return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
+								 segment->id, snapshot->end);
 	}
 	if (segment->bands > XMHASH_MAX_BANDS ||
 		pages != (uint64) segment->data_pages + (uint64) segment->bands * segment->band_pages +
 		segment->null_pages + segment->directory_pages)
-		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
-					   segment->id, XmhashSegmentPages(segment), pages);
+		return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",
+							 segment->id, XmhashSegmentPages(segment), pages);
 	if ((segment->data_pages > 0 && snapshot->format.words == 0) ||
 		segment->rows > segment->data_pages * data_rows ||
 		segment->nulls > segment->null_pages * null_rows ||
@@ -76,12 +81,15 @@ snapshot_check_segment(Relation index, BlockNumber block, const IndexSnapshot *s
 		segment->centres > segment->spans || (segment->bands > 0 && segment->centres == 0) ||
 		(segment->bands > 0 && segment->rows > segment->band_pages * data_rows) ||
 		XmhashDirectoryBytes(segment, snapshot->format.words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
-		xmhash_damaged(index, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.", segment->id);
+		return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.",
+							 segment->id);
+	return true;
 }
 
 /* Take a catalogue's stream apart into the snapshot. */
-static void
-snapshot_decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes)
+static bool
+snapshot_decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snapshot, const char *data, uint32 bytes,
+						  bool tolerant)
 {
 	XmhashCatalogueHead head = {0};
 
@@ -89,8 +97,9 @@ snapshot_decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snap
 		memcpy(&head, data, sizeof(head));
 	if (head.segments > XMHASH_MAX_SEGMENTS ||
 		(bytes > 0 && bytes != xmhash_catalogue_size(head.segments, head.extents, head.free_extents)))
-		xmhash_damaged(index, block, "The catalogue has %u bytes for %u segments, %u extents, %u free extents.",
-					   bytes, head.segments, head.extents, head.free_extents);
+		return xmhash_refuse(index, tolerant, block,
+							 "The catalogue has %u bytes for %u segments, %u extents, %u free extents.",
+							 bytes, head.segments, head.extents, head.free_extents);
 	if (snapshot->segment != NULL)
 		pfree(snapshot->segment);
 	snapshot->segment = NULL;
@@ -104,21 +113,35 @@ snapshot_decode_catalogue(Relation index, BlockNumber block, IndexSnapshot *snap
 	snapshot->free_extent = (XmhashFreeExtent *) (snapshot->extent + head.extents);
 	snapshot->free_extents = head.free_extents;
 	for (int i = 0; i < snapshot->segments; i++)
-		snapshot_check_segment(index, block, snapshot, &snapshot->segment[i]);
+		if (!snapshot_segment_sound(index, block, snapshot, &snapshot->segment[i], tolerant))
+			return false;
+	return true;
 }
 
-/* One page of the catalogue into `to`; false: it is of another version. */
-static bool
-snapshot_read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to, int bytes)
+typedef enum CatalogueRead
+{
+	CATALOGUE_READ,
+	CATALOGUE_REPLACED,			/* of another version */
+	CATALOGUE_DAMAGED			/* where that is tolerated */
+} CatalogueRead;
+
+/* One page of the catalogue into `to`. */
+static CatalogueRead
+snapshot_read_catalogue_page(Relation index, const XmhashMeta *meta, int number, char *to, int bytes, bool tolerant)
 {
 	BlockNumber block = meta->catalogue[meta->catalogue_set][number];
-	Buffer		buffer = ReadBuffer(index, block);
-	Page		page = BufferGetPage(buffer);
-	PageHeader	header = (PageHeader) page;
-	XmhashOpaque *opaque = XmhashPageOpaque(page);
+	Buffer		buffer = tolerant ? xmhash_read_buffer_if_sound(index, block) : ReadBuffer(index, block);
+	Page		page;
+	PageHeader	header;
+	XmhashOpaque *opaque;
 	bool		ours,
 				sound;
 
+	if (!BufferIsValid(buffer))
+		return CATALOGUE_DAMAGED;
+	page = BufferGetPage(buffer);
+	header = (PageHeader) page;
+	opaque = XmhashPageOpaque(page);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	ours = header->pd_special == BLCKSZ - sizeof(XmhashOpaque) &&
 		opaque->kind == XMHASH_PAGE_CATALOGUE && opaque->owner == meta->catalogue_version &&
@@ -128,39 +151,79 @@ snapshot_read_catalogue_page(Relation index, const XmhashMeta *meta, int number,
 	if (sound)
 		memcpy(to, PageGetContents(page), bytes);
 	UnlockReleaseBuffer(buffer);
-	if (ours && !sound)
-		xmhash_damaged(index, block, "The catalogue page has a wrong size or checksum.");
-	return ours;
+	if (!ours)
+		return CATALOGUE_REPLACED;
+	if (!sound)
+		xmhash_refuse(index, tolerant, block, "The catalogue page has a wrong size or checksum.");
+	return sound ? CATALOGUE_READ : CATALOGUE_DAMAGED;
 }
 
-/*
- * Read the catalogue that the copy of the meta page names into the snapshot; false
- * if it has been replaced meanwhile.  Only the snapshot's catalogue part changes.
- */
-bool
-xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot)
+/* Read the catalogue that the copy of the meta page names; only the snapshot's catalogue part changes. */
+static CatalogueRead
+snapshot_read_catalogue(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot, bool tolerant)
 {
 	uint32		bytes = meta->catalogue_version == 0 ? 0 : meta->catalogue_bytes;
 	/* Doubles and pointers of a stream need alignment: palloc's is enough. */
 	char	   *data = palloc(bytes + 1);
+	CatalogueRead result = CATALOGUE_READ;
 
-	for (int i = 0; (uint32) i * XMHASH_BLOB_CAPACITY < bytes; i++)
+	for (int i = 0; (uint32) i * XMHASH_BLOB_CAPACITY < bytes && result == CATALOGUE_READ; i++)
 	{
 		uint32		done = i * XMHASH_BLOB_CAPACITY;
 
-		if (!snapshot_read_catalogue_page(index, meta, i, data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY)))
-		{
-			pfree(data);
-			return false;
-		}
+		result = snapshot_read_catalogue_page(index, meta, i, data + done, Min(bytes - done, XMHASH_BLOB_CAPACITY),
+											  tolerant);
 	}
+	if (result == CATALOGUE_READ)
+	{
+		xmhash_format_set_bits(&snapshot->format, meta->bits);
+		snapshot->bands = meta->bands;
+		snapshot->end = meta->end;
+		if (snapshot_decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes, tolerant))
+		{
+			snapshot->nonce = meta->nonce;
+			snapshot->version = meta->catalogue_version;
+		}
+		else
+			result = CATALOGUE_DAMAGED;
+	}
+	pfree(data);
+	return result;
+}
+
+/* False: the catalogue has been replaced meanwhile. */
+bool
+xmhash_catalogue_read(Relation index, const XmhashMeta *meta, IndexSnapshot *snapshot)
+{
+	return snapshot_read_catalogue(index, meta, snapshot, false) == CATALOGUE_READ;
+}
+
+/* What readers take from the meta page: its head, and from that all but the catalogue. */
+typedef union MetaHead
+{
+	XmhashMeta	meta;			/* for its alignment; only the head is read */
+	char		bytes[XMHASH_META_HEAD];
+} MetaHead;
+
+static bool
+snapshot_read_head(Relation index, MetaHead *head, IndexSnapshot *snapshot, bool tolerant)
+{
+	const XmhashMeta *meta = &head->meta;
+	Buffer		buffer = tolerant ? xmhash_meta_buffer_if_sound(index) : xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
+
+	if (!BufferIsValid(buffer))
+		return false;
+	memcpy(head->bytes, XmhashPageMeta(BufferGetPage(buffer)), XMHASH_META_HEAD);
+	UnlockReleaseBuffer(buffer);
+	if (!snapshot_meta_sound(index, meta, tolerant))
+		return false;
 	xmhash_format_set_bits(&snapshot->format, meta->bits);
 	snapshot->bands = meta->bands;
 	snapshot->end = meta->end;
-	snapshot_decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes);
-	snapshot->nonce = meta->nonce;
-	snapshot->version = meta->catalogue_version;
-	pfree(data);
+	snapshot->pending_first = meta->pending_first;
+	snapshot->pending_pages = meta->pending_pages;
+	snapshot->pending_extents = meta->pending_extents;
+	memcpy(snapshot->pending, meta->pending, meta->pending_extents * sizeof(XmhashExtent));
 	return true;
 }
 
@@ -171,35 +234,61 @@ xmhash_snapshot_read(Relation index, IndexSnapshot *snapshot)
 
 	for (;;)
 	{
-		Buffer		buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
-		union
-		{
-			XmhashMeta	meta;	/* for its alignment; only the head is read */
-			char		head[XMHASH_META_HEAD];
-		}			copy;
-		XmhashMeta *meta = &copy.meta;
+		MetaHead	head;
+		const XmhashMeta *meta = &head.meta;
 
-		memcpy(copy.head, XmhashPageMeta(BufferGetPage(buffer)), XMHASH_META_HEAD);
-		UnlockReleaseBuffer(buffer);
-		snapshot_check_meta(index, meta);
-
-		xmhash_format_set_bits(&snapshot->format, meta->bits);
-		snapshot->bands = meta->bands;
-		snapshot->end = meta->end;
-		snapshot->pending_first = meta->pending_first;
-		snapshot->pending_pages = meta->pending_pages;
-		snapshot->pending_extents = meta->pending_extents;
-		memcpy(snapshot->pending, meta->pending, meta->pending_extents * sizeof(XmhashExtent));
+		snapshot_read_head(index, &head, snapshot, false);
 		if (snapshot->nonce == meta->nonce && snapshot->version == meta->catalogue_version)
 			return true;
 
 		snapshot->nonce = 0;		/* should what follows fail */
-		if (xmhash_catalogue_read(index, meta, snapshot))
+		if (snapshot_read_catalogue(index, meta, snapshot, false) == CATALOGUE_READ)
 			return false;
 		/* Overtaken by a writer: then the meta page says something new. */
 		if (tried == meta->catalogue_version)
 			xmhash_damaged(index, meta->catalogue[meta->catalogue_set][0],
 						   "It does not hold catalogue version " UINT64_FORMAT ".", tried);
+		tried = meta->catalogue_version;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Do the pages of the catalogue lie in the file?  They may not, if it was cut off. */
+static bool
+snapshot_catalogue_exists(const XmhashMeta *meta, BlockNumber blocks)
+{
+	for (int i = 0; i < meta->catalogue_blocks[meta->catalogue_set]; i++)
+		if (meta->catalogue[meta->catalogue_set][i] >= blocks)
+			return false;
+	return true;
+}
+
+bool
+xmhash_snapshot_estimate(Relation index, BlockNumber blocks, IndexSnapshot *snapshot)
+{
+	uint64		tried = 0;
+
+	for (;;)
+	{
+		MetaHead	head;
+		const XmhashMeta *meta = &head.meta;
+		CatalogueRead result;
+
+		if (blocks <= XMHASH_META_BLOCK || !snapshot_read_head(index, &head, snapshot, true))
+			return false;
+		if (snapshot->nonce == meta->nonce && snapshot->version == meta->catalogue_version)
+			return true;
+
+		snapshot->nonce = 0;
+		/* The file may have grown since its blocks were counted. */
+		if (!snapshot_catalogue_exists(meta, blocks) &&
+			!snapshot_catalogue_exists(meta, RelationGetNumberOfBlocks(index)))
+			return false;
+		result = snapshot_read_catalogue(index, meta, snapshot, true);
+		if (result == CATALOGUE_READ)
+			return true;
+		if (result == CATALOGUE_DAMAGED || tried == meta->catalogue_version)
+			return false;
 		tried = meta->catalogue_version;
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -57,6 +57,8 @@ for my $kind (sort keys %kinds)
 }
 push @cases, { table => 'd' . @cases, kind => $_, field => 'all zero' } for sort keys %kinds;
 push @cases, { table => 'd' . @cases, kind => $_, field => 'random' } for sort keys %kinds;
+# A file without its last pages; one of no page at all.
+push @cases, { table => 'd' . @cases, kind => $_, field => 'cut off' } for 1, 2;
 
 my $setup = '';
 $setup .= <<"SQL" for @cases;
@@ -91,8 +93,12 @@ for my $case (@cases)
 		$offset += BLOCK if $offset < 0;
 		substr($page, $offset, 1) = chr(ord(substr($page, $offset, 1)) ^ 0x11);
 	}
-	seek($file, $case->{block} * BLOCK, 0);
-	print $file $page;
+	if ($case->{field} eq 'cut off') { truncate($file, $case->{block} * BLOCK) or die "$case->{path}: $!" }
+	else
+	{
+		seek($file, $case->{block} * BLOCK, 0);
+		print $file $page;
+	}
 	close($file);
 }
 $node->start;
@@ -117,6 +123,13 @@ SQL
 	# Nor do they read every band page, or one at all where data pages are fewer.
 	$unnoticed ||= $case->{kind} == 7;
 	like($err, $unnoticed ? qr/^$|XX00[12]/ : qr/ERROR:  XX00[12]/, "$name: a scan");
+	# A query that could use the index, but does not, asks what that would cost.
+	($status, $out, $err) = $node->psql('postgres', <<"SQL");
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
+SELECT count(*) FROM (SELECT id FROM $case->{table} WHERE id > 10 ORDER BY code <~> (SELECT code FROM base WHERE code IS NOT NULL LIMIT 1) LIMIT 5) x;
+SQL
+	is($out . $err, '5', "$name: a query that does not use the index");
 	($status, $out, $err) = $node->psql('postgres', "DELETE FROM $case->{table} WHERE id % 3 = 0; VACUUM $case->{table}");
 	unlike($err, qr/server closed|terminat/, "$name: VACUUM does not crash");
 }
