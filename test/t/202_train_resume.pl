@@ -54,7 +54,7 @@ sub kill_server
 {
 	my $pid = query(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'training'});
 	$node->kill9;
-	for (1 .. 100)
+	for (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		last unless kill(0, $pid);
 		usleep(50_000);

@@ -42,8 +42,8 @@ for my $model ('hidden', 'linear')
 {
 	my $options = $node->safe_psql('postgres', "SELECT options || '{\"epochs\": 1000000, \"checkpoint_seconds\": 0}' FROM xmhash_models WHERE model = '$model'::regclass");
 	my $method = $model eq 'hidden' ? 'dmsh_ln' : 'jdsh';
-	$node->psql('postgres', qq{SET ROLE mallory; SET statement_timeout = 400;
-		CALL xmhash_train('half_$model', 'pair', 'image', 'words', 12, '$method', 'label', '$options')});
+	stopped_when($node, 'postgres', "SELECT count(*) > 0 FROM half_$model WHERE part = 'checkpoint'",
+		'SET ROLE mallory', "CALL xmhash_train('half_$model', 'pair', 'image', 'words', 12, '$method', 'label', '$options')");
 	$node->safe_psql('postgres', qq{
 		UPDATE half_$model SET info = jsonb_set(info, '{options,epochs}', to_jsonb((SELECT (info ->> 'epoch')::integer + 2 FROM half_$model WHERE part = 'checkpoint' AND number = 0)))
 		WHERE part = 'model';

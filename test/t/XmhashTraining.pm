@@ -8,17 +8,34 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use IPC::Run;
 
-our @EXPORT = qw(start_session finish_hold hold_training outcome);
+our @EXPORT = qw(start_session stopped_when finish_hold hold_training outcome);
 
 # A session with a name of its own that runs a script.
 sub start_session
 {
 	my ($node, $name, @script) = @_;
+	return start_session_in($node, 'postgres', $name, @script);
+}
+
+sub start_session_in
+{
+	my ($node, $database, $name, @script) = @_;
 	my %session = (out => '', err => '');
 	$session{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') . " application_name=$name", map { ('-c', $_) } @script ],
+		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database) . " application_name=$name", map { ('-c', $_) } @script ],
 		'<', \undef, '>', \$session{out}, '2>', \$session{err});
 	return \%session;
+}
+
+# Run a script until a query, which may fail at first, says true; what the script said when it was cancelled.
+sub stopped_when
+{
+	my ($node, $database, $query, @script) = @_;
+	my $session = start_session_in($node, $database, 'to_be_stopped', @script);
+	$node->poll_query_until($database, $query) or die "it does not come so far: $session->{err}";
+	$node->safe_psql($database, q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'to_be_stopped'});
+	$session->{run}->finish;
+	return $session->{err};
 }
 
 sub wait_event
