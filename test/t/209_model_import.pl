@@ -10,8 +10,8 @@ use Test::More;
 my ($python) = grep { -x $_ && system("$_ -c 'import numpy' 2>/dev/null") == 0 } ('/usr/bin/python3', '/usr/local/bin/python3');
 plan skip_all => 'no NumPy' unless $python;
 
-my $seed = $ENV{IMPORT_SEED} || time() % 100000;
-note("seed $seed; IMPORT_SEED=$seed repeats it");
+my $seed = $ENV{SEED} || time() % 100000;
+note("seed $seed; SEED=$seed repeats it");
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;

@@ -1,7 +1,7 @@
 # Damaged safetensors files to import and label columns of any content to train
 # and evaluate, at random: what is refused is refused with a reason of the
 # sort that is expected, what is accepted works, and class numbers do as names do.
-# EXCHANGE_SEED repeats a run; EXCHANGE_SECONDS is for how long, 16 by default.
+# SEED repeats a run; EXCHANGE_SECONDS is for how long, 16 by default.
 use strict;
 use warnings FATAL => 'all';
 
@@ -9,9 +9,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seed = $ENV{EXCHANGE_SEED} // time() % 1000000;
+my $seed = $ENV{SEED} // time() % 1000000;
 my $seconds = ($ENV{EXCHANGE_SECONDS} // 16) / 2;
-note("EXCHANGE_SEED=$seed");
+note("SEED=$seed");
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', "xmhash.progress = off\nclient_min_messages = warning\nxmhash.threads = 1\njit = off\n# a statement makes and drops thousands of models, more the faster the machine\nmax_locks_per_transaction = 4096");
@@ -167,7 +167,7 @@ END $$;
 sub run_seeded
 {
 	my ($query) = @_;
-	return $node->safe_psql('postgres', "SELECT setseed(@{[$seed / 1000000]});\n$query", timeout => 300) =~ s/\A\s*\n//r;
+	return $node->safe_psql('postgres', "SELECT setseed(@{[$seed % 1000000 / 1000000]});\n$query", timeout => 300) =~ s/\A\s*\n//r;
 }
 
 my $answers = run_seeded("SELECT * FROM fuzz_files($seconds)");
