@@ -199,6 +199,21 @@ typedef struct PageReader
 	void		(*release) (void *context);
 } PageReader;
 
+/*
+ * Where candidates go that are too many to be kept in memory: a sort that may
+ * spill to files.  put() is given those of one page and one distance in their
+ * order; next() gives them back, [at most page_codes], in ascending order of
+ * (distance, rank), and says how many they are, 0 at the end.  begin() comes
+ * before them, and drops what an earlier search has left.
+ */
+typedef struct CandidateSort
+{
+	void	   *context;
+	void		(*begin) (void *context);
+	void		(*put) (void *context, int distance, uint64_t rank, const Candidate *candidates, int count);
+	int			(*next) (void *context, Candidate *candidates);
+} CandidateSort;
+
 /* A condition on codes: d(query, code) <= radius. */
 typedef struct Ball
 {
@@ -232,15 +247,16 @@ typedef struct Search Search;
  * begun as often as one likes.
  */
 extern Search *search_create(int bits, int page_codes, const PageReader *reader,
-							 const SearchMemory *allocator);
+							 const CandidateSort *sort, const SearchMemory *allocator);
 
 /*
  * Search for all codes within ball->radius of ball->query that all the filters
  * hold too: ordered by the distance to ball->query, or in no order, which is
  * faster.  bound[pages] are lower bounds of the distance to ball->query;
  * BOUND_NEVER leaves a page out.  memory bounds what candidates take, in bytes
- * (a few pages' worth of them are always kept).  Everything given must outlive
- * the search.
+ * (a few pages' worth of them are always kept), until the sort takes over.  All
+ * in all at most three times the pages within reach are read.  Everything given
+ * must outlive the search.
  */
 extern void search_begin(Search *search, bool ordered, const Ball *ball,
 						 const Ball *filters, int filter_count,

@@ -70,6 +70,11 @@ typedef struct XmhashScan
 	int			prefetch_max;	/* -1: not looked up */
 	uint32		reads;
 
+	/* what is left of a large output, index/scan_sort.c */
+	struct Tuplesortstate *sort;	/* NULL: none, or ended */
+	bool		sort_done;
+	struct SortDatum *sort_datum;	/* scratch */
+
 	/* NULLs */
 	uint32		null_page;		/* next, of the layout's, then pending ones */
 	int			null_count;
@@ -83,6 +88,10 @@ extern void scan_take_keys(IndexScanDesc scan);
 /* index/scan_pages.c: pages for the search, whose context is a ScanWork; NULLs. */
 extern const PageReader scan_page_reader;
 extern SearchResult scan_next_null(XmhashScan *state, Candidate *answer);
+
+/* index/scan_sort.c: the sort of what a search cannot keep, whose context is a ScanWork too. */
+extern const CandidateSort scan_candidate_sort;
+extern void scan_end_sort(XmhashScan *state);
 
 /* Counters of the last scan of this backend, over its rescans. */
 typedef struct LastScan

@@ -21,7 +21,13 @@
  * up to and including (cut, cut_rank), cut_rank being the page that last
  * lowered it.  When they have all been answered, a new batch visits the
  * pages again for what comes strictly after (cut, cut_rank), and keeps eight
- * times as many.
+ * times as many, as far as memory allows.
+ *
+ * Once batches have read more pages than there are within reach, one more visit
+ * gives all that is left to a sort, which may spill.  A batch reads no page
+ * twice; so none is begun unless one visit's worth has been read at most, and
+ * all in all no more than three visits' worth are.  That visit goes in block
+ * order, since the sort restores the order of ranks.
  *
  * Candidates are in an array in the order of their ranks, with a histogram of
  * distances beside it: taking one in costs no comparison, and the array is
@@ -56,6 +62,7 @@ struct Search
 	int			page_codes;
 	int64_t		max_kept;		/* as memory allows */
 	PageReader	reader;
+	CandidateSort sort;
 	SearchMemory memory;
 
 	/* the question */
@@ -79,14 +86,9 @@ struct Search
 	int64_t		within_cut;		/* candidates, answered ones too, within cut */
 	uint32_t   *histogram;		/* [bits + 2]: of the candidates */
 
-	/*
-	 * Pages whose codes all were candidates, with the maximum distance: a
-	 * later batch need not read them when that was answered.  Known from the
-	 * second batch on, before that UINT16_MAX or NULL.
-	 */
-	uint16_t   *whole;			/* [pages] */
-	size_t		whole_capacity;
-	bool		whole_known;
+	int64_t		visit_pages;	/* within reach of a visit; -1: not counted yet */
+	bool		sorting;		/* what is left goes to the sort */
+	bool		sorted;			/* and comes from it */
 
 	Candidate  *candidates;		/* not answered, in the order of rank */
 	size_t		count;
@@ -113,7 +115,8 @@ search_reallocate(Search *search, void *old, size_t bytes)
 }
 
 Search *
-search_create(int bits, int page_codes, const PageReader *reader, const SearchMemory *allocator)
+search_create(int bits, int page_codes, const PageReader *reader, const CandidateSort *sort,
+			  const SearchMemory *allocator)
 {
 	Search	   *search = allocator->reallocate(allocator->arena, NULL, sizeof(Search));
 
@@ -122,6 +125,7 @@ search_create(int bits, int page_codes, const PageReader *reader, const SearchMe
 	search->words = HAMMING_WORDS(bits);
 	search->page_codes = page_codes;
 	search->reader = *reader;
+	search->sort = *sort;
 	search->memory = *allocator;
 	search->histogram = search_reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
 	search->start = search_reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
@@ -140,7 +144,7 @@ search_set_batches(Search *search, int first, int max)
 size_t
 search_size(const Search *search)
 {
-	return search->visit.capacity + search->whole_capacity * sizeof(uint16_t) +
+	return search->visit.capacity +
 		(search->capacity + search->answer_capacity) * sizeof(Candidate);
 }
 
@@ -184,7 +188,8 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	search->max_kept = memory / (8 * sizeof(Candidate));
 	if (search->max_kept < FIRST_BATCH)
 		search->max_kept = FIRST_BATCH;
-	search->whole_known = false;
+	search->visit_pages = -1;
+	search->sorting = search->sorted = false;
 	memset(&search->counters, 0, sizeof(SearchCounters));
 	visit_begin(&search->visit, bound, pages, &search->memory);
 	if (!ordered)
@@ -192,28 +197,45 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	search_begin_batch(search);
 }
 
-/* The next batch: what comes after all that was answered, and more of it. */
+/* Pages that one visit reads at most; pending ones have been counted by the first. */
+static void
+search_count_visit(Search *search)
+{
+	search->visit_pages = search->pending_next;
+	for (uint32_t p = 0; p < search->visit.pages; p++)
+		search->visit_pages += search->visit.bound[p] <= search->top;
+}
+
+/* The next batch: what comes after all that was answered, and more of it, or all. */
 static void
 search_next_batch(Search *search)
 {
-	uint32_t	pages = search->visit.pages;
-
-	if (!search->whole_known && pages > 0)
-	{
-		if (pages > search->whole_capacity)
-		{
-			search->whole = search_reallocate(search, search->whole, pages * sizeof(uint16_t));
-			search->whole_capacity = pages;
-		}
-		memset(search->whole, 0xFF, pages * sizeof(uint16_t));
-		search->whole_known = true;
-	}
+	if (search->visit_pages < 0)
+		search_count_visit(search);
 	search->floor = search->cut;
 	search->floor_rank = search->cut_rank;
-	search->keep *= BATCH_GROWTH;
-	if (search->keep > search->max_kept)
-		search->keep = search->max_kept;
-	visit_rewind(&search->visit);
+	if ((int64_t) (search->counters.pages + search->counters.pending_pages) > search->visit_pages)
+	{
+		/* Memory is the sort's from now on, but for a page's worth. */
+		size_t		bytes = search->page_codes * sizeof(Candidate);
+
+		search->keep = INT64_MAX;
+		search->capacity = search->answer_capacity = 0;
+		search->candidates = search_reallocate(search, search->candidates, bytes);
+		search->answers = search_reallocate(search, search->answers, bytes);
+		search->capacity = search->answer_capacity = search->page_codes;
+		search->sort.begin(search->sort.context);
+		search->sorting = true;
+		visit_rewind(&search->visit);
+		visit_all(&search->visit, search->top);
+	}
+	else
+	{
+		search->keep *= BATCH_GROWTH;
+		if (search->keep > search->max_kept)
+			search->keep = search->max_kept;
+		visit_rewind(&search->visit);
+	}
 	search_begin_batch(search);
 }
 
@@ -332,72 +354,6 @@ search_order_by_row(Search *search)
 		search->gather = search->max_kept;
 }
 
-static int
-search_take_columns(Search *search, const PageColumns *columns, uint64_t rank)
-{
-	int			hits = hamming_kernels->within(search->ball.query, columns->codes, search->words,
-											   columns->count, search->cut - 1,
-											   search->positions, search->distances);
-
-	search->counters.codes += columns->count;
-	if (hits == 0)
-		return 0;
-	if (search->ordered)
-		search_take_candidates(search, columns, hits, rank);
-	else
-		search_take_answers(search, columns, hits);
-	return hits;
-}
-
-/* Pending pages have the ranks before all others. */
-static bool
-search_read_pending(Search *search)
-{
-	PageColumns	columns;
-
-	if (!search->reader.pending(search->reader.context, search->pending_next, &columns))
-		return false;
-	if (columns.count < 0)
-	{
-		search->pending_done = true;
-		return true;
-	}
-	search->counters.pending_pages++;
-	search_take_columns(search, &columns, search->pending_next++);
-	search->reader.release(search->reader.context);
-	return true;
-}
-
-static bool
-search_read_page(Search *search, uint32_t page, int bound)
-{
-	const Visit *visit = &search->visit;
-	uint64_t	rank = (uint64_t) (bound + 1) << 32 | page;
-	PageColumns	columns;
-	int			hits;
-
-	if (search->whole_known &&
-		(search->whole[page] < search->floor ||
-		 (search->whole[page] == search->floor && rank <= search->floor_rank)))
-		return true;
-	if (!search->reader.read(search->reader.context, page,
-							 visit->chunk + visit->position + 1,
-							 visit->count - visit->position - 1, &columns))
-		return false;
-	search->counters.pages++;
-	hits = search_take_columns(search, &columns, rank);
-	search->reader.release(search->reader.context);
-	/* Remember the pages of which nothing is left when their hits are answered. */
-	if (search->whole_known && hits == columns.count)
-	{
-		search->whole[page] = 0;
-		for (int i = 0; i < hits; i++)
-			if (search->distances[i] > search->whole[page])
-				search->whole[page] = search->distances[i];
-	}
-	return true;
-}
-
 /*
  * Answer the candidates up to the given distance, put in order by a counting
  * sort, which keeps the order of ranks among equals.
@@ -448,6 +404,80 @@ search_answer_until(Search *search, int distance)
 	search->min_distance = next_min_distance;
 }
 
+/* Give the candidates, which are of one page, to the sort: those of each distance together. */
+static void
+search_put_to_sort(Search *search, uint64_t rank)
+{
+	size_t		end;
+
+	search_answer_until(search, search->cut);
+	for (size_t i = 0; i < search->answer_count; i = end)
+	{
+		int			distance = search->answers[i].distance;
+
+		for (end = i + 1; end < search->answer_count && search->answers[end].distance == distance;)
+			end++;
+		search->sort.put(search->sort.context, distance, rank, search->answers + i, (int) (end - i));
+	}
+	search->answer_count = 0;
+}
+
+static void
+search_take_columns(Search *search, const PageColumns *columns, uint64_t rank)
+{
+	int			hits = hamming_kernels->within(search->ball.query, columns->codes, search->words,
+											   columns->count, search->cut - 1,
+											   search->positions, search->distances);
+
+	search->counters.codes += columns->count;
+	if (hits == 0)
+		return;
+	if (!search->ordered)
+	{
+		search_take_answers(search, columns, hits);
+		return;
+	}
+	search_take_candidates(search, columns, hits, rank);
+	if (search->sorting)
+		search_put_to_sort(search, rank);
+}
+
+/* Pending pages have the ranks before all others. */
+static bool
+search_read_pending(Search *search)
+{
+	PageColumns	columns;
+
+	if (!search->reader.pending(search->reader.context, search->pending_next, &columns))
+		return false;
+	if (columns.count < 0)
+	{
+		search->pending_done = true;
+		return true;
+	}
+	search->counters.pending_pages++;
+	search_take_columns(search, &columns, search->pending_next++);
+	search->reader.release(search->reader.context);
+	return true;
+}
+
+static bool
+search_read_page(Search *search, uint32_t page, int bound)
+{
+	const Visit *visit = &search->visit;
+	uint64_t	rank = (uint64_t) (bound + 1) << 32 | page;
+	PageColumns	columns;
+
+	if (!search->reader.read(search->reader.context, page,
+							 visit->chunk + visit->position + 1,
+							 visit->count - visit->position - 1, &columns))
+		return false;
+	search->counters.pages++;
+	search_take_columns(search, &columns, rank);
+	search->reader.release(search->reader.context);
+	return true;
+}
+
 /* Read pages until there is something to answer. */
 static SearchResult
 search_advance(Search *search)
@@ -458,6 +488,11 @@ search_advance(Search *search)
 		uint32_t	page;
 		int			bound;
 
+		if (search->sorted)
+		{
+			search->answer_count = search->sort.next(search->sort.context, search->answers);
+			return search->answer_count > 0 ? SEARCH_FOUND : SEARCH_END;
+		}
 		if (!search->pending_done)
 		{
 			if (!search_read_pending(search))
@@ -478,6 +513,9 @@ search_advance(Search *search)
 		{
 			/* No page left can add to what is within cut. */
 			exhausted = true;
+			search->sorted = search->sorting;
+			if (search->sorted)
+				continue;
 			if (search->count > 0)
 				search_answer_until(search, search->cut);
 			if (search->answer_count == 0)

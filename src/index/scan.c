@@ -50,6 +50,7 @@ scan_take_work(const XmhashRowFormat *format)
 	int			bits = format->bits;
 	int			capacity = xmhash_page_rows(format, XMHASH_PAGE_DATA);
 	PageReader	reader = scan_page_reader;
+	CandidateSort sort = scan_candidate_sort;
 	MemoryContext context;
 
 	if (work && work->bits == bits)
@@ -62,7 +63,8 @@ scan_take_work(const XmhashRowFormat *format)
 	work->context = context;
 	work->bits = bits;
 	reader.context = work;
-	work->search = search_create(bits, capacity, &reader, &(SearchMemory) {scan_reallocate, context});
+	sort.context = work;
+	work->search = search_create(bits, capacity, &reader, &sort, &(SearchMemory) {scan_reallocate, context});
 	work->pending_codes = MemoryContextAlloc(context, BLCKSZ);
 	work->pending_tids = MemoryContextAlloc(context, capacity * sizeof(ItemPointerData));
 	work->positions = MemoryContextAlloc(context, (capacity + HAMMING_SLACK) * sizeof(uint32));
@@ -187,6 +189,7 @@ xmhash_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int
 	XmhashScan *state = scan->opaque;
 
 	scan_count(state);
+	scan_end_sort(state);
 	if (keys && scan->numberOfKeys > 0)
 		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
 	if (orderbys && scan->numberOfOrderBys > 0)
@@ -201,6 +204,7 @@ xmhash_end_scan(IndexScanDesc scan)
 	XmhashScan *state = scan->opaque;
 
 	scan_count(state);
+	scan_end_sort(state);
 	MemoryContextDelete(state->context);	/* calls scan_let_go() */
 	scan->opaque = NULL;
 }

@@ -233,7 +233,7 @@ run_queries(Table *table, int bits, const uint64_t *queries, size_t count)
 {
 	PageReader	reader = {table, read_page, no_pending, release_page};
 	SearchMemory memory = {reallocate, NULL};
-	Search	   *search = search_create(bits, table->page_codes, &reader, &memory);
+	Search	   *search = search_create(bits, table->page_codes, &reader, &(CandidateSort) {NULL}, &memory);
 	int16_t    *bound = malloc((table->pages + 1) * sizeof(int16_t));
 	uint16_t   *distances = malloc((table->directory.centres + 1) * sizeof(uint16_t));
 	uint64_t   *pages = malloc(count * sizeof(uint64_t));

@@ -86,6 +86,15 @@ verify($primary, 't', 't_code', 64, 30, 'primary');
 verify($standby, 't', 't_code', 64, 30, 'standby');
 my $stats = 'SELECT segments, rows, null_rows, pending_rows, free_pages FROM xmhash_index_stats(\'t_code\')';
 is($standby->safe_psql('postgres', $stats), $primary->safe_psql('postgres', $stats), 'both have the same index');
+# All of it in order, in little memory: through a sort that spills.
+my $all = <<'SQL';
+SET enable_seqscan = off; SET enable_sort = off; SET work_mem = '64kB';
+SELECT md5(string_agg(distance::text, ',')) FROM (SELECT code <~> B'0110'::bit(64)::bitcode AS distance FROM t ORDER BY code <~> B'0110'::bit(64)::bitcode) x;
+SELECT pages_read + pending_pages_read <= 3 * (i.data_pages + i.pending_pages) FROM xmhash_last_scan(), xmhash_index_stats('t_code') AS i;
+SQL
+my $answer = $standby->safe_psql('postgres', $all);
+is($answer, $primary->safe_psql('postgres', $all), 'a large output, on both the same');
+like($answer, qr/^t$/m, 'and reads no page more than three times');
 unlike(slurp_file($standby->logfile), qr/inconsistent page|FATAL.*(invalid|WAL)|PANIC/, 'replay gave the same pages');
 
 # A cursor that stays open while the primary uses every page again that it

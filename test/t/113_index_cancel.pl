@@ -51,7 +51,7 @@ for my $round (1 .. $rounds)
 {
 	# In one session, so that what a cut-off statement leaves in memory meets
 	# the next one.
-	my $script = "SET client_min_messages = error;\nSET enable_seqscan = off;\nSET maintenance_work_mem = '1MB';\n";
+	my $script = "SET client_min_messages = error;\nSET enable_seqscan = off;\nSET maintenance_work_mem = '1MB';\nSET work_mem = '64kB';\n";
 	for (1 .. 120)
 	{
 		my ($most, $sql) = @{ $statements[ rand @statements ] };
@@ -77,6 +77,7 @@ RESET statement_timeout;
 SET client_min_messages = warning;
 RESET temp_file_limit;
 SELECT 'locks', count(*) FROM pg_locks WHERE locktype = 'page';
+SELECT 'files', count(*) FROM pg_ls_tmpdir();
 DROP INDEX IF EXISTS xm_t_ccnew, xm_t_ccnew1, xm_t_ccnew2, xm_t_ccnew3, xm_t_ccnew4, xm_t_ccold, xm_t_ccold1, xm_t_ccold2, xm_t_ccold3;
 SELECT oracle.check_indexes('t'), oracle.check_indexes('t_long');
 SELECT oracle.compare('t', 'code', 64, 8), oracle.compare('t_long', 'code', 16384, 2);
@@ -91,6 +92,7 @@ SQL
 		  !/^(CONTEXT|QUERY|STATEMENT):|^(SQL statement|PL\/pgSQL function|while )/ } split /\n/, $err;
 	is("$status $other", '0 ', "round $round: sound, complete and exact afterwards");
 	like($out, qr/^locks\|0$/m, "round $round: no lock is left");
+	like($out, qr/^files\|0$/m, "round $round: no temporary file is left");
 	unlike($out, qr/^memory\|f$/m, "round $round: no memory is left");
 }
 my $log = slurp_file($node->logfile);

@@ -110,6 +110,15 @@ typedef struct Row
 	const uint64_t *code;
 } Row;
 
+/* Candidates of one page and distance, given to the sort. */
+typedef struct Group
+{
+	int			distance;
+	uint64_t	rank;
+	int			start;			/* in sorted_row */
+	int			count;
+} Group;
+
 typedef struct World
 {
 	int			bits;
@@ -125,6 +134,12 @@ typedef struct World
 	Directory	directory;
 	int			reads;
 	int			held;			/* views not yet released */
+	int			sorts;			/* begun */
+	Group	   *group;
+	int			groups;
+	int			group_next;
+	Candidate  *sorted_row;
+	int			sorted_rows;
 } World;
 
 static RowPointer
@@ -340,6 +355,8 @@ free_world(World *world)
 	free((void *) world->directory.min);
 	free((void *) world->directory.max);
 	free((void *) world->directory.extra);
+	free(world->group);
+	free(world->sorted_row);
 	free(world);
 	free_arena();
 }
@@ -394,6 +411,60 @@ release_page(void *context)
 	((World *) context)->held--;
 }
 
+/* ---------- The sort ---------- */
+
+static void
+begin_sort(void *context)
+{
+	World	   *world = context;
+
+	world->groups = world->group_next = world->sorted_rows = 0;
+	world->sorts++;
+}
+
+static void
+put_to_sort(void *context, int distance, uint64_t rank, const Candidate *candidates, int count)
+{
+	World	   *world = context;
+
+	CHECK(count > 0 && count <= (world->page_codes > 7 ? world->page_codes : 7), "%d candidates of one page", count);
+	CHECK(world->group_next == 0, "candidates for a sort that is being read");
+	world->group = realloc(world->group, (world->groups + 1) * sizeof(Group));
+	world->group[world->groups++] = (Group) {distance, rank, world->sorted_rows, count};
+	world->sorted_row = realloc(world->sorted_row, (world->sorted_rows + count) * sizeof(Candidate));
+	for (int i = 0; i < count; i++)
+	{
+		CHECK(candidates[i].distance == distance, "distance %d among those of %d", candidates[i].distance, distance);
+		world->sorted_row[world->sorted_rows++] = candidates[i];
+	}
+}
+
+static int
+compare_groups(const void *a, const void *b)
+{
+	const Group *x = a;
+	const Group *y = b;
+
+	if (x->distance != y->distance)
+		return x->distance - y->distance;
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+static int
+next_of_sort(void *context, Candidate *candidates)
+{
+	World	   *world = context;
+	const Group *group;
+
+	if (world->group_next == 0 && world->groups > 0)
+		qsort(world->group, world->groups, sizeof(Group), compare_groups);
+	if (world->group_next == world->groups)
+		return 0;
+	group = &world->group[world->group_next++];
+	memcpy(candidates, world->sorted_row + group->start, group->count * sizeof(Candidate));
+	return group->count;
+}
+
 /* ---------- Comparison ---------- */
 
 static int
@@ -415,6 +486,38 @@ wanted_row(const World *world, int i, const Ball *ball, const Ball *filters, int
 	return true;
 }
 
+/* Pages within reach: what one visit reads at most. */
+static int
+visit_pages(const World *world, const Ball *ball, const int16_t *bound)
+{
+	int			pages = (world->pending + 6) / 7;
+
+	for (int p = 0; p < world->pages; p++)
+		pages += bound[p] <= ball->radius && bound[p] != BOUND_NEVER;
+	return pages;
+}
+
+/* The rows in the same order, whatever is kept of them: the order is total. */
+static void
+compare_order(World *world, Search *search, const Ball *ball, const Ball *filters, int filter_count,
+			  const int16_t *bound, const uint64_t *expected, int answers)
+{
+	static const size_t memories[] = {1, 1 << 14, 1 << 24};
+
+	for (int m = 0; m < 3; m++)
+	{
+		Candidate	answer;
+		int			i = 0;
+
+		search_begin(search, true, ball, filters, filter_count, bound, world->pages, memories[m]);
+		if (m == 0)
+			search_set_batches(search, 1 + random_below(20), 1 + random_below(40));
+		while (i < answers && search_next(search, &answer) == SEARCH_FOUND && id_of(answer.row) == expected[i])
+			i++;
+		CHECK(i == answers, "bits %d: answer %d of %d is another with other memory", world->bits, i, answers);
+	}
+}
+
 static void
 compare(World *world, Search *search, bool ordered, const Ball *ball,
 		const Ball *filters, int filter_count, const int16_t *bound, int limit, int first_batch)
@@ -424,6 +527,10 @@ compare(World *world, Search *search, bool ordered, const Ball *ball,
 	char	   *seen = calloc(total + 1, 1);
 	int			count = 0;
 	int			answers = 0;
+	uint64_t   *order = malloc((total + 1) * sizeof(uint64_t));
+	int			sorts = world->sorts;
+	int			most = 3 * visit_pages(world, ball, bound);
+	const SearchCounters *counters = search_counters(search);
 	Candidate	answer;
 
 	for (int i = 0; i < total; i++)
@@ -452,7 +559,7 @@ compare(World *world, Search *search, bool ordered, const Ball *ball,
 			break;
 		}
 		seen[id - 1] = 1;
-		answers++;
+		order[answers++] = id;
 	}
 	CHECK(answers == (count < limit ? count : limit),
 		  "bits %d rows %d ordered %d radius %d: %d answers of %d", world->bits, total, ordered,
@@ -460,6 +567,12 @@ compare(World *world, Search *search, bool ordered, const Ball *ball,
 	CHECK(world->held == 0, "%d pages not released", world->held);
 	if (answers < limit)
 		CHECK(search_next(search, &answer) == SEARCH_END, "an answer after the end");
+	CHECK((int) (counters->pages + counters->pending_pages) <= most, "%d pages read, %d allowed",
+		  (int) (counters->pages + counters->pending_pages), most);
+	CHECK(world->sorts - sorts <= 1, "%d sorts", world->sorts - sorts);
+	if (ordered && total < 10000)
+		compare_order(world, search, ball, filters, filter_count, bound, order, answers);
+	free(order);
 	free(expected);
 	free(seen);
 }
@@ -480,9 +593,10 @@ static void
 test_world(World *world)
 {
 	PageReader	reader = {world, read_page, read_pending, release_page};
+	CandidateSort sort = {world, begin_sort, put_to_sort, next_of_sort};
 	SearchMemory memory = {reallocate, NULL};
 	Search	   *search = search_create(world->bits, world->page_codes > 7 ? world->page_codes : 7,
-									   &reader, &memory);
+									   &reader, &sort, &memory);
 	uint64_t   *query = malloc(world->words * 8);
 	uint64_t   *other = malloc(world->words * 8);
 	int16_t    *bound = malloc((world->pages + 1) * sizeof(int16_t));
@@ -530,8 +644,9 @@ test_masses(void)
 {
 	World	   *world = make_world(64, 1000000, 0, 580, 100, ONE_CODE);
 	PageReader	reader = {world, read_page, read_pending, release_page};
+	CandidateSort sort = {world, begin_sort, put_to_sort, next_of_sort};
 	SearchMemory memory = {reallocate, NULL};
-	Search	   *search = search_create(64, 580, &reader, &memory);
+	Search	   *search = search_create(64, 580, &reader, &sort, &memory);
 	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
 	uint16_t	distances[200];
 	uint64_t	query = 0;
@@ -573,6 +688,7 @@ test_no_memory(void)
 {
 	World	   *world = make_world(64, 3000, 0, 580, 10, CLUSTERED);
 	PageReader	reader = {world, read_page, read_pending, release_page};
+	CandidateSort sort = {world, begin_sort, put_to_sort, next_of_sort};
 	SearchMemory memory = {reallocate_until, NULL};
 	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
 	uint16_t	distances[200];
@@ -588,7 +704,7 @@ test_no_memory(void)
 		Search	   *search;
 
 		allocations_left = 1000;
-		search = search_create(64, 580, &reader, &memory);
+		search = search_create(64, 580, &reader, &sort, &memory);
 		allocations_left = left;
 		failed_now = setjmp(no_memory) != 0;
 		if (!failed_now)
@@ -641,8 +757,9 @@ test_pages_read(void)
 {
 	World	   *world = make_world(64, 50000, 0, 580, 50, CLUSTERED);
 	PageReader	reader = {world, read_page, read_pending, release_page};
+	CandidateSort sort = {world, begin_sort, put_to_sort, next_of_sort};
 	SearchMemory memory = {reallocate, NULL};
-	Search	   *search = search_create(64, 580, &reader, &memory);
+	Search	   *search = search_create(64, 580, &reader, &sort, &memory);
 	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
 	uint16_t	distances[200];
 	long		total = 0;
