@@ -79,15 +79,30 @@ sub growth
 	return $sizes[-1] - $sizes[-2];
 }
 
+# What leaks does so each time; the server's caches and the allocator take more now and then.
+sub is_below
+{
+	my ($limit, $measure, $name) = @_;
+	my $grown;
+	for (1 .. 4)
+	{
+		$grown = $measure->();
+		last if $grown < $limit;
+		note "$name: $grown kB";
+	}
+	cmp_ok($grown, '<', $limit, $name);
+	return;
+}
+
 SKIP:
 {
-	skip 'no /proc', 5 unless -r '/proc/self/status';
+	skip 'no /proc', 4 unless -r '/proc/self/status';
 
-	cmp_ok(growth('CALL trainings(50)', 'CALL trainings(1000)') - growth('CALL tables(50)', 'CALL tables(1000)'), '<', 3000,
+	is_below(3000, sub { growth('CALL trainings(50)', 'CALL trainings(1000)') - growth('CALL tables(50)', 'CALL tables(1000)') },
 		'a thousand trainings, beyond as many tables');
-	cmp_ok(growth('CALL errors(50)', 'CALL errors(500)'), '<', 3000, 'fifteen hundred errors');
+	is_below(3000, sub { growth('CALL errors(50)', 'CALL errors(500)') }, 'fifteen hundred errors');
 	my $encode = q{SELECT 1 WHERE 0 = (SELECT count(xmhash_encode_image('kept', image)) + count(xmhash_encode_text('kept', words)) FROM pair, generate_series(1, %d))};
-	cmp_ok(growth(sprintf($encode, 30), sprintf($encode, 3400)), '<', 1000, 'a million encodings');
+	is_below(1000, sub { growth(sprintf($encode, 30), sprintf($encode, 3400)) }, 'a million encodings');
 
 	# 24 MB of features with 2 MB of memory for them: the same weights, and less memory.
 	my $train = q{SET client_min_messages = error; SET xmhash.train_work_mem = '%s';
