@@ -61,7 +61,7 @@ for my $round (1 .. $rounds)
 	my $log = $node->basedir . "/pgbench_$round.log";
 	my @common = ('pgbench', '-n', '-h', $node->host, '-p', $node->port, '-T', 30);
 	my @work;
-	push @work, IPC::Run::start([ @common, '-c', 3, '-f', $writer, 'postgres' ], '&>', $log);
+	push @work, IPC::Run::start([ @common, '-c', 3, '--max-tries=1000', '-f', $writer, 'postgres' ], '&>', $log);
 	push @work, IPC::Run::start([ @common, '-c', 1, '-f', $keeper, 'postgres' ], '&>', "$log.keeper");
 	usleep(200_000 + int(rand(1_300_000)));
 	my @pids = split /\n/, $node->safe_psql('postgres',

@@ -52,7 +52,7 @@ SELECT xmhash_index_merge('t_code');
 SQL
 my $log = $primary->basedir . '/writer.log';
 my $work = IPC::Run::start(
-	[ 'pgbench', '-n', '-h', $primary->host, '-p', $primary->port, '-c', 2, '-T', $seconds, '-f', $writer, 'postgres' ],
+	[ 'pgbench', '-n', '-h', $primary->host, '-p', $primary->port, '-c', 2, '--max-tries=1000', '-T', $seconds, '-f', $writer, 'postgres' ],
 	'&>', $log);
 
 my ($answers, $retries, $wrong) = (0, 0, '');

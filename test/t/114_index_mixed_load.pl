@@ -167,7 +167,9 @@ for my $name (sort keys %scripts)
 	my $file = pgbench_script($node, $name, $scripts{$name}[1]);
 	$logs{$name} = $node->basedir . "/$name.log";
 	push @work, IPC::Run::start(
-		[ 'pgbench', '-n', '-h', $node->host, '-p', $node->port, '-T', $seconds, '-c', $scripts{$name}[0], "--random-seed=$seed", '-f', $file, 'postgres' ],
+		[ 'pgbench', '-n', '-h', $node->host, '-p', $node->port, '-T', $seconds, '-c', $scripts{$name}[0], "--random-seed=$seed",
+			# Two may each hold a row that the other wants.  Readers may not: of what they meet nothing is passed over.
+			$name =~ /reader|checker/ ? () : '--max-tries=1000', '-f', $file, 'postgres' ],
 		'<', \undef, '&>', $logs{$name});
 }
 $_->finish for @work;
