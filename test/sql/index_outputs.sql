@@ -82,7 +82,7 @@ GROUP BY q ORDER BY q;
 
 -- Cursors: several at once, closed early, left to a savepoint that is undone.
 -- Their files go with them.
-CREATE FUNCTION pg_temp.files() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM pg_ls_tmpdir()';
+CREATE FUNCTION pg_temp.files() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_ls_tmpdir() WHERE name LIKE 'pgsql_tmp' || pg_backend_pid() || '.%' $$;
 BEGIN;
 DECLARE one NO SCROLL CURSOR FOR SELECT id FROM large ORDER BY code <~> pg_temp.near(7);
 DECLARE two NO SCROLL CURSOR FOR SELECT id FROM large ORDER BY code <~> pg_temp.near(8);
