@@ -264,6 +264,9 @@ extern void search_begin(Search *search, bool ordered, const Ball *ball,
 extern SearchResult search_next(Search *search, Candidate *answer);
 extern const SearchCounters *search_counters(const Search *search);
 
+/* How many candidates batch number 0, 1, … keeps in so much memory. */
+extern int64_t search_batch_rows(int batch, size_t memory);
+
 /* Bytes that it has allocated and would use again. */
 extern size_t search_size(const Search *search);
 

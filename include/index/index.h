@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 
 #include "core/hamming.h"
+#include "core/reach.h"
 
 /*
  * ---------------------------------------------------------------------------
@@ -35,7 +36,7 @@
  * ---------------------------------------------------------------------------
  */
 #define XMHASH_MAGIC			0x584D4831	/* "XMH1" */
-#define XMHASH_FORMAT_VERSION	1
+#define XMHASH_FORMAT_VERSION	2
 #define XMHASH_META_BLOCK		0
 
 typedef enum XmhashPageKind
@@ -181,6 +182,7 @@ typedef struct XmhashSegment
 	uint32		bands;			/* band runs, 0: none */
 	uint32		band_pages;		/* of each of them */
 	uint32		unused;
+	Reach		reach;			/* of a segment with centres: what searches read, for the planner */
 } XmhashSegment;
 
 /* Number of the first null page, of the first directory page, of all pages. */
@@ -390,6 +392,9 @@ extern void xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance,
 extern void xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value,
 									  const uint64 *code, ItemPointer tid);
 extern void xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid);
+
+/* Codes that stand for queries: what searches by them would read is learned. */
+extern void xmhash_writer_set_probes(XmhashWriter *writer, ReachProbes *probes);
 
 /* Build only: the meta page, with a new nonce, in an empty main fork. */
 extern void xmhash_build_start(Relation index);

@@ -66,4 +66,7 @@ extern void layout_release(Layout *layout);
  */
 extern const IndexSnapshot *cache_estimate(Relation index, BlockNumber blocks);
 
+/* The radius of a ball in a query, if planning can know it; -1 (index/support.c). */
+extern int	support_ball_radius(PlannerInfo *root, Node *ball);
+
 #endif							/* INDEX_SEARCH_H */

@@ -121,6 +121,7 @@ struct XmhashSorter
 	int			bands;			/* each row comes again for every band */
 	int			centres;
 	uint64	   *centre;			/* [centres × words] */
+	ReachProbes probes;			/* from the sample, if there are centres */
 
 	char	   *rows;			/* [count], of capacity */
 	uint32		count;

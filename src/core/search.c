@@ -134,6 +134,26 @@ search_create(int bits, int page_codes, const PageReader *reader, const Candidat
 	return search;
 }
 
+/* Up to 2·keep candidates and as many answers, arrays growing by half. */
+static int64_t
+search_max_kept(size_t memory)
+{
+	int64_t		most = memory / (8 * sizeof(Candidate));
+
+	return most < FIRST_BATCH ? FIRST_BATCH : most;
+}
+
+int64_t
+search_batch_rows(int batch, size_t memory)
+{
+	int64_t		most = search_max_kept(memory);
+	int64_t		keep = FIRST_BATCH;
+
+	for (int i = 0; i < batch && keep < most; i++)
+		keep *= BATCH_GROWTH;
+	return keep < most ? keep : most;
+}
+
 void
 search_set_batches(Search *search, int first, int max)
 {
@@ -184,10 +204,7 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	search->floor_rank = 0;
 	search->keep = FIRST_BATCH;
 	search->gather = 1;
-	/* Up to 2·keep candidates and as many answers, arrays growing by half. */
-	search->max_kept = memory / (8 * sizeof(Candidate));
-	if (search->max_kept < FIRST_BATCH)
-		search->max_kept = FIRST_BATCH;
+	search->max_kept = search_max_kept(memory);
 	search->visit_pages = -1;
 	search->sorting = search->sorted = false;
 	memset(&search->counters, 0, sizeof(SearchCounters));

@@ -83,6 +83,9 @@ snapshot_segment_sound(Relation index, BlockNumber block, const IndexSnapshot *s
 		XmhashDirectoryBytes(segment, snapshot->format.words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
 		return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.",
 							 segment->id);
+	if (!reach_sound(&segment->reach, segment->data_pages))
+		return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " has statistics that do not fit its %u pages.",
+							 segment->id, segment->data_pages);
 	return true;
 }
 

@@ -73,6 +73,25 @@ xmhash_sorter_set_memory(XmhashSorter *sorter, Size memory)
 	sorter->max_rows = Min(Max(memory / each, 1024), PG_UINT32_MAX / 4);
 }
 
+/* Some codes of the sample stand for queries. */
+static void
+sort_choose_probes(XmhashSorter *sorter, const uint64 *sample, uint32 samples)
+{
+	ReachProbes *probes = &sorter->probes;
+	int			words = sorter->format.words;
+
+	probes->bits = sorter->format.bits;
+	probes->words = words;
+	probes->probes = reach_probes_wanted(probes->bits, samples);
+	probes->code = MemoryContextAlloc(sorter->context, probes->probes * words * sizeof(uint64));
+	probes->distances = MemoryContextAlloc(sorter->context, (probes->probes + HAMMING_SLACK) * sizeof(uint16));
+	probes->histogram = MemoryContextAllocZero(sorter->context,
+											   (Size) probes->probes * (probes->bits + 1) * sizeof(uint32));
+	for (int i = 0; i < probes->probes; i++)
+		memcpy(probes->code + (Size) i * words, sample + (Size) reach_probe_place(probes, i, samples) * words,
+			   words * sizeof(uint64));
+}
+
 XmhashSorter *
 xmhash_sorter_begin(const XmhashRowFormat *format, const uint64 *sample, uint32 sample_rows, double rows, Size memory)
 {
@@ -90,6 +109,7 @@ xmhash_sorter_begin(const XmhashRowFormat *format, const uint64 *sample, uint32 
 		sorter->centres = centres_find(&env, format->bits, sample, sample_rows, wanted,
 									   XMHASH_MAGIC, sorter->centre);
 		MemoryContextDelete(work);
+		sort_choose_probes(sorter, sample, sample_rows);
 	}
 	return sorter;
 }
@@ -295,6 +315,8 @@ xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role)
 
 	writer = xmhash_writer_begin(index, role, &sorter->format, sorter->centre, sorter->centres, sorter->bands,
 								 sorter->total / (1 + sorter->bands), sorter->nulls);
+	if (sorter->probes.probes > 0)
+		xmhash_writer_set_probes(writer, &sorter->probes);
 	MemoryContextSwitchTo(sorter->context);
 	if (in_memory)
 		for (uint32 i = 0; i < sorter->count; i++)

@@ -330,6 +330,25 @@ bitcode_in_ball_support(PG_FUNCTION_ARGS)
 /* ---------- Selectivity of <@ and @> ---------- */
 
 /*
+ * The index's conditions alone: their balls are of our type, since the operator
+ * is of the operator class.
+ */
+int
+support_ball_radius(PlannerInfo *root, Node *ball)
+{
+	Node	   *radius = NULL;
+
+	ball = estimate_expression_value(root, ball);
+	if (IsA(ball, Const) && !((Const *) ball)->constisnull)
+		return Max(DatumGetBallcodeP(((Const *) ball)->constvalue)->radius, 0);
+	if (IsA(ball, FuncExpr) && list_length(((FuncExpr *) ball)->args) == 2)
+		radius = lsecond(((FuncExpr *) ball)->args);
+	if (radius && IsA(radius, Const) && ((Const *) radius)->consttype == INT4OID && !((Const *) radius)->constisnull)
+		return Max(DatumGetInt32(((Const *) radius)->constvalue), 0);
+	return -1;
+}
+
+/*
  * Take code <@ ball apart: query and radius, where the ball shows them.  Anyone
  * may name an estimator in an operator of his own, on whatever types, and use a
  * function of his own that gives a ball: nothing is believed that was not seen

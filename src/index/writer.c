@@ -9,9 +9,11 @@
  */
 #include "postgres.h"
 
+#include "index/search.h"
 #include "index/storage.h"
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 /* The file grows by so many blocks at a time. */
 #define EXTEND_BLOCKS 32
@@ -41,6 +43,7 @@ struct XmhashWriter
 	int			filled;			/* complete pages not yet written */
 	PGAlignedBlock image[MAX_GENERIC_XLOG_PAGES];
 
+	ReachProbes *probes;		/* NULL: nothing is learned */
 	XmhashSpan *span;
 	uint32		spans_capacity;
 	uint16	   *band_first;
@@ -248,6 +251,8 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
 	memcpy(XmhashPageCodes(writer_page(writer)) + (Size) writer->count * words, code, words * sizeof(uint64));
 	XmhashPageTid(writer_page(writer), writer->count) = *tid;
 	writer->count++;
+	if (writer->probes != NULL && segment->rows % REACH_STRIDE == 0)
+		reach_count(writer->probes, code);
 	segment->rows++;
 	if (segment->centres > 0)
 		writer_extend_span(writer, centre, distance);
@@ -297,6 +302,31 @@ xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid)
 	writer->segment.nulls++;
 }
 
+void
+xmhash_writer_set_probes(XmhashWriter *writer, ReachProbes *probes)
+{
+	writer->probes = probes;
+}
+
+/* What the directory excludes, by what was counted meanwhile. */
+static void
+writer_learn_reach(XmhashWriter *writer)
+{
+	XmhashSegment *segment = &writer->segment;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash statistics", ALLOCSET_DEFAULT_SIZES);
+	Size		pages = segment->data_pages + (Size) segment->bands * segment->band_pages;
+	XmhashDirectory spans = {.words = writer->format.words, .centres = segment->centres, .spans = segment->spans,
+	.centre = (uint64 *) writer->centre, .span = writer->span};
+	Directory	directory = {.words = writer->format.words, .pages = segment->data_pages,
+	.centres = segment->centres, .centre = writer->centre};
+
+	xmhash_directory_split(&spans, context, &directory);
+	reach_learn(writer->probes, &directory, segment->bands, segment->band_pages, writer->band_first,
+				MemoryContextAllocHuge(context, segment->centres * sizeof(uint16)),
+				MemoryContextAllocHuge(context, pages * sizeof(int16)), &segment->reach);
+	MemoryContextDelete(context);
+}
+
 /* Cut the directory's stream, centres and spans, into pages. */
 static void
 writer_write_directory(XmhashWriter *writer)
@@ -314,6 +344,8 @@ writer_write_directory(XmhashWriter *writer)
 	if (segment->bands > 0)
 		segment->band_pages = writer->band_firsts / segment->bands;
 	Assert(segment->bands * segment->band_pages == writer->band_firsts);
+	if (writer->probes != NULL)
+		writer_learn_reach(writer);
 	bytes = XmhashDirectoryBytes(segment, writer->format.words);
 	data = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
 	memcpy(data, writer->centre, centre_bytes);
