@@ -570,6 +570,16 @@ CREATE OPERATOR @> (LEFTARG = hamming_ball, RIGHTARG = bitcode, FUNCTION = ball_
   COMMUTATOR = <@, RESTRICT = hamming_ball_selectivity, JOIN = hamming_ball_join_selectivity);
 COMMENT ON OPERATOR @> (hamming_ball, bitcode) IS 'has within its radius';
 
+-- Of two balls: for exclusion constraints, which ask for an operator of one type
+-- that is its own commutator.
+
+CREATE FUNCTION hamming_ball_mutual(hamming_ball, hamming_ball) RETURNS boolean
+  LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE COST 4 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION hamming_ball_mutual(hamming_ball, hamming_ball) IS 'implementation of <@> operator';
+CREATE OPERATOR <@> (LEFTARG = hamming_ball, RIGHTARG = hamming_ball, FUNCTION = hamming_ball_mutual,
+  COMMUTATOR = <@>, RESTRICT = hamming_ball_selectivity, JOIN = hamming_ball_join_selectivity);
+COMMENT ON OPERATOR <@> (hamming_ball, hamming_ball) IS 'have each other''s center within their radius';
+
 CREATE FUNCTION hamming_within_support(internal) RETURNS internal
   LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION hamming_within_support(internal) IS 'planner support for hamming_within';
@@ -581,6 +591,11 @@ CREATE OPERATOR CLASS bitcode_hamming_ops DEFAULT FOR TYPE bitcode USING xmhash 
   OPERATOR 3 <@ (bitcode, hamming_ball);
 COMMENT ON OPERATOR FAMILY bitcode_hamming_ops USING xmhash IS 'Hamming distance, radius and equality of codes';
 COMMENT ON OPERATOR CLASS bitcode_hamming_ops USING xmhash IS 'Hamming distance, radius and equality of codes';
+
+CREATE OPERATOR CLASS hamming_ball_ops DEFAULT FOR TYPE hamming_ball USING xmhash AS
+  OPERATOR 4 <@>;
+COMMENT ON OPERATOR FAMILY hamming_ball_ops USING xmhash IS 'balls that have each other''s center within their radius';
+COMMENT ON OPERATOR CLASS hamming_ball_ops USING xmhash IS 'balls that have each other''s center within their radius';
 
 CREATE FUNCTION xmhash_last_scan(
   OUT index regclass, OUT strategy text, OUT scans bigint, OUT segments bigint,

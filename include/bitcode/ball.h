@@ -1,23 +1,24 @@
 /*
  * bitcode/ball.h: the type hamming_ball: a code and a radius in one value, for
- * the operator that stands for hamming_within in an index condition.
+ * the operators that stand for "within a radius" in an index.
+ *
+ * The radius lies behind the bytes of the code.  So whatever takes a code takes
+ * a ball for its center, and an index on balls is an index on their centers.
  */
 #ifndef BALL_H
 #define BALL_H
 
 #include "bitcode/bitcode.h"
 
-typedef struct Ballcode
+static inline int32
+ball_radius(const BitcodeRef *ball)
 {
-	int32		vl_len_;		/* varlena header */
 	int32		radius;
-	int32		bits;
-	uint8		data[FLEXIBLE_ARRAY_MEMBER];
-} Ballcode;
 
-#define DatumGetBallcodeP(X) ((Ballcode *) PG_DETOAST_DATUM(X))
-#define BALLCODE_BYTES(b) (((b)->bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE)
+	memcpy(&radius, ball->data + ball->bytes, sizeof(radius));
+	return radius;
+}
 
-extern Ballcode *ballcode_make(Datum code, int32 radius);
+extern Datum ball_make(Datum code, int32 radius);
 
 #endif							/* BALL_H */

@@ -435,7 +435,8 @@ extern bool xmhash_validate(Oid opclass);
 #define XMHASH_STRATEGY_DISTANCE	1	/* ORDER BY code <~> q */
 #define XMHASH_STRATEGY_EQUAL		2	/* code = q */
 #define XMHASH_STRATEGY_WITHIN		3	/* within a radius */
-#define XMHASH_STRATEGIES			3
+#define XMHASH_STRATEGY_MUTUAL		4	/* of balls: each holds the other's center */
+#define XMHASH_STRATEGIES			4
 
 /* Raise 22026 naming the index and both lengths. */
 pg_noreturn extern void xmhash_wrong_length(Relation index, int bits, int expected);

@@ -54,6 +54,7 @@ typedef struct XmhashScan
 
 	/* the question, from the scan keys */
 	bool		impossible;		/* a key that nothing fulfils */
+	bool		lossy;			/* rows have to be looked at again */
 	bool		by_bands;		/* of some segment */
 	bool		ordered;
 	bool		null_order;		/* ordered by the distance to NULL */

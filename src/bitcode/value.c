@@ -20,7 +20,8 @@ void
 bitcode_to_words(const Bitcode *code, uint64 *words)
 {
 	words[BITCODE_WORDS(code) - 1] = 0;
-	memcpy(words, BITCODE_DATA(code), BITCODE_BYTES(code));
+	/* Not BITCODE_BYTES: of a ball that would be more. */
+	memcpy(words, BITCODE_DATA(code), (BITCODE_BITS(code) + BITS_PER_BYTE - 1) / BITS_PER_BYTE);
 }
 
 /* So a code kept out of line is not fetched whole. */

@@ -427,6 +427,13 @@ scan_set_distances(IndexScanDesc scan, int distance)
 	scan->xs_recheckorderby = scan->numberOfOrderBys > 1;
 }
 
+/* Not all that the search finds need be an answer, or be there still. */
+static bool
+scan_needs_recheck(IndexScanDesc scan)
+{
+	return ((XmhashScan *) scan->opaque)->lossy || !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
+}
+
 bool
 xmhash_get_tuple(IndexScanDesc scan, ScanDirection direction)
 {
@@ -439,7 +446,7 @@ xmhash_get_tuple(IndexScanDesc scan, ScanDirection direction)
 	if (!scan_next_row(scan, &answer))
 		return false;
 	memcpy(&scan->xs_heaptid, &answer.row, sizeof(ItemPointerData));
-	scan->xs_recheck = !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
+	scan->xs_recheck = scan_needs_recheck(scan);
 	if (scan->numberOfOrderBys > 0)
 		scan_set_distances(scan, answer.distance);
 	xmhash_last.rows++;
@@ -453,7 +460,6 @@ xmhash_get_bitmap(IndexScanDesc scan, TIDBitmap *bitmap)
 	int			count = 0;
 	int64		total = 0;
 	Candidate	answer;
-	bool		recheck = !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
 	bool		more = true;
 
 	while (more)
@@ -465,7 +471,7 @@ xmhash_get_bitmap(IndexScanDesc scan, TIDBitmap *bitmap)
 		((XmhashScan *) scan->opaque)->returned = false;
 		if (count == lengthof(tids) || !more)
 		{
-			tbm_add_tuples(bitmap, tids, count, recheck);
+			tbm_add_tuples(bitmap, tids, count, scan_needs_recheck(scan));
 			total += count;
 			count = 0;
 		}

@@ -34,19 +34,20 @@ scan_key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
 
 	if (key->sk_flags & SK_ISNULL)
 		return false;
-	if (key->sk_strategy == XMHASH_STRATEGY_WITHIN)
+	if (key->sk_strategy == XMHASH_STRATEGY_WITHIN || key->sk_strategy == XMHASH_STRATEGY_MUTUAL)
 	{
-		Ballcode   *code = DatumGetBallcodeP(key->sk_argument);
+		BitcodeRef center = DatumGetBitcodeRef(key->sk_argument);
 
-		bool		possible = code->bits == bits && code->radius >= 0;
+		bool		possible = center.bits == bits && ball_radius(&center) >= 0;
 
 		if (possible)
 		{
-			ball->query = scan_key_words(next, code->data, (code->bits + 7) / 8, state->layout->format.words);
-			ball->radius = code->radius;
+			ball->query = scan_key_words(next, center.data, center.bytes, state->layout->format.words);
+			ball->radius = ball_radius(&center);
 		}
-		if ((Pointer) code != DatumGetPointer(key->sk_argument))
-			pfree(code);
+		/* The radius of the row's own ball may be smaller: it is not in the index. */
+		state->lossy |= key->sk_strategy == XMHASH_STRATEGY_MUTUAL;
+		bitcode_ref_release(&center, key->sk_argument);
 		return possible;
 	}
 	else
@@ -114,6 +115,7 @@ scan_take_keys(IndexScanDesc scan)
 	state->impossible = false;
 	state->null_order = scan->numberOfOrderBys > 0 && (scan->orderByData[0].sk_flags & SK_ISNULL);
 	state->ordered = false;
+	state->lossy = false;
 	/* Without any code in the index there is no length to compare with. */
 	if (state->layout->format.bits == 0)
 	{

@@ -75,8 +75,7 @@ support_ball_expression(Node *query, Node *radius, Oid maker, Oid type)
 		if (distance->constisnull || bits < 1 || bits > BITCODE_MAX_BITS)
 			return (Expr *) makeNullConst(type, -1, InvalidOid);
 		return (Expr *) makeConst(type, -1, InvalidOid, -1,
-								  PointerGetDatum(ballcode_make(code->constvalue,
-																DatumGetInt32(distance->constvalue))),
+								  ball_make(code->constvalue, DatumGetInt32(distance->constvalue)),
 								  false, false);
 	}
 	return (Expr *) makeFuncExpr(maker, type, list_make2(query, radius),
@@ -322,7 +321,7 @@ bitcode_in_ball_support(PG_FUNCTION_ARGS)
 		support_take_membership(simplify->fcall->funcid, simplify->fcall->args, &code, &ball);
 		if (IsA(ball, Const) && !((Const *) ball)->constisnull)
 			bitcode_check_declared(simplify->root, code,
-								   DatumGetBallcodeP(((Const *) ball)->constvalue)->bits, exprType(code));
+								   bitcode_datum_bits(((Const *) ball)->constvalue), exprType(code));
 	}
 	PG_RETURN_POINTER(NULL);
 }
@@ -340,7 +339,11 @@ support_ball_radius(PlannerInfo *root, Node *ball)
 
 	ball = estimate_expression_value(root, ball);
 	if (IsA(ball, Const) && !((Const *) ball)->constisnull)
-		return Max(DatumGetBallcodeP(((Const *) ball)->constvalue)->radius, 0);
+	{
+		BitcodeRef value = DatumGetBitcodeRef(((Const *) ball)->constvalue);
+
+		return Max(ball_radius(&value), 0);
+	}
 	if (IsA(ball, FuncExpr) && list_length(((FuncExpr *) ball)->args) == 2)
 		radius = lsecond(((FuncExpr *) ball)->args);
 	if (radius && IsA(radius, Const) && ((Const *) radius)->consttype == INT4OID && !((Const *) radius)->constisnull)
@@ -379,13 +382,11 @@ support_ball_selectivity(PlannerInfo *root, Oid estimator, List *args, int relat
 	}
 	else if (IsA(ball, Const) && !((Const *) ball)->constisnull)
 	{
-		Ballcode   *value = DatumGetBallcodeP(((Const *) ball)->constvalue);
-		Bitcode    *center = bitcode_make(value->bits);
+		BitcodeRef value = DatumGetBitcodeRef(((Const *) ball)->constvalue);
 
-		memcpy(BITCODE_DATA(center), value->data, BITCODE_BYTES(center));
-		query = (Node *) makeConst(InvalidOid, -1, InvalidOid, -1, PointerGetDatum(center), false, false);
+		query = (Node *) makeConst(InvalidOid, -1, InvalidOid, -1, ((Const *) ball)->constvalue, false, false);
 		radius = (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									Int32GetDatum(value->radius), false, true);
+									Int32GetDatum(ball_radius(&value)), false, true);
 	}
 	else if (IsA(ball, Const))
 		return 0;

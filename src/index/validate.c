@@ -55,7 +55,7 @@ xmhash_validate(Oid opclass)
 			   *functions;
 	const char *name;
 	bool		valid = true;
-	bool		distance = false;
+	bool		searched = false;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for operator class %u", opclass);
@@ -68,11 +68,12 @@ xmhash_validate(Oid opclass)
 		Form_pg_amop operator = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
 
 		valid &= validate_operator(name, form->opcintype, operator);
-		distance |= operator->amopstrategy == XMHASH_STRATEGY_DISTANCE;
+		searched |= operator->amopstrategy == XMHASH_STRATEGY_DISTANCE ||
+			operator->amopstrategy == XMHASH_STRATEGY_MUTUAL;
 	}
-	if (!distance)
+	if (!searched)
 	{
-		validate_complain(name, "has no distance operator");
+		validate_complain(name, "has no operator of distance, nor of balls");
 		valid = false;
 	}
 	if (functions->n_members > 0)

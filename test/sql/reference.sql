@@ -38,6 +38,13 @@ UPDATE picture SET code = 'xCAFEBABE01234567' WHERE id = 3;
 UPDATE picture SET code = 'xCAFEBABE0123FFFE' WHERE id = 4;
 SELECT watch.name, picture.id FROM watch JOIN picture ON watch.ball @> picture.code ORDER BY watch.name, picture.id;
 
+-- No two codes within a radius
+CREATE TABLE upload (id int PRIMARY KEY, code bitcode(64),
+                     CONSTRAINT upload_new EXCLUDE USING xmhash (hamming_ball(code, 3) WITH <@>));
+INSERT INTO upload VALUES (1, 'xCAFEBABE01234567'), (2, 'x0123456789ABCDEF');
+INSERT INTO upload VALUES (3, 'xCAFEBABE01234560') ON CONFLICT DO NOTHING;  -- three bits from row 1: left out
+SELECT id FROM upload ORDER BY id;
+
 -- Models
 CREATE TABLE pairs AS
 SELECT id, 'pair ' || id AS title,

@@ -7,7 +7,7 @@ SELECT (SELECT count(*) FROM our_operator) >= 34 AS operators, (SELECT count(*) 
 SELECT o.oid::regoperator AS commutator_missing FROM our_operator o WHERE oprcom = 0 AND oprname NOT IN ('~', '||');
 SELECT o.oid::regoperator AS commutator_wrong FROM our_operator o JOIN pg_operator c ON c.oid = o.oprcom WHERE c.oprcom <> o.oid OR c.oprleft <> o.oprright OR c.oprright <> o.oprleft OR c.oprresult <> o.oprresult;
 -- negators: of the same operands, boolean, mutual; only membership has none
-SELECT o.oid::regoperator AS negator_missing FROM our_operator o WHERE oprnegate = 0 AND oprresult = 'boolean'::regtype AND oprname NOT IN ('<@', '@>');
+SELECT o.oid::regoperator AS negator_missing FROM our_operator o WHERE oprnegate = 0 AND oprresult = 'boolean'::regtype AND oprname NOT IN ('<@', '@>', '<@>');
 SELECT o.oid::regoperator AS negator_wrong FROM our_operator o JOIN pg_operator n ON n.oid = o.oprnegate WHERE n.oprnegate <> o.oid OR n.oprleft <> o.oprleft OR n.oprright <> o.oprright OR n.oprresult <> 'boolean'::regtype OR n.oid = o.oid;
 -- functions of an operator, its commutator and its negator promise the same
 SELECT o.oid::regoperator AS promises_differ, other.oid::regoperator FROM our_operator o JOIN pg_proc f ON f.oid = o.oprcode JOIN pg_operator other ON other.oid IN (o.oprcom, o.oprnegate) JOIN pg_proc g ON g.oid = other.oprcode

@@ -237,7 +237,7 @@ for (listed(qq{$ours SELECT format_type(castsource, NULL), format_type(casttarge
 for (listed(qq{$ours SELECT opcname, amname FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 	JOIN ours ON objid = c.oid AND classid = 'pg_opclass'::regclass ORDER BY 1, 2}))
 {
-	ok(scalar($flat =~ /`$_->[0]` for (?:\w+ and for )?$_->[1]\b/), "sql/README.md: operator class @$_");
+	ok(scalar($flat =~ /`$_->[0]` for (?:\w+,? (?:and )?for )*$_->[1]\b/), "sql/README.md: operator class @$_");
 }
 
 # Settings, with defaults; the training options, as an error lists them, with what a training took.
