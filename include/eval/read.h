@@ -71,6 +71,15 @@ extern Oid	eval_column(Oid relation, const char *column);
 /* The type of a column of codes, or an error; for the function as above. */
 extern Oid	eval_code_column(Oid relation, const char *column, Oid function);
 
+/*
+ * All rows of a query whose first two columns are of these types, in batches,
+ * with a memory context that is reset after each: take() is called in it, with
+ * the row's number from 1.  The caller is connected to SPI.
+ */
+typedef void (*EvalTakeRow) (void *reader, HeapTuple tuple, TupleDesc descriptor, int64 ordinal);
+extern void eval_fetch_rows(const char *query, const char *relation, const Oid types[2],
+							EvalTakeRow take, void *reader);
+
 /* A set-valued function's rows, all at once, spilling to disk beyond work_mem. */
 extern Tuplestorestate *eval_begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor);
 

@@ -154,10 +154,11 @@ read_check_bits(Reading *reading, int bits)
 						reading->code_column, reading->relation, bits, items->bits)));
 }
 
-/* Keep the row at hand in SPI's tuple table, the ordinal'th of its relation. */
+/* Keep a row of code, label[, tableoid, ctid]. */
 static void
-read_take_row(Reading *reading, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
+read_take_row(void *reader, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
 {
+	Reading    *reading = reader;
 	EvalItems  *items = reading->items;
 	Datum		value;
 	bool		isnull;
@@ -228,40 +229,31 @@ read_order_by_place(EvalItems *items, Place *places)
 	items->set = set;
 }
 
-/* The types were looked up before the query had a lock on the relation. */
-static void
-read_check_types(const Reading *reading, TupleDesc descriptor)
+void
+eval_fetch_rows(const char *query, const char *relation, const Oid types[2], EvalTakeRow take, void *reader)
 {
-	for (int i = 0; i < 2; i++)
-		if (SPI_gettypeid(descriptor, i + 1) != reading->type[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("relation \"%s\" was altered while its evaluation began", reading->relation),
-					 errhint("Try again.")));
-}
-
-/* Fetch the rows of a query whose columns are code, label[, tableoid, ctid]. */
-static void
-read_fetch_rows(Reading *reading, const char *query)
-{
-	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "xmhash rows to evaluate",
-												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "xmhash rows", ALLOCSET_DEFAULT_SIZES);
 	Portal		portal = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
 	int64		ordinal = 0;
 
 	for (;;)
 	{
 		MemoryContext old_context;
-		uint64		i;
 
 		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
 		if (SPI_processed == 0)
 			break;
-		read_check_types(reading, SPI_tuptable->tupdesc);
+		/* The types were looked up before the query had a lock on the relation. */
+		for (int i = 0; i < 2; i++)
+			if (SPI_gettypeid(SPI_tuptable->tupdesc, i + 1) != types[i])
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("relation \"%s\" was altered while it began to be read", relation),
+						 errhint("Try again.")));
 		CHECK_FOR_INTERRUPTS();
 		old_context = MemoryContextSwitchTo(batch);
-		for (i = 0; i < SPI_processed; i++)
-			read_take_row(reading, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, ++ordinal);
+		for (uint64 i = 0; i < SPI_processed; i++)
+			take(reader, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, ++ordinal);
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(batch);
 		SPI_freetuptable(SPI_tuptable);
@@ -294,7 +286,7 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 	if (reading.stored)
 		appendStringInfoString(&query, ", tableoid, ctid");
 	appendStringInfo(&query, " FROM %s", lookup_relation_name(relation));
-	read_fetch_rows(&reading, query.data);
+	eval_fetch_rows(query.data, reading.relation, reading.type, read_take_row, &reading);
 	if (reading.stored && items->rows > 0)
 	{
 		read_order_by_place(items, reading.places);
