@@ -71,7 +71,7 @@ define_settings(void)
 								integers[i].value, integers[i].minimum, integers[i].maximum,
 								integers[i].context, integers[i].flags, NULL, NULL, NULL);
 	DefineCustomBoolVariable("xmhash.progress",
-							 "Reports the progress of training and of encoding tables to the client.", NULL,
+							 "Reports the progress of training, of encoding tables and of looking for groups to the client.", NULL,
 							 &xmhash_progress, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("xmhash.blas_library",
 							   "Sets the path of the OpenBLAS library.",

@@ -8,6 +8,7 @@
 
 #include "core/search.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "storage/buffile.h"
 #include "utils/tuplestore.h"
 
@@ -39,6 +40,8 @@ typedef struct Groups
 	Oid			kept_type;		/* of identifiers as they are kept and given */
 	Oid			code_type;
 	int			radius;
+	MemoryContext context;		/* of all this */
+	instr_time	reported;		/* when progress was, last */
 
 	/* Rows as they are read: (ordinal, id, code); and a sample of the codes. */
 	Tuplestorestate *rows;
@@ -62,15 +65,17 @@ typedef struct Groups
 	int			next_centre;	/* the first whose pages have not begun */
 	uint32		codes;
 
-	/* Union-find over the distinct codes. */
-	uint32	   *parent;			/* [codes] */
-	bool	   *several;		/* [code_capacity]: more than one row has it; later: of a root, its set */
+	/*
+	 * Union-find over the distinct codes: twice the number of the code's parent;
+	 * plus 1, of a root, if its set has more than one row.
+	 */
+	uint32	   *set;			/* [code_capacity] */
 	uint32		code_capacity;
 	uint32		sets;
 } Groups;
 
-/* Loops over codes without other work look for interrupts after so many. */
-#define GROUPS_INTERRUPT_CODES 1048576
+/* Numbers of codes are kept doubled. */
+#define GROUPS_MAX_CODES ((uint32) PG_INT32_MAX)
 
 /* A share of work_mem, in kilobytes; more than 256 MB would save nothing. */
 static inline int
@@ -79,7 +84,10 @@ groups_memory(int share)
 	return Min(Max(64, work_mem / share), 256 * 1024);
 }
 
-/* eval/groups_pairs.c: an order takes shape code by code, the least key of a page first. */
+/* eval/groups_pairs.c: is a line of progress wanted, one a second? */
+extern bool groups_report_due(Groups *groups);
+
+/* An order takes shape code by code, the least key of a page first. */
 extern void *groups_enlarge(void *array, Size count, Size size);
 extern Order *groups_begin_order(int bands, int band);
 extern void groups_begin_page(Order *order, uint32 place, uint16 key);

@@ -15,8 +15,9 @@
  * 3. Codes meet their neighbours, and union-find joins them (eval/groups_pairs.c).
  * 4. The sets with more than one row are the answer.
  *
- * Rows and codes stand in temporary files beyond shares of work_mem; 13 bytes
- * for each distinct code are kept in memory besides.
+ * Rows and codes stand in temporary files beyond shares of work_mem; four bytes
+ * for each distinct code are kept in memory besides, the sets: they are looked up
+ * at random, for each pair.
  */
 #include "xmhash.h"
 
@@ -40,7 +41,7 @@
 
 XMHASH_FUNCTION(xmhash_duplicate_groups);
 
-#define GROUPS_ROWS_AT_ONCE 1000
+#define GROUPS_REPORT_ROWS 100000
 #define GROUPS_PAGE_BYTES 8192
 #define GROUPS_SEED UINT64CONST(0x67726f757073)
 
@@ -63,7 +64,8 @@ groups_check_bits(Groups *groups, int bits)
 	groups->words = HAMMING_WORDS(bits);
 	groups->page_codes = Max(1, GROUPS_PAGE_BYTES / (groups->words * (int) sizeof(uint64)));
 	groups->sample_capacity = groups_memory(4) * 1024 / (groups->words * (int) sizeof(uint64));
-	groups->sample = palloc((Size) groups->sample_capacity * groups->words * sizeof(uint64));
+	groups->sample = MemoryContextAlloc(groups->context,
+										(Size) groups->sample_capacity * groups->words * sizeof(uint64));
 }
 
 /* Every code is in the sample with the same chance (Vitter's algorithm R). */
@@ -79,8 +81,9 @@ groups_sample(Groups *groups, const Bitcode *code)
 }
 
 static void
-groups_take_row(Groups *groups, HeapTuple tuple, TupleDesc descriptor)
+groups_take_row(void *reader, HeapTuple tuple, TupleDesc descriptor, int64 ordinal)
 {
+	Groups	   *groups = reader;
 	Datum		values[3];
 	bool		nulls[3] = {0};
 
@@ -96,47 +99,22 @@ groups_take_row(Groups *groups, HeapTuple tuple, TupleDesc descriptor)
 	groups_sample(groups, (const Bitcode *) DatumGetPointer(values[2]));
 	tuplestore_putvalues(groups->rows, groups->row_descriptor, values, nulls);
 	groups->row_count++;
+	if (ordinal % GROUPS_REPORT_ROWS == 0 && groups_report_due(groups))
+		ereport(INFO,
+				(errmsg(INT64_FORMAT " rows of relation \"%s\" read", ordinal, get_rel_name(groups->relation))));
 }
 
 static void
-groups_read_rows(Groups *groups, MemoryContext context)
+groups_read_rows(Groups *groups)
 {
-	MemoryContext batch = AllocSetContextCreate(context, "xmhash rows to group", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old_context;
-	Portal		portal;
-	char	   *query;
+	const Oid	types[2] = {groups->id_type, groups->code_type};
+	char	   *query = psprintf("SELECT %s, %s FROM %s", quote_identifier(groups->id_column),
+								 quote_identifier(groups->code_column), lookup_relation_name(groups->relation));
 
-	query = psprintf("SELECT %s, %s FROM %s", quote_identifier(groups->id_column),
-					 quote_identifier(groups->code_column), lookup_relation_name(groups->relation));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	portal = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
-	for (;;)
-	{
-		SPI_cursor_fetch(portal, true, GROUPS_ROWS_AT_ONCE);
-		if (SPI_processed == 0)
-			break;
-		CHECK_FOR_INTERRUPTS();
-		if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != groups->id_type ||
-			SPI_gettypeid(SPI_tuptable->tupdesc, 2) != groups->code_type)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("relation \"%s\" was altered while it began to be read",
-							get_rel_name(groups->relation)),
-					 errhint("Try again.")));
-		for (uint64 i = 0; i < SPI_processed; i++)
-		{
-			/* The first code allocates the sample, which outlives the batch. */
-			old_context = MemoryContextSwitchTo(groups->bits == 0 ? context : batch);
-			groups_take_row(groups, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-			MemoryContextSwitchTo(old_context);
-		}
-		MemoryContextReset(batch);
-		SPI_freetuptable(SPI_tuptable);
-	}
-	SPI_cursor_close(portal);
+	eval_fetch_rows(query, get_rel_name(groups->relation), types, groups_take_row, groups);
 	SPI_finish();
-	MemoryContextDelete(batch);
 }
 
 /* ---------- Their order ---------- */
@@ -212,16 +190,15 @@ groups_sort(Groups *groups, MemoryContext context, TupleDesc *sorted)
 static void
 groups_add_code(Groups *groups, Order *order, const uint64 *code, int centre, int distance)
 {
-	if (groups->codes == PG_UINT32_MAX)
+	if (groups->codes == GROUPS_MAX_CODES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("relation \"%s\" has more than %u different codes",
-						get_rel_name(groups->relation), PG_UINT32_MAX)));
+						get_rel_name(groups->relation), GROUPS_MAX_CODES)));
 	if (groups->codes == groups->code_capacity)
 	{
-		groups->code_capacity = groups->code_capacity > PG_UINT32_MAX / 2 ? PG_UINT32_MAX :
-			Max(1024, groups->code_capacity * 2);
-		groups->several = groups_enlarge(groups->several, groups->code_capacity, sizeof(bool));
+		groups->code_capacity = Min((Size) GROUPS_MAX_CODES, Max(1024, (Size) groups->code_capacity * 2));
+		groups->set = groups_enlarge(groups->set, groups->code_capacity, sizeof(uint32));
 	}
 	/* A page is of one centre. */
 	if (order->pages == 0 || groups->next_centre <= centre ||
@@ -232,7 +209,8 @@ groups_add_code(Groups *groups, Order *order, const uint64 *code, int centre, in
 		groups_begin_page(order, groups->codes, distance);
 	}
 	order->max[order->pages - 1] = (int16) distance;
-	groups->several[groups->codes++] = false;
+	groups->set[groups->codes] = groups->codes << 1;
+	groups->codes++;
 	BufFileWrite(order->codes, (void *) code, groups->words * sizeof(uint64));
 }
 
@@ -264,7 +242,7 @@ groups_number(Groups *groups, Tuplesortstate *sort, TupleDesc sorted)
 		/* Its header may be short or not; formed here, it is neither compressed nor out of line. */
 		key = (const uint8 *) VARDATA_ANY(DatumGetPointer(slot->tts_values[0]));
 		if (groups->codes > 0 && memcmp(key, last, key_bytes) == 0)
-			groups->several[groups->codes - 1] = true;
+			groups->set[groups->codes - 1] |= 1;
 		else
 		{
 			memcpy(last, key, key_bytes);
@@ -289,35 +267,49 @@ groups_number(Groups *groups, Tuplesortstate *sort, TupleDesc sorted)
 
 /* ---------- The answer ---------- */
 
+/* A sort of members by two numbers: (…, ordinal, id). */
+static Tuplesortstate *
+groups_begin_members(Groups *groups)
+{
+	AttrNumber	columns[2] = {1, 2};
+	Oid			operators[2] = {Int8LessOperator, Int8LessOperator};
+	Oid			collations[2] = {InvalidOid, InvalidOid};
+	bool		nulls_first[2] = {false, false};
+
+	return tuplesort_begin_heap(groups->member_descriptor, 2, columns, operators, collations, nulls_first,
+								groups_memory(4), NULL, TUPLESORT_NONE);
+}
+
+/* The member in a slot, with another first number. */
+static void
+groups_put_member(Tuplesortstate *sort, TupleTableSlot *out, TupleTableSlot *member, int64 number)
+{
+	ExecClearTuple(out);
+	out->tts_values[0] = Int64GetDatum(number);
+	out->tts_values[1] = member->tts_values[1];
+	out->tts_values[2] = member->tts_values[2];
+	out->tts_isnull[0] = out->tts_isnull[1] = false;
+	out->tts_isnull[2] = member->tts_isnull[2];
+	ExecStoreVirtualTuple(out);
+	tuplesort_puttupleslot(sort, out);
+}
+
 /*
  * The members of sets with more than one row, sorted by (ordinal of the set's
- * first row, ordinal): so groups are numbered in the order of reading.
+ * first row, ordinal): so groups are numbered in the order of reading.  The
+ * first row of a set is found by sorting them by set before.
  */
 static void
 groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor)
 {
 	TupleTableSlot *member = MakeSingleTupleTableSlot(groups->member_descriptor, &TTSOpsMinimalTuple);
 	TupleTableSlot *out = MakeSingleTupleTableSlot(groups->member_descriptor, &TTSOpsVirtual);
-	AttrNumber	columns[2] = {1, 2};
-	Oid			operators[2] = {Int8LessOperator, Int8LessOperator};
-	Oid			collations[2] = {InvalidOid, InvalidOid};
-	bool		nulls_first[2] = {false, false};
-	int64	   *begins;			/* [codes]: of a root, the ordinal of its first row */
-	Tuplesortstate *sort;
+	Tuplesortstate *by_set = groups_begin_members(groups);
+	Tuplesortstate *by_first = groups_begin_members(groups);
 	int64		last = -1;
+	int64		first = -1;
 	int64		group = 0;
 
-	begins = palloc_extended((Size) groups->codes * sizeof(int64), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < groups->codes; i++)
-	{
-		uint32		root = groups_find(groups, i);
-
-		if (i % GROUPS_INTERRUPT_CODES == 0)
-			CHECK_FOR_INTERRUPTS();
-		begins[i] = PG_INT64_MAX;
-		if (root != i || groups->several[i])
-			groups->several[root] = true;
-	}
 	while (tuplestore_gettupleslot(groups->members, true, false, member))
 	{
 		uint32		root;
@@ -325,31 +317,23 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(member);
 		root = groups_find(groups, (uint32) DatumGetInt64(member->tts_values[0]));
-		begins[root] = Min(begins[root], DatumGetInt64(member->tts_values[1]));
+		if (groups->set[root] & 1)
+			groups_put_member(by_set, out, member, root);
 	}
-	tuplestore_rescan(groups->members);
-	sort = tuplesort_begin_heap(groups->member_descriptor, 2, columns, operators, collations, nulls_first,
-								groups_memory(2), NULL, TUPLESORT_NONE);
-	while (tuplestore_gettupleslot(groups->members, true, false, member))
+	tuplesort_performsort(by_set);
+	while (tuplesort_gettupleslot(by_set, true, false, member, NULL))
 	{
-		uint32		root;
-
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(member);
-		root = groups_find(groups, (uint32) DatumGetInt64(member->tts_values[0]));
-		if (!groups->several[root])
-			continue;
-		ExecClearTuple(out);
-		out->tts_values[0] = Int64GetDatum(begins[root]);
-		out->tts_values[1] = member->tts_values[1];
-		out->tts_values[2] = member->tts_values[2];
-		out->tts_isnull[0] = out->tts_isnull[1] = false;
-		out->tts_isnull[2] = member->tts_isnull[2];
-		ExecStoreVirtualTuple(out);
-		tuplesort_puttupleslot(sort, out);
+		if (DatumGetInt64(member->tts_values[0]) != last)
+			first = DatumGetInt64(member->tts_values[1]);
+		last = DatumGetInt64(member->tts_values[0]);
+		groups_put_member(by_first, out, member, first);
 	}
-	tuplesort_performsort(sort);
-	while (tuplesort_gettupleslot(sort, true, false, member, NULL))
+	tuplesort_end(by_set);
+	tuplesort_performsort(by_first);
+	last = -1;
+	while (tuplesort_gettupleslot(by_first, true, false, member, NULL))
 	{
 		Datum		values[2];
 		bool		nulls[2] = {0};
@@ -364,7 +348,7 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 		nulls[1] = member->tts_isnull[2];
 		tuplestore_putvalues(result, result_descriptor, values, nulls);
 	}
-	tuplesort_end(sort);
+	tuplesort_end(by_first);
 	ExecDropSingleTupleTableSlot(member);
 	ExecDropSingleTupleTableSlot(out);
 }
@@ -452,14 +436,16 @@ xmhash_duplicate_groups(PG_FUNCTION_ARGS)
 	old_context = MemoryContextSwitchTo(context);
 	groups = palloc0(sizeof(Groups));
 	groups_get_arguments(groups, fcinfo);
+	groups->context = context;
 	groups->random = GROUPS_SEED;
+	INSTR_TIME_SET_CURRENT(groups->reported);
 	groups->rows = tuplestore_begin_heap(false, false, groups_memory(4));
 	groups->row_descriptor = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(groups->row_descriptor, 1, "ordinal", INT8OID, -1, 0);
 	TupleDescInitEntry(groups->row_descriptor, 2, "id", groups->kept_type, -1, 0);
 	TupleDescInitEntry(groups->row_descriptor, 3, "code", groups->code_type, -1, 0);
 	TupleDescFinalize(groups->row_descriptor);
-	groups_read_rows(groups, context);
+	groups_read_rows(groups);
 	if (groups->row_count > 1)
 	{
 		TupleDesc	sorted;

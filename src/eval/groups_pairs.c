@@ -22,8 +22,25 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "port/pg_bswap.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/tuplesort.h"
+
+/* Is a line of progress wanted, once a second? */
+bool
+groups_report_due(Groups *groups)
+{
+	instr_time	now;
+
+	if (!xmhash_progress)
+		return false;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, groups->reported);
+	if (INSTR_TIME_GET_DOUBLE(now) < 1)
+		return false;
+	INSTR_TIME_SET_CURRENT(groups->reported);
+	return true;
+}
 
 void *
 groups_enlarge(void *array, Size count, Size size)
@@ -168,10 +185,16 @@ groups_end_order(Order *order)
 uint32
 groups_find(const Groups *groups, uint32 code)
 {
-	uint32	   *parent = groups->parent;
+	uint32	   *set = groups->set;
 
-	while (parent[code] != code)
-		code = parent[code] = parent[parent[code]];
+	for (uint32 parent = set[code] >> 1; parent != code; parent = set[code] >> 1)
+	{
+		if (set[parent] >> 1 == parent)
+			return parent;
+		/* Both flags are of codes that are no roots. */
+		set[code] = set[parent];
+		code = set[code] >> 1;
+	}
 	return code;
 }
 
@@ -183,7 +206,8 @@ groups_join(Groups *groups, uint32 a, uint32 b)
 	b = groups_find(groups, b);
 	if (a == b)
 		return;
-	groups->parent[Max(a, b)] = Min(a, b);
+	groups->set[Max(a, b)] = Min(a, b) << 1;
+	groups->set[Min(a, b)] |= 1;
 	groups->sets--;
 }
 
@@ -336,6 +360,19 @@ groups_begin_batch(const Groups *groups, const Order *order, Batch *batch)
 	batch->bound = palloc_extended((Size) order->pages * sizeof(int16), MCXT_ALLOC_HUGE);
 }
 
+static void
+groups_report(Groups *groups, const Order *order, uint32 met)
+{
+	if (!groups_report_due(groups))
+		return;
+	if (order->bands > 0)
+		ereport(INFO,
+				(errmsg("%u of %u different codes compared by band %d of %d",
+						met, groups->codes, order->band + 1, order->bands)));
+	else
+		ereport(INFO, (errmsg("%u of %u different codes compared", met, groups->codes)));
+}
+
 /* Every code of an order meets those that can be its neighbours. */
 static void
 groups_search(Groups *groups, const Order *order)
@@ -359,7 +396,10 @@ groups_search(Groups *groups, const Order *order)
 
 			CHECK_FOR_INTERRUPTS();
 			if (batch.count == batch.capacity || batch.pair_capacity - batch.pairs < order->pages)
+			{
 				groups_flush(groups, order, &batch);
+				groups_report(groups, order, order->start[page] + i);
+			}
 			wanted = groups_want(groups, order, &batch, page, code, batch.page + batch.pairs);
 			for (uint32 w = 0; w < wanted; w++)
 				batch.wants[batch.pairs++] = batch.count;
@@ -373,6 +413,17 @@ groups_search(Groups *groups, const Order *order)
 }
 
 /* ---------- Which order ---------- */
+
+/*
+ * What it takes to sort a code by a band, in comparisons with a page of codes,
+ * and how many bounds of pages are computed in the time of one.  Fitted to the
+ * times of 80 calls (100,000 and 1,000,000 codes of 64 bits, uniform, clustered,
+ * learned, and dHash of smooth images; radius 1 to 8; each by centres and by
+ * bands): with these the sooner one is chosen wherever they differ by more than
+ * a quarter.
+ */
+#define SORTING_PAGES 2.5
+#define BOUNDS_PER_PAGE 256.0
 
 static int
 groups_compare_values(const void *a, const void *b)
@@ -441,27 +492,20 @@ groups_centre_pages(const Groups *groups, const Order *order)
 void
 groups_find_pairs(Groups *groups, const Order *numbered)
 {
-	/* What it takes to sort a code by a band, in comparisons with a page of codes. */
-	const double sorting = 8;
 	int			bands = groups->radius + 1;
 
 	groups->sets = groups->codes;
-	groups->parent = palloc_extended((Size) groups->codes * sizeof(uint32), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < groups->codes; i++)
-	{
-		if (i % GROUPS_INTERRUPT_CODES == 0)
-			CHECK_FOR_INTERRUPTS();
-		groups->parent[i] = i;
-	}
 	/* Equal codes are one code already. */
 	if (groups->radius == 0)
 		return;
 	if (groups->radius >= groups->bits / 2 ||
-		groups_centre_pages(groups, numbered) <= groups_band_pages(groups, bands) + bands * sorting)
+		groups_centre_pages(groups, numbered) + numbered->pages / BOUNDS_PER_PAGE <=
+		groups_band_pages(groups, bands) + bands * SORTING_PAGES)
 	{
 		groups_search(groups, numbered);
 		return;
 	}
+	elog(DEBUG1, "codes of relation \"%s\" meet by %d bands", get_rel_name(groups->relation), bands);
 	for (int band = 0; band < bands && groups->sets > 1; band++)
 	{
 		Order	   *order = groups_sort_band(groups, numbered, bands, band);

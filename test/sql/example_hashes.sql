@@ -2,6 +2,7 @@
 -- search and groups of duplicates, the same by the index and without.
 CREATE SCHEMA example_hashes;
 SET search_path = example_hashes, public;
+SET xmhash.progress = off;
 
 -- 400 photos, by the first 8 bytes of a number's digest, so that no two are near by chance.  Each
 -- hundredth has copies, each made from the one before: 1 bit, 4 bits and 7 bits of it changed.

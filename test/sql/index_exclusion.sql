@@ -1,6 +1,7 @@
 -- Codes that may not lie within a radius of each other: an exclusion constraint
 -- on balls about them, against the same decisions by a sequential scan.
 SET client_min_messages = warning;
+SET xmhash.progress = off;
 CREATE SCHEMA exclusion;
 SET search_path = exclusion, public;
 
