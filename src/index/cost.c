@@ -42,6 +42,14 @@
 #define UNKNOWN_NEAREST 3.0
 #define UNKNOWN_SPREAD 2.0
 
+/*
+ * Operator calls in the time of fetching a row of the table out of order, found
+ * in the cache.  Core charges the pages that are read, and nothing where the next row
+ * is on one seen before; but 100,000 rows of a million, in the order of distances, took
+ * 2.5 µs each, where a sequential scan took .13.
+ */
+#define OPERATORS_PER_FETCH 40.0
+
 /* Row pointers of a page and distance that are sorted together, a dozen bytes beside them. */
 #define SORTED_ROW_BYTES 8.0
 
@@ -233,7 +241,7 @@ cost_search(PlannerInfo *root, IndexOptInfo *info, const IndexShape *shape, cons
 	double		share = rows / question->rows;
 
 	if (question->ordered)
-		return cost_ordered(root, info, shape, question, rows);
+		return cost_ordered(root, info, shape, question, rows) + rows * OPERATORS_PER_FETCH * cpu_operator_cost;
 	/* In block order: the first pages with rows, or all. */
 	pages = question->limited ? cost_radius_pages(shape, question) : shape->pages;
 	return cost_visit(root, info, shape, Max(Min(pages, 1), pages * share));
