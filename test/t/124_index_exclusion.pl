@@ -74,8 +74,12 @@ for my $round (1 .. $rounds)
 	push @work, IPC::Run::start([ @common, '-c', 4, '-t', 1_000_000, '-f', $writer, 'postgres' ], '&>', $log);
 	push @work, IPC::Run::start([ @common, '-c', 1, '-t', 1_000_000, '-f', $keeper, 'postgres' ], '&>', "$log.keeper");
 	ok($node->poll_query_until('postgres', "SELECT last_value > $before + 600 FROM done"), "round $round: writers are at work");
-	my $pid = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench' LIMIT 1");
-	ok($pid && kill('KILL', $pid), "round $round: one of them is killed");
+	my $pid = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1");
+	if (!ok($pid && kill('KILL', $pid), "round $round: one of them is killed"))
+	{
+		$_->kill_kill for @work;
+		last;
+	}
 	$_->finish for @work;
 	$node->poll_query_until('postgres', 'SELECT true') or BAIL_OUT('the server did not come back');
 	holds("round $round");
