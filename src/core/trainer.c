@@ -22,9 +22,10 @@ size_t
 trainer_memory(const TrainOptions *options, const BatchSource *source)
 {
 	Trainer		trainer;
-	ArenaPlan	plan = {NULL, sizeof(Trainer)};
+	ArenaPlan	plan = {NULL, 0};
 
 	memset(&trainer, 0, sizeof(trainer));
+	arena_reserve(&plan, 1, sizeof(Trainer));
 	trainer_reserve(&trainer, options, source, &plan);
 	return plan.bytes;
 }

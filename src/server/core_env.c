@@ -6,12 +6,40 @@
 
 #include "server/core_env.h"
 
+#include <sys/mman.h>
+
 #include "miscadmin.h"
 #include "storage/pmsignal.h"
 #include "utils/memutils.h"
 
-#define ALIGNMENT 64
+#define ALIGNMENT ((size_t) 64)
 #define ZEROED_AT_ONCE ((size_t) 16 * 1024 * 1024)
+#define HUGE_PAGE ((uintptr_t) 2 * 1024 * 1024)
+
+/* One piece of memory that is handed out bit by bit; what does not fit in it is allocated alone. */
+typedef struct CoreBlock
+{
+	MemoryContext context;
+	char	   *next;
+	size_t		rest;
+} CoreBlock;
+
+/*
+ * Ask for huge pages, of those that lie wholly within: all of it is about to be
+ * touched, and finding 4 kB at a time was a sixth of a short training's time.
+ * Where there are none nothing changes.
+ */
+static void
+core_env_advise_huge_pages(char *memory, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+	uintptr_t	begin = TYPEALIGN(HUGE_PAGE, memory);
+	uintptr_t	end = TYPEALIGN_DOWN(HUGE_PAGE, memory + bytes);
+
+	if (begin < end)
+		(void) madvise((void *) begin, end - begin, MADV_HUGEPAGE);
+#endif
+}
 
 /*
  * Zeroed, aligned memory that goes away with its context.  Zeroing is what
@@ -25,12 +53,27 @@ core_env_allocate(void *arena, size_t bytes)
 	char	   *aligned = (char *) TYPEALIGN(ALIGNMENT, memory);
 	size_t		at;
 
+	core_env_advise_huge_pages(aligned, bytes);
 	for (at = 0; at < bytes; at += ZEROED_AT_ONCE)
 	{
 		CHECK_FOR_INTERRUPTS();
 		memset(aligned + at, 0, Min(bytes - at, ZEROED_AT_ONCE));
 	}
 	return aligned;
+}
+
+static void *
+core_env_allocate_in_block(void *arena, size_t bytes)
+{
+	CoreBlock  *block = arena;
+	char	   *memory = block->next;
+	size_t		rounded = TYPEALIGN(ALIGNMENT, bytes);
+
+	if (rounded > block->rest)
+		return core_env_allocate(block->context, bytes);
+	block->next += rounded;
+	block->rest -= rounded;
+	return memory;
 }
 
 /*
@@ -52,6 +95,20 @@ core_env(MemoryContext arena)
 {
 	CoreEnv		env = {core_env_allocate, arena, core_env_interrupt};
 
+	return env;
+}
+
+CoreEnv
+core_env_in_block(MemoryContext context, size_t bytes)
+{
+	CoreEnv		env = core_env(context);
+	CoreBlock  *block = MemoryContextAlloc(context, sizeof(CoreBlock));
+
+	block->context = context;
+	block->rest = TYPEALIGN(ALIGNMENT, bytes);
+	block->next = core_env_allocate(context, block->rest);
+	env.allocate = core_env_allocate_in_block;
+	env.arena = block;
 	return env;
 }
 

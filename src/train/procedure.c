@@ -117,6 +117,7 @@ procedure_prepare(Training *training)
 	TrainOptions *options = &training->options;
 	TrainData  *data = &training->data;
 	ModelRow   *row = &training->row;
+	CoreEnv		block;
 	int			side;
 
 	if (options->method->needs_labels && NameStr(training->source.label_column)[0] == '\0')
@@ -136,7 +137,8 @@ procedure_prepare(Training *training)
 	train_check_memory(training);
 	model_start_blas();
 	train_report_sizes(training);
-	training->trainer = trainer_create(options, &training->batches, &training->env);
+	block = core_env_in_block(training->context, trainer_memory(options, &training->batches));
+	training->trainer = trainer_create(options, &training->batches, &block);
 
 	options->method->hidden_layers(options, row->hidden);
 	for (side = 0; side < 2; side++)
