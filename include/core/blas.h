@@ -43,4 +43,17 @@ extern void blas_product_double(const CoreEnv *env, bool transpose_a, bool trans
 								const double *a, int a_stride, const double *b, int b_stride,
 								double beta, double *c, int c_stride);
 
+/*
+ * Below so many multiplications and additions one thread does a product: the
+ * others' waking and joining costs tens of microseconds, far more on a busy
+ * machine, and a core does this in some 0.3 ms.
+ */
+#define BLAS_THREADED_OPERATIONS 3e7
+
+/*
+ * core/blas_square.c: the lower half of C[n×n] = XᵀX + beta·C, X [rows × n], in
+ * half the time of the whole product; what is above may be anything.
+ */
+extern void blas_square(const CoreEnv *env, int rows, int n, const float *x, float beta, float *c);
+
 #endif							/* BLAS_H */

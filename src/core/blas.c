@@ -46,13 +46,6 @@
 /* Most multiplications and additions between two interrupt checks. */
 #define SLICE_OPERATIONS 2e9
 
-/*
- * Below this, one thread does a product: the others' waking and joining costs
- * tens of microseconds, far more on a busy machine, and a core does this in
- * some 0.3 ms.
- */
-#define THREADED_OPERATIONS 3e7
-
 /* The library's largest work buffer on any processor (POWER; 128 MB on x86-64), as address space. */
 #define BUFFER_BYTES ((size_t) 256 * 1024 * 1024)
 
@@ -542,7 +535,7 @@ product_run(const CoreEnv *env, const Product *whole, double operations)
 {
 	int			m = whole->m;
 	int			n = whole->n;
-	int			threads = library == NULL || 2.0 * m * n * whole->k < THREADED_OPERATIONS ? 1 : current_threads;
+	int			threads = library == NULL || 2.0 * m * n * whole->k < BLAS_THREADED_OPERATIONS ? 1 : current_threads;
 	int			columns;
 	int			rows;
 	int			i;

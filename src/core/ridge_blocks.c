@@ -7,7 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#define RIDGE_PANEL 128			/* rows of φᵀφ that are computed at a time */
 #define RIDGE_FLUSH 8			/* blocks that are summed in float */
 
 void
@@ -61,15 +60,7 @@ block_sum_flush(const CoreEnv *env, BlockSum *sum)
 void
 block_sum_add_square(const CoreEnv *env, BlockSum *sum, const float *x, int rows, int n)
 {
-	int			i;
-
-	for (i = 0; i < n; i += RIDGE_PANEL)
-	{
-		int			high = n - i < RIDGE_PANEL ? n - i : RIDGE_PANEL;
-
-		blas_product(env, true, false, high, i + high, rows, 1, x + i, n, x, n,
-					 sum->blocks > 0, sum->partial + (size_t) i * n, n);
-	}
+	blas_square(env, rows, n, x, sum->blocks > 0, sum->partial);
 	block_sum_added(env, sum);
 }
 

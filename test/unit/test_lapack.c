@@ -84,6 +84,40 @@ check_products(void)
 	check(worst < 1e-14, "60 products of doubles: error %.1e, tolerance 1e-14", worst);
 }
 
+/* The lower half of XᵀX, by one thread and by two, below and beyond one block of its diagonal. */
+static void
+check_square(int rows, int n, int threads)
+{
+	float	   *x = ALLOCATE(float, (size_t) rows * n);
+	float	   *c = ALLOCATE(float, (size_t) n * n);
+	float	   *again = ALLOCATE(float, (size_t) n * n);
+	double		error = 0;
+	size_t		i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < (size_t) rows * n; i++)
+		x[i] = (float) draw_normal();
+	blas_set_threads(threads);
+	blas_square(&env, rows, n, x, 0, c);
+	blas_square(&env, rows, n, x, 1, c);
+	blas_square(&env, rows, n, x, 0, again);
+	blas_square(&env, rows, n, x, 1, again);
+	blas_set_threads(1);
+	for (j = 0; j < n; j++)
+		for (k = 0; k <= j; k++)
+		{
+			double		sum = 0;
+
+			for (i = 0; i < (size_t) rows; i++)
+				sum += (double) x[i * n + j] * x[i * n + k];
+			error = fmax(error, fabs(c[(size_t) j * n + k] - 2 * sum) / rows);
+		}
+	check(error < 1e-5 && memcmp(c, again, (size_t) n * n * sizeof(float)) == 0,
+		  "the square of %d × %d, %d threads: error %.1e, tolerance 1e-05, twice the same", rows, n, threads, error);
+	free_all();
+}
+
 /* A = G·Gᵀ/n + ridge·1, as kernels give it. */
 static double *
 draw_definite(int n, int rank, double ridge)
@@ -316,6 +350,10 @@ main(int argc, char **argv)
 	if (!check(lapack_load(&missing), "the library has LAPACK"))
 		return finish("lapack");
 	check_products();
+	check_square(1, 1, 1);
+	check_square(100, 512, 1);
+	check_square(70, 1300, 1);
+	check_square(70, 1300, 2);
 	check_cholesky(1, 1, 0, 1);
 	check_cholesky(128, 128, 1e-6, 3);
 	check_cholesky(129, 60, 1e-6, 20);
@@ -332,6 +370,7 @@ main(int argc, char **argv)
 	check_polar(32, 32, 32);
 	check_polar(8, 4096, 8);
 	check_polar(16, 64, 3);
+	check_polar(16, 64, 15);
 	check_polar(5, 9, 1);
 
 	large = draw_definite(1500, 10, 1);
