@@ -59,7 +59,7 @@ typedef struct RidgeSide
 	double	   *solution;		/* [n × t] W */
 	BlockSum	gram;			/* [n × n] φᵀφ/N, then its Cholesky factor */
 	BlockSum	cross;			/* [n × t] φᵀZ/N */
-	float	   *g;				/* [B × n] g − centre of a block */
+	float	   *g;				/* [B × n] g − centre of a block, of whichever side is at it */
 	float	   *kept;			/* [N × n] of all rows, where that is small; else NULL */
 	bool		is_kept;
 	float	   *weight;			/* [n × t] c·W */
@@ -93,7 +93,7 @@ typedef struct RidgeState
 	double	   *stacked;		/* [(d_I + d_T) × k] Q */
 	double	   *stacked_work;	/* likewise */
 	double	   *eigen;			/* LAPACK's work, for whichever problem needs most */
-	float	   *kept;			/* [2N × t] E, where that is small and all of it is rotated; else NULL */
+	float	   *kept;			/* [2N × t] E, where that is small; else NULL */
 	bool		is_kept;
 	float	   *weight_of_basis;	/* [d′ × t] P, in rows, in float */
 	float	   *h;				/* [rotated × d′] E·P */

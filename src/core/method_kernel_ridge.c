@@ -27,7 +27,7 @@
  * 3. Ridge, each side: W = (φᵀφ/N + λI)⁻¹·φᵀZ/N   [n × t].
  * 4. Common space: E = [unit(φ_I·W_I); unit(φ_T·W_T)] [2N × t]; P [t × d] has
  *    the d = min(32, K, t) leading eigenvectors of EᵀE/2N.
- * 5. Rotation, H = E·P of at most 65,536 rows of each side: R [d × K] is the
+ * 5. Rotation, H = E·P of at most 1,024 rows of each side: R [d × K] is the
  *    rotation nearest to random normal numbers, and then, `rotations` times,
  *
  *        B = sign(H·R),  R = the rotation nearest to HᵀB  (U·Vᵀ of its SVD).
@@ -55,7 +55,7 @@
 #define RIDGE_SAMPLE 500		/* rows that the width and the approximate mean are taken from */
 #define RIDGE_LEAST_WIDTH 1e-3
 #define RIDGE_COMMON 32			/* most columns of P */
-#define RIDGE_ROTATED 65536		/* most rows of a side that the rotation is fitted to */
+#define RIDGE_ROTATED 1024		/* most rows of a side that the rotation is fitted to */
 #define RIDGE_BLOCK 1024		/* most rows of a block */
 #define RIDGE_BLOCK_FLOATS (4 << 20)	/* about the most numbers of a block */
 #define RIDGE_KEPT_FLOATS (16 << 20)	/* about the most that is kept instead of computed again */
@@ -284,7 +284,6 @@ ridge_reserve_side(Trainer *trainer, ArenaPlan *plan, int s)
 	side->solution = arena_reserve(plan, n * state->target, sizeof(double));
 	block_sum_reserve(&side->gram, plan, n * n);
 	block_sum_reserve(&side->cross, plan, n * state->target);
-	side->g = arena_reserve(plan, state->block * n, sizeof(float));
 	side->kept = NULL;
 	if (n * trainer->source.rows <= RIDGE_KEPT_FLOATS / 2)
 		side->kept = arena_reserve(plan, n * trainer->source.rows, sizeof(float));
@@ -340,7 +339,7 @@ ridge_reserve_rotation(Trainer *trainer, ArenaPlan *plan)
 	state->rotated = 2 * (trainer->source.rows < RIDGE_ROTATED ? trainer->source.rows : RIDGE_ROTATED);
 	state->chunk = RIDGE_BLOCK_FLOATS / bits > 4096 ? 4096 : RIDGE_BLOCK_FLOATS / bits;
 	state->kept = NULL;
-	if (trainer->source.rows <= RIDGE_ROTATED && 2 * (size_t) trainer->source.rows * state->target <= RIDGE_KEPT_FLOATS)
+	if (2 * (size_t) trainer->source.rows * state->target <= RIDGE_KEPT_FLOATS)
 		state->kept = arena_reserve(plan, 2 * (size_t) trainer->source.rows * state->target, sizeof(float));
 	state->h = arena_reserve(plan, state->rotated * d, sizeof(float));
 	state->weight_of_basis = arena_reserve(plan, d * state->target, sizeof(float));
@@ -359,6 +358,7 @@ ridge_reserve(Trainer *trainer, ArenaPlan *plan)
 	const RidgeOptions *own = ridge_options(&trainer->options);
 	const BatchSource *source = &trainer->source;
 	RidgeState *state = ridge_state(trainer);
+	size_t		widest;
 	int			t;
 	int			s;
 
@@ -381,6 +381,8 @@ ridge_reserve(Trainer *trainer, ArenaPlan *plan)
 		state->common = trainer->options.bits;
 	for (s = 0; s < 2; s++)
 		ridge_reserve_side(trainer, plan, s);
+	widest = state->side[0].units > state->side[1].units ? state->side[0].units : state->side[1].units;
+	state->side[0].g = state->side[1].g = arena_reserve(plan, state->block * widest, sizeof(float));
 	ridge_reserve_numbers(state, plan);
 	state->numbers_of_block = arena_reserve(plan, state->block, sizeof(int32_t));
 	state->permutation = arena_reserve(plan, source->rows, sizeof(int32_t));
@@ -443,7 +445,7 @@ static const OptionSpec ridge_option_table[] = {
 	OWN(kernel_width, OPTION_NUMBER, 1e-3, 1e3, 0.3, false, "their width, in mean squared distances"),
 	OWN(ridge, OPTION_NUMBER, 0, 1e3, 0, false, "pull of the regression to 0; 0: 3e-6, or 1e-3 without anchors"),
 	OWN(text_weight, OPTION_NUMBER, 0, 1, 0.8, false, "the texts' share of the fused target"),
-	OWN(dimensions, OPTION_INTEGER, 1, EIGEN_MAX - 32, 128, true, "of the fused target"),
+	OWN(dimensions, OPTION_INTEGER, 1, EIGEN_MAX - 32, 64, true, "of the fused target"),
 	OWN(label_mix, OPTION_NUMBER, 0, 1, 0.1, false, "with labels: the fused target's share; 1: without them"),
 	OWN(rotations, OPTION_INTEGER, 0, 10000, 50, false, "rounds that fit the rotation"),
 	{NULL}

@@ -7,7 +7,42 @@
 #include <math.h>
 #include <string.h>
 
-/* h [2·rows × d] = E·P of the rows that the rotation is fitted to. */
+/*
+ * All of E, as it was when P was found: a row of it may be rounded otherwise
+ * with other neighbours in its block.
+ */
+static void
+ridge_keep_common(Trainer *trainer)
+{
+	RidgeState *state = ridge_state(trainer);
+	Features	features[2];
+	int			from;
+	int			next;
+	int			s;
+
+	for (from = 0; from < trainer->source.rows; from = next)
+	{
+		next = ridge_fetch(trainer, NULL, from, trainer->source.rows, features, NULL);
+		for (s = 0; s < 2; s++)
+			ridge_common_rows(trainer, s, &features[s], from);
+	}
+	state->is_kept = true;
+}
+
+/* E's rows [rows × t] of a side: what the order has from … on. */
+static const float *
+ridge_kept_rows(RidgeState *state, int s, int all_rows, int from, int rows)
+{
+	const float *kept = state->kept + (size_t) s * all_rows * state->target;
+	int			t = state->target;
+	int			i;
+
+	for (i = 0; i < rows; i++)
+		memcpy(state->e + (size_t) i * t, kept + (size_t) state->permutation[from + i] * t, t * sizeof(float));
+	return state->e;
+}
+
+/* h [2·rows × d] = E·P of the rows that the rotation is fitted to, drawn without replacement. */
 static void
 ridge_fill_common(Trainer *trainer)
 {
@@ -17,7 +52,6 @@ ridge_fill_common(Trainer *trainer)
 	int			t = state->target;
 	int			d = state->common;
 	float	   *basis = state->weight_of_basis;
-	bool		all = rows == trainer->source.rows;
 	Features	features[2];
 	int			from;
 	int			next;
@@ -28,13 +62,18 @@ ridge_fill_common(Trainer *trainer)
 		basis[i] = (float) state->basis[i];
 	for (s = 0; s < 2; s++)
 		ridge_begin_common(env, state, &state->side[s]);
-	if (!all)
-		ridge_shuffle(trainer, 0, RANDOM_ROTATION);
+	if (state->kept != NULL && !state->is_kept)
+		ridge_keep_common(trainer);
+	ridge_shuffle(trainer, 0, RANDOM_ROTATION);
 	for (from = 0; from < rows; from = next)
 	{
-		next = ridge_fetch(trainer, all ? NULL : state->permutation, from, rows, features, NULL);
+		next = from + state->block < rows ? from + state->block : rows;
+		if (!state->is_kept)
+			ridge_fetch(trainer, state->permutation, from, next, features, NULL);
 		for (s = 0; s < 2; s++)
-			blas_product(env, false, true, features[s].rows, d, t, 1, ridge_common_rows(trainer, s, &features[s], all ? from : -1),
+			blas_product(env, false, true, next - from, d, t, 1,
+						 state->is_kept ? ridge_kept_rows(state, s, trainer->source.rows, from, next - from) :
+						 ridge_common_rows(trainer, s, &features[s], -1),
 						 t, basis, t, 0, state->h + ((size_t) s * rows + from) * d, d);
 	}
 }

@@ -120,7 +120,9 @@ def check_rotation(case, e):
     if gap:
         case.compare('P·Pᵀ', basis.T @ basis, v @ v.T, 1, 1e-2)
     case.compare('variance within P', np.trace(basis @ e.T @ e @ basis.T) / len(e), w[-len(basis):].sum(), w.sum(), 1e-4)
-    h = e @ basis.T
+    rows = len(e) // 2
+    sample = case['rotated_rows'][:1024]
+    h = e[np.concatenate([sample, rows + sample])] @ basis.T
     r = nearest_rotation(case['rotation'].reshape(len(basis), -1))
     for _ in range(case.number('rotations')):
         r = nearest_rotation(h.T @ signs(h @ r))

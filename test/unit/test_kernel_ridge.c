@@ -77,6 +77,7 @@ dump_random(FILE *file, const TrainOptions *options, const RidgeState *state, in
 	dump_order(file, "text.anchors", options, rows, 1, RANDOM_ANCHORS);
 	dump_order(file, "image.sample", options, rows, 2, RANDOM_ANCHORS);
 	dump_order(file, "text.sample", options, rows, 3, RANDOM_ANCHORS);
+	dump_order(file, "rotated_rows", options, rows, 0, RANDOM_ROTATION);
 	random_normal(&env, random_key(options->seed, 1, 0, RANDOM_ROTATION), numbers, count);
 	dump(file, "rotation", 'd', numbers, count);
 }
@@ -273,10 +274,10 @@ check_lengths(void)
 
 /* From the state after any phase the others lead to the same networks. */
 static void
-check_resume(int classes, int anchors)
+check_resume(int rows, int classes, int anchors)
 {
 	TrainOptions options = ridge_defaults(24, anchors);
-	TrainingSet *set = make_set(200, 12, false, 40, true, classes);
+	TrainingSet *set = make_set(rows, 12, false, 40, true, classes);
 	const char *why;
 	Trainer    *whole = train(&options, &set->source, &why);
 	Trainer    *first = trainer_create(&options, &set->source, &env);
@@ -301,7 +302,7 @@ check_resume(int classes, int anchors)
 			trainer_epoch(second, rest, &loss);
 		same &= same_networks(whole, second);
 	}
-	check(same, "from the state after any phase to the same networks: %d classes, %d anchors", classes, anchors);
+	check(same, "from the state after any phase to the same networks: %d rows, %d classes, %d anchors", rows, classes, anchors);
 	free_all();
 }
 
@@ -394,9 +395,10 @@ main(int argc, char **argv)
 	}
 	check_all_degenerate();
 	check_lengths();
-	check_resume(0, 30);
-	check_resume(4, 30);
-	check_resume(4, 0);
+	check_resume(200, 0, 30);
+	check_resume(200, 4, 30);
+	check_resume(2500, 4, 0);
+	check_resume(2500, 0, 130);
 	check_memory(200);
 	check_memory(0);
 	check_failure();
