@@ -158,6 +158,12 @@ struct TrainMethod
 	/* Are options right together?  If not, message says what they are.  Or NULL. */
 	bool		(*check) (const TrainOptions *options, char *message, size_t size);
 
+	/*
+	 * Find what the method needs of the loaded library beyond products; if that
+	 * has not all of it, *missing is the name of a function.  Or NULL.
+	 */
+	bool		(*load) (const char **missing);
+
 	/* Replace the 0 of an option that stands for "by the data".  Or NULL. */
 	void		(*resolve) (TrainOptions *options, const BatchSource *source);
 

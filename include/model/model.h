@@ -167,6 +167,7 @@ extern void model_load(const ModelTable *table, const ModelRow *row,
 
 /* model/blas_settings.c: the library of matrix products, and its threads. */
 extern void model_start_blas(void);
+pg_noreturn extern void model_fail_blas(const char *missing, const char *method);
 extern void model_set_threads(int wanted);
 
 /* model/cache.c: decoded models of this backend. */

@@ -459,6 +459,7 @@ const TrainMethod method_kernel_ridge = {
 	.loss_terms = ridge_loss_terms,
 	.phases = ridge_phases,
 	.not_finite_hint = "Try a greater \"ridge\".",
+	.load = lapack_load,
 	.resolve = ridge_resolve,
 	.hidden_layers = ridge_hidden_layers,
 	.reserve = ridge_reserve,

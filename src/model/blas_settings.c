@@ -83,3 +83,15 @@ model_start_blas(void)
 		blas_fail_to_load(status, message);
 	model_set_threads(INT_MAX);
 }
+
+/* The loaded library has products, but not what a training method needs beside. */
+void
+model_fail_blas(const char *missing, const char *method)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_FILE),
+			 errmsg("the OpenBLAS library has no function %s, which method \"%s\" needs", missing, method),
+			 errdetail("It is %s.", blas_version()),
+			 errhint("It was built without LAPACK. The builds of Debian, Fedora, Alpine and Homebrew have it; "
+					 "the setting xmhash.blas_library names another one, for new sessions.")));
+}

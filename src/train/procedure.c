@@ -110,6 +110,19 @@ procedure_class_names(const TrainData *data, ModelRow *row)
 		row->class_names[i] = pstrdup(labels_class_name(data->labels, i));
 }
 
+/* Whatever the method needs of the library: said before any row is read. */
+static void
+procedure_load_library(const TrainMethod *method)
+{
+	const char *missing;
+
+	if (method->load == NULL)
+		return;
+	model_start_blas();
+	if (!method->load(&missing))
+		model_fail_blas(missing, method->name);
+}
+
 /* Read the data and make the trainer; fills what the model's row says of both. */
 static void
 procedure_prepare(Training *training)
@@ -128,6 +141,7 @@ procedure_prepare(Training *training)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"validation_fraction\" needs a label_column")));
+	procedure_load_library(options->method);
 	train_data_read(data, &training->source, options, training->context);
 	train_data_split(data, options);
 	train_data_scale(data, options);

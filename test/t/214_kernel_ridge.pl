@@ -138,4 +138,40 @@ PYTHON
 	}
 }
 
+# ----------------------------------------------------------- without LAPACK
+
+# A library with products alone is refused before any row is read, also by a session that resumes.
+SKIP:
+{
+	my $folder = PostgreSQL::Test::Utils::tempdir();
+	append_to_file("$folder/products.c", q{
+char *openblas_get_config(void) { return "OpenBLAS 0.3.0 without LAPACK MAX_THREADS=1"; }
+char *openblas_get_corename(void) { return "Any"; }
+int openblas_get_parallel(void) { return 1; }
+void openblas_set_num_threads(int threads) {}
+void cblas_sgemm(void) {}
+void cblas_dgemm(void) {}
+});
+	skip 'no C compiler', 6 if system(($ENV{CC} || 'cc') . " -w -shared -fPIC -o $folder/products.so $folder/products.c") != 0;
+	chmod(0755, $folder, "$folder/products.so");
+	query(q{
+CREATE SEQUENCE rows_read;
+CREATE VIEW counted AS SELECT CASE WHEN nextval('rows_read') > 0 THEN image END AS image, words FROM pair;
+});
+	# A training that has rows to go on with.
+	query(q{CREATE TABLE few AS SELECT * FROM pair LIMIT 300});
+	my $held = hold_training($node, 'begun', 2, q{CALL xmhash_train('begun', 'few', 'image', 'words', 64, 'kernel_ridge', NULL, '{"checkpoint_seconds": 0}')});
+	query(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'training'});
+	$held->{run}->finish;
+	finish_hold($node, $held);
+	for my $call (q{xmhash_train('none', 'counted', 'image', 'words', 16, 'kernel_ridge')}, q{xmhash_train_resume('begun')})
+	{
+		my (undef, undef, $said) = $node->psql('postgres', "SET xmhash.blas_library = '$folder/products.so';\n\\set VERBOSITY verbose\nCALL $call;");
+		like($said, qr/ERROR:  58P01: the OpenBLAS library has no function dpotrf_, which method "kernel_ridge" needs/, "$call: what is missing");
+		like($said, qr/HINT:  It was built without LAPACK\./, 'and what to do');
+	}
+	is(query('SELECT is_called FROM rows_read'), 'f', 'no row was read');
+	is(query(q{SELECT to_regclass('none') IS NULL}), 't', 'and no model made');
+}
+
 done_testing();
