@@ -193,6 +193,51 @@ add_rows_block(float *restrict y, const float *restrict weight, size_t stride, i
 		store(y + j * LOOPS_WIDTH, sum[j]);
 }
 
+/* Rows that are added at once where rows are long, and vectors of outputs kept in registers meanwhile. */
+#define ROWS_TOGETHER 8
+#define ROWS_VECTORS 4
+
+/* Floats of a row from which on that pays. */
+#define LONG_ROW 256
+
+/*
+ * Long rows lie on pages of their own: then each row is read from end to end,
+ * some of them side by side, and the outputs are loaded and stored once for
+ * those.  Each output is summed in the same order.  The number is a constant
+ * but for the last rows.
+ */
+LOOPS_INLINE void
+add_long_rows(float *restrict y, const float *restrict weight, size_t stride, int columns,
+			  const float *restrict x, const int32_t *restrict index, int from, int count)
+{
+	const float *row[ROWS_TOGETHER];
+	Vector		factor[ROWS_TOGETHER];
+	int			done;
+	int			i;
+	int			j;
+
+	for (i = 0; i < count; i++)
+	{
+		row[i] = weight + (size_t) (index != NULL ? index[from + i] : from + i) * stride;
+		factor[i] = spread(x[from + i]);
+	}
+	for (done = 0; done + ROWS_VECTORS * LOOPS_WIDTH <= columns; done += ROWS_VECTORS * LOOPS_WIDTH)
+	{
+		Vector		sum[ROWS_VECTORS];
+
+		for (j = 0; j < ROWS_VECTORS; j++)
+			sum[j] = load(y + done + j * LOOPS_WIDTH);
+		for (i = 0; i < count; i++)
+			for (j = 0; j < ROWS_VECTORS; j++)
+				sum[j] += factor[i] * load(row[i] + done + j * LOOPS_WIDTH);
+		for (j = 0; j < ROWS_VECTORS; j++)
+			store(y + done + j * LOOPS_WIDTH, sum[j]);
+	}
+	for (; done < columns; done++)
+		for (i = 0; i < count; i++)
+			y[done] += x[from + i] * row[i][done];
+}
+
 LOOPS_STATIC void
 loop_add_rows(float *restrict y, const float *restrict weight, size_t stride, int columns,
 			  const float *restrict x, const int32_t *restrict index, int count)
@@ -201,6 +246,14 @@ loop_add_rows(float *restrict y, const float *restrict weight, size_t stride, in
 	int			done;
 	int			i;
 
+	if (columns >= LONG_ROW)
+	{
+		for (i = 0; i + ROWS_TOGETHER <= count; i += ROWS_TOGETHER)
+			add_long_rows(y, weight, stride, columns, x, index, i, ROWS_TOGETHER);
+		if (i < count)
+			add_long_rows(y, weight, stride, columns, x, index, i, count - i);
+		return;
+	}
 	for (done = 0; done + block <= columns; done += block)
 		add_rows_block(y + done, weight + done, stride, REGISTERS, x, index, count);
 	for (; done + LOOPS_WIDTH <= columns; done += LOOPS_WIDTH)

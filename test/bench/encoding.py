@@ -5,7 +5,8 @@ this process, without a server (sql_encoding.py has that):
 
 one row: rows encoded one at a time, by the core's function that SQL's function calls,
 against cblas_sgemv of the same sizes by the same OpenBLAS; 100 rows in turn.  What bounds it
-is reading the weights, once a row.
+is reading the weights, once a row.  Of kernel ridge hashing, 1,000 anchors: against the two
+products that it needs, of sparse texts the first one with as many rows as words occur.
 
 tables: batches of 1,000 rows.  PyTorch's side is the forward pass and the sign, in batches
 of the same size; with sparse texts the faster of Linear and embedding_bag.  What bounds it
@@ -22,6 +23,7 @@ from report import Measured
 
 BITS = 64
 BATCH = 1000
+ANCHORS = 1000
 
 
 def trained(core, data, image_hidden, text_hidden):
@@ -51,6 +53,25 @@ def one_row(report, core, limits, session, hidden, data, quick):
         report.row('encoding a row', f'{modality}, {shape(inputs, hidden)}{", sparse" * sparse}',
                    microseconds=ours, sgemv=product, ratio_sgemv=ours.median / product.median if product else None,
                    reading_weights=reading, ratio_reading=ours.median / reading if reading else None)
+
+
+def one_row_of_kernels(report, core, data, quick):
+    image, text, _ = data
+    core.harness_threads(1)
+    repetitions = 21 if quick else 101
+    session = harness.Session(core, 'kernel_ridge', image, text, text_sparse=True, bits=BITS)
+    for phase in range(harness.PHASES):
+        session.epoch(phase)
+    for modality, matrix, sparse in (('image', image, False), ('text', text, False), ('text', text, True)):
+        matrix = matrix[:100]
+        inputs = round(np.count_nonzero(matrix) / 100) if sparse else matrix.shape[1]
+        ours = Measured(1e6 * s / 100 for s in session.encode_seconds(modality, matrix, 1, sparse, repetitions))
+        products = Measured(1e6 * (first + second) for first, second in
+                            zip(*(harness.vector_product_seconds(core, *sizes, repetitions)
+                                  for sizes in ((inputs, ANCHORS), (ANCHORS, BITS)))))
+        report.row('encoding a row', f'{modality}, kernels, {shape(matrix.shape[1], ANCHORS)}{", sparse" * sparse}',
+                   microseconds=ours, sgemv=products, ratio_sgemv=ours.median / products.median)
+    session.close()
 
 
 def shape(inputs, hidden):
@@ -101,6 +122,7 @@ def run(report, settings, core, limits, data, wanted):
                     if hidden != 512 or not settings.quick]
         for hidden, session in networks:
             one_row(report, core, limits, session, hidden, data, settings.quick)
+        one_row_of_kernels(report, core, data, settings.quick)
         for threads in (1, 2):
             for hidden, session in networks:
                 for modality, matrix, sparse in (('image', data[0], False), ('text', data[1], False),

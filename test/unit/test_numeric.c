@@ -253,6 +253,51 @@ check_loops(const VectorLoops *loops)
 	}
 }
 
+/* The same of rows so long that they are read side by side; what lies behind the outputs stays. */
+static void
+check_long_rows(const VectorLoops *loops)
+{
+	double		worst = 0;
+	bool		intact = true;
+	int			trial;
+
+	for (trial = 0; trial < 60; trial++)
+	{
+		int			n = 240 + draw_below(400);
+		int			count = draw_below(31);
+		bool		chosen = draw() < 0.5;
+		float	   *matrix = ALLOCATE(float, 30 * (n + 3));
+		float	   *y = ALLOCATE(float, n + 20);
+		float		x[30];
+		int32_t		index[30];
+		int			i;
+		int			j;
+
+		for (i = 0; i < 30; i++)
+		{
+			x[i] = draw_normal();
+			index[i] = draw_below(30);
+		}
+		for (i = 0; i < 30 * (n + 3); i++)
+			matrix[i] = draw_normal();
+		for (j = 0; j < n + 20; j++)
+			y[j] = j;
+		loops->add_rows(y, matrix, n + 3, n, x, chosen ? index : NULL, count);
+		for (j = 0; j < n; j++)
+		{
+			double		sum = j;
+
+			for (i = 0; i < count; i++)
+				sum += (double) x[i] * matrix[(chosen ? index[i] : i) * (n + 3) + j];
+			worst = fmax(worst, fabs(y[j] - sum) / (10 + j));
+		}
+		for (; j < n + 20; j++)
+			intact &= y[j] == j;
+		free_all();
+	}
+	check(worst < 2e-6 && intact, "%s: add_rows, lengths 240 to 639: error %.1e, tolerance 2e-06", loops->name, worst);
+}
+
 /* tanh over its whole range, in units of the result's last place. */
 static void
 check_tanh(const VectorLoops *loops)
@@ -570,6 +615,7 @@ main(int argc, char **argv)
 	for (i = 0; i < count; i++)
 	{
 		check_loops(loops[i]);
+		check_long_rows(loops[i]);
 		check_tanh(loops[i]);
 		check_rbf(loops[i]);
 	}
