@@ -161,6 +161,12 @@ BufFileReadExact(BufFile *file, void *target, size_t size)
 	 plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index)) : 0)
 #endif
 
+/*
+ * Up to 16 the planner has no paths with an order for scans with = ANY (…) on
+ * another column than the first.
+ */
+#define PLANNER_LEAVES_OUT_ARRAYS (PG_VERSION_NUM < 170000)
+
 /* Join a parallel scan of the whole table. */
 #if PG_VERSION_NUM >= 190000
 #define join_parallel_scan(relation, scan) table_beginscan_parallel(relation, scan, SO_NONE)

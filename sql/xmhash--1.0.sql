@@ -444,7 +444,8 @@ CREATE FUNCTION xmhash_index_stats(index regclass,
   OUT format_version integer, OUT bits integer, OUT rows bigint, OUT null_rows bigint,
   OUT pending_rows bigint, OUT segments integer, OUT centres bigint, OUT data_pages bigint,
   OUT band_pages bigint, OUT null_pages bigint, OUT directory_pages bigint, OUT catalogue_pages bigint,
-  OUT pending_pages bigint, OUT free_pages bigint, OUT bytes bigint)
+  OUT pending_pages bigint, OUT free_pages bigint, OUT bytes bigint,
+  OUT filter_columns integer, OUT filter_bytes bigint)
   LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION xmhash_index_stats(regclass) IS 'what an xmhash index consists of';
 
@@ -596,6 +597,200 @@ CREATE OPERATOR CLASS hamming_ball_ops DEFAULT FOR TYPE hamming_ball USING xmhas
   OPERATOR 4 <@>;
 COMMENT ON OPERATOR FAMILY hamming_ball_ops USING xmhash IS 'balls that have each other''s center within their radius';
 COMMENT ON OPERATOR CLASS hamming_ball_ops USING xmhash IS 'balls that have each other''s center within their radius';
+
+-- Filter columns.  Where a number stands for the type's values, the index knows
+-- their order, of types of one family also among each other; else a hash finds
+-- equal values.  The operators are core's, and so are the hash functions.
+CREATE OPERATOR FAMILY integer_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY integer_filter_ops USING xmhash IS 'filter columns of integers';
+CREATE OPERATOR CLASS int2_filter_ops DEFAULT FOR TYPE smallint USING xmhash FAMILY integer_filter_ops AS
+  OPERATOR 5 pg_catalog.< (smallint, smallint),
+  OPERATOR 6 pg_catalog.<= (smallint, smallint),
+  OPERATOR 7 pg_catalog.= (smallint, smallint),
+  OPERATOR 8 pg_catalog.>= (smallint, smallint),
+  OPERATOR 9 pg_catalog.> (smallint, smallint);
+COMMENT ON OPERATOR CLASS int2_filter_ops USING xmhash IS 'filter columns of type smallint';
+CREATE OPERATOR CLASS int4_filter_ops DEFAULT FOR TYPE integer USING xmhash FAMILY integer_filter_ops AS
+  OPERATOR 5 pg_catalog.< (integer, integer),
+  OPERATOR 6 pg_catalog.<= (integer, integer),
+  OPERATOR 7 pg_catalog.= (integer, integer),
+  OPERATOR 8 pg_catalog.>= (integer, integer),
+  OPERATOR 9 pg_catalog.> (integer, integer);
+COMMENT ON OPERATOR CLASS int4_filter_ops USING xmhash IS 'filter columns of type integer';
+CREATE OPERATOR CLASS int8_filter_ops DEFAULT FOR TYPE bigint USING xmhash FAMILY integer_filter_ops AS
+  OPERATOR 5 pg_catalog.< (bigint, bigint),
+  OPERATOR 6 pg_catalog.<= (bigint, bigint),
+  OPERATOR 7 pg_catalog.= (bigint, bigint),
+  OPERATOR 8 pg_catalog.>= (bigint, bigint),
+  OPERATOR 9 pg_catalog.> (bigint, bigint);
+COMMENT ON OPERATOR CLASS int8_filter_ops USING xmhash IS 'filter columns of type bigint';
+ALTER OPERATOR FAMILY integer_filter_ops USING xmhash ADD
+  OPERATOR 5 pg_catalog.< (smallint, integer), OPERATOR 6 pg_catalog.<= (smallint, integer), OPERATOR 7 pg_catalog.= (smallint, integer), OPERATOR 8 pg_catalog.>= (smallint, integer), OPERATOR 9 pg_catalog.> (smallint, integer),
+  OPERATOR 5 pg_catalog.< (smallint, bigint), OPERATOR 6 pg_catalog.<= (smallint, bigint), OPERATOR 7 pg_catalog.= (smallint, bigint), OPERATOR 8 pg_catalog.>= (smallint, bigint), OPERATOR 9 pg_catalog.> (smallint, bigint),
+  OPERATOR 5 pg_catalog.< (integer, smallint), OPERATOR 6 pg_catalog.<= (integer, smallint), OPERATOR 7 pg_catalog.= (integer, smallint), OPERATOR 8 pg_catalog.>= (integer, smallint), OPERATOR 9 pg_catalog.> (integer, smallint),
+  OPERATOR 5 pg_catalog.< (integer, bigint), OPERATOR 6 pg_catalog.<= (integer, bigint), OPERATOR 7 pg_catalog.= (integer, bigint), OPERATOR 8 pg_catalog.>= (integer, bigint), OPERATOR 9 pg_catalog.> (integer, bigint),
+  OPERATOR 5 pg_catalog.< (bigint, smallint), OPERATOR 6 pg_catalog.<= (bigint, smallint), OPERATOR 7 pg_catalog.= (bigint, smallint), OPERATOR 8 pg_catalog.>= (bigint, smallint), OPERATOR 9 pg_catalog.> (bigint, smallint),
+  OPERATOR 5 pg_catalog.< (bigint, integer), OPERATOR 6 pg_catalog.<= (bigint, integer), OPERATOR 7 pg_catalog.= (bigint, integer), OPERATOR 8 pg_catalog.>= (bigint, integer), OPERATOR 9 pg_catalog.> (bigint, integer);
+CREATE OPERATOR FAMILY float_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY float_filter_ops USING xmhash IS 'filter columns of floating-point numbers';
+CREATE OPERATOR CLASS float4_filter_ops DEFAULT FOR TYPE real USING xmhash FAMILY float_filter_ops AS
+  OPERATOR 5 pg_catalog.< (real, real),
+  OPERATOR 6 pg_catalog.<= (real, real),
+  OPERATOR 7 pg_catalog.= (real, real),
+  OPERATOR 8 pg_catalog.>= (real, real),
+  OPERATOR 9 pg_catalog.> (real, real);
+COMMENT ON OPERATOR CLASS float4_filter_ops USING xmhash IS 'filter columns of type real';
+CREATE OPERATOR CLASS float8_filter_ops DEFAULT FOR TYPE double precision USING xmhash FAMILY float_filter_ops AS
+  OPERATOR 5 pg_catalog.< (double precision, double precision),
+  OPERATOR 6 pg_catalog.<= (double precision, double precision),
+  OPERATOR 7 pg_catalog.= (double precision, double precision),
+  OPERATOR 8 pg_catalog.>= (double precision, double precision),
+  OPERATOR 9 pg_catalog.> (double precision, double precision);
+COMMENT ON OPERATOR CLASS float8_filter_ops USING xmhash IS 'filter columns of type double precision';
+ALTER OPERATOR FAMILY float_filter_ops USING xmhash ADD
+  OPERATOR 5 pg_catalog.< (real, double precision), OPERATOR 6 pg_catalog.<= (real, double precision), OPERATOR 7 pg_catalog.= (real, double precision), OPERATOR 8 pg_catalog.>= (real, double precision), OPERATOR 9 pg_catalog.> (real, double precision),
+  OPERATOR 5 pg_catalog.< (double precision, real), OPERATOR 6 pg_catalog.<= (double precision, real), OPERATOR 7 pg_catalog.= (double precision, real), OPERATOR 8 pg_catalog.>= (double precision, real), OPERATOR 9 pg_catalog.> (double precision, real);
+CREATE OPERATOR FAMILY boolean_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY boolean_filter_ops USING xmhash IS 'filter columns of booleans';
+CREATE OPERATOR CLASS boolean_filter_ops DEFAULT FOR TYPE boolean USING xmhash FAMILY boolean_filter_ops AS
+  OPERATOR 5 pg_catalog.< (boolean, boolean),
+  OPERATOR 6 pg_catalog.<= (boolean, boolean),
+  OPERATOR 7 pg_catalog.= (boolean, boolean),
+  OPERATOR 8 pg_catalog.>= (boolean, boolean),
+  OPERATOR 9 pg_catalog.> (boolean, boolean);
+COMMENT ON OPERATOR CLASS boolean_filter_ops USING xmhash IS 'filter columns of type boolean';
+CREATE OPERATOR FAMILY char_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY char_filter_ops USING xmhash IS 'filter columns of single bytes';
+CREATE OPERATOR CLASS char_filter_ops DEFAULT FOR TYPE "char" USING xmhash FAMILY char_filter_ops AS
+  OPERATOR 5 pg_catalog.< ("char", "char"),
+  OPERATOR 6 pg_catalog.<= ("char", "char"),
+  OPERATOR 7 pg_catalog.= ("char", "char"),
+  OPERATOR 8 pg_catalog.>= ("char", "char"),
+  OPERATOR 9 pg_catalog.> ("char", "char");
+COMMENT ON OPERATOR CLASS char_filter_ops USING xmhash IS 'filter columns of type "char"';
+CREATE OPERATOR FAMILY oid_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY oid_filter_ops USING xmhash IS 'filter columns of OIDs';
+CREATE OPERATOR CLASS oid_filter_ops DEFAULT FOR TYPE oid USING xmhash FAMILY oid_filter_ops AS
+  OPERATOR 5 pg_catalog.< (oid, oid),
+  OPERATOR 6 pg_catalog.<= (oid, oid),
+  OPERATOR 7 pg_catalog.= (oid, oid),
+  OPERATOR 8 pg_catalog.>= (oid, oid),
+  OPERATOR 9 pg_catalog.> (oid, oid);
+COMMENT ON OPERATOR CLASS oid_filter_ops USING xmhash IS 'filter columns of type oid';
+CREATE OPERATOR FAMILY date_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY date_filter_ops USING xmhash IS 'filter columns of dates';
+CREATE OPERATOR CLASS date_filter_ops DEFAULT FOR TYPE date USING xmhash FAMILY date_filter_ops AS
+  OPERATOR 5 pg_catalog.< (date, date),
+  OPERATOR 6 pg_catalog.<= (date, date),
+  OPERATOR 7 pg_catalog.= (date, date),
+  OPERATOR 8 pg_catalog.>= (date, date),
+  OPERATOR 9 pg_catalog.> (date, date);
+COMMENT ON OPERATOR CLASS date_filter_ops USING xmhash IS 'filter columns of type date';
+CREATE OPERATOR FAMILY time_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY time_filter_ops USING xmhash IS 'filter columns of times of day';
+CREATE OPERATOR CLASS time_filter_ops DEFAULT FOR TYPE time USING xmhash FAMILY time_filter_ops AS
+  OPERATOR 5 pg_catalog.< (time, time),
+  OPERATOR 6 pg_catalog.<= (time, time),
+  OPERATOR 7 pg_catalog.= (time, time),
+  OPERATOR 8 pg_catalog.>= (time, time),
+  OPERATOR 9 pg_catalog.> (time, time);
+COMMENT ON OPERATOR CLASS time_filter_ops USING xmhash IS 'filter columns of type time';
+CREATE OPERATOR FAMILY timestamp_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY timestamp_filter_ops USING xmhash IS 'filter columns of timestamps without time zone';
+CREATE OPERATOR CLASS timestamp_filter_ops DEFAULT FOR TYPE timestamp USING xmhash FAMILY timestamp_filter_ops AS
+  OPERATOR 5 pg_catalog.< (timestamp, timestamp),
+  OPERATOR 6 pg_catalog.<= (timestamp, timestamp),
+  OPERATOR 7 pg_catalog.= (timestamp, timestamp),
+  OPERATOR 8 pg_catalog.>= (timestamp, timestamp),
+  OPERATOR 9 pg_catalog.> (timestamp, timestamp);
+COMMENT ON OPERATOR CLASS timestamp_filter_ops USING xmhash IS 'filter columns of type timestamp';
+CREATE OPERATOR FAMILY timestamptz_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY timestamptz_filter_ops USING xmhash IS 'filter columns of timestamps with time zone';
+CREATE OPERATOR CLASS timestamptz_filter_ops DEFAULT FOR TYPE timestamptz USING xmhash FAMILY timestamptz_filter_ops AS
+  OPERATOR 5 pg_catalog.< (timestamptz, timestamptz),
+  OPERATOR 6 pg_catalog.<= (timestamptz, timestamptz),
+  OPERATOR 7 pg_catalog.= (timestamptz, timestamptz),
+  OPERATOR 8 pg_catalog.>= (timestamptz, timestamptz),
+  OPERATOR 9 pg_catalog.> (timestamptz, timestamptz);
+COMMENT ON OPERATOR CLASS timestamptz_filter_ops USING xmhash IS 'filter columns of type timestamptz';
+CREATE OPERATOR FAMILY money_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY money_filter_ops USING xmhash IS 'filter columns of amounts of money';
+CREATE OPERATOR CLASS money_filter_ops DEFAULT FOR TYPE money USING xmhash FAMILY money_filter_ops AS
+  OPERATOR 5 pg_catalog.< (money, money),
+  OPERATOR 6 pg_catalog.<= (money, money),
+  OPERATOR 7 pg_catalog.= (money, money),
+  OPERATOR 8 pg_catalog.>= (money, money),
+  OPERATOR 9 pg_catalog.> (money, money);
+COMMENT ON OPERATOR CLASS money_filter_ops USING xmhash IS 'filter columns of type money';
+CREATE OPERATOR FAMILY pg_lsn_filter_ops USING xmhash;
+COMMENT ON OPERATOR FAMILY pg_lsn_filter_ops USING xmhash IS 'filter columns of WAL positions';
+CREATE OPERATOR CLASS pg_lsn_filter_ops DEFAULT FOR TYPE pg_lsn USING xmhash FAMILY pg_lsn_filter_ops AS
+  OPERATOR 5 pg_catalog.< (pg_lsn, pg_lsn),
+  OPERATOR 6 pg_catalog.<= (pg_lsn, pg_lsn),
+  OPERATOR 7 pg_catalog.= (pg_lsn, pg_lsn),
+  OPERATOR 8 pg_catalog.>= (pg_lsn, pg_lsn),
+  OPERATOR 9 pg_catalog.> (pg_lsn, pg_lsn);
+COMMENT ON OPERATOR CLASS pg_lsn_filter_ops USING xmhash IS 'filter columns of type pg_lsn';
+CREATE OPERATOR CLASS text_filter_ops DEFAULT FOR TYPE text USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashtext(text);
+COMMENT ON OPERATOR FAMILY text_filter_ops USING xmhash IS 'filter columns of texts';
+COMMENT ON OPERATOR CLASS text_filter_ops USING xmhash IS 'filter columns of texts';
+CREATE OPERATOR CLASS bpchar_filter_ops DEFAULT FOR TYPE bpchar USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashbpchar(bpchar);
+COMMENT ON OPERATOR FAMILY bpchar_filter_ops USING xmhash IS 'filter columns of blank-padded texts';
+COMMENT ON OPERATOR CLASS bpchar_filter_ops USING xmhash IS 'filter columns of blank-padded texts';
+CREATE OPERATOR CLASS name_filter_ops DEFAULT FOR TYPE name USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashname(name);
+COMMENT ON OPERATOR FAMILY name_filter_ops USING xmhash IS 'filter columns of names';
+COMMENT ON OPERATOR CLASS name_filter_ops USING xmhash IS 'filter columns of names';
+CREATE OPERATOR CLASS bytea_filter_ops DEFAULT FOR TYPE bytea USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashvarlena(internal);
+COMMENT ON OPERATOR FAMILY bytea_filter_ops USING xmhash IS 'filter columns of byte strings';
+COMMENT ON OPERATOR CLASS bytea_filter_ops USING xmhash IS 'filter columns of byte strings';
+CREATE OPERATOR CLASS numeric_filter_ops DEFAULT FOR TYPE numeric USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hash_numeric(numeric);
+COMMENT ON OPERATOR FAMILY numeric_filter_ops USING xmhash IS 'filter columns of numbers';
+COMMENT ON OPERATOR CLASS numeric_filter_ops USING xmhash IS 'filter columns of numbers';
+CREATE OPERATOR CLASS uuid_filter_ops DEFAULT FOR TYPE uuid USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.uuid_hash(uuid);
+COMMENT ON OPERATOR FAMILY uuid_filter_ops USING xmhash IS 'filter columns of UUIDs';
+COMMENT ON OPERATOR CLASS uuid_filter_ops USING xmhash IS 'filter columns of UUIDs';
+CREATE OPERATOR CLASS interval_filter_ops DEFAULT FOR TYPE interval USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.interval_hash(interval);
+COMMENT ON OPERATOR FAMILY interval_filter_ops USING xmhash IS 'filter columns of intervals';
+COMMENT ON OPERATOR CLASS interval_filter_ops USING xmhash IS 'filter columns of intervals';
+CREATE OPERATOR CLASS timetz_filter_ops DEFAULT FOR TYPE timetz USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.timetz_hash(timetz);
+COMMENT ON OPERATOR FAMILY timetz_filter_ops USING xmhash IS 'filter columns of times of day with time zone';
+COMMENT ON OPERATOR CLASS timetz_filter_ops USING xmhash IS 'filter columns of times of day with time zone';
+CREATE OPERATOR CLASS inet_filter_ops DEFAULT FOR TYPE inet USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashinet(inet);
+COMMENT ON OPERATOR FAMILY inet_filter_ops USING xmhash IS 'filter columns of network addresses';
+COMMENT ON OPERATOR CLASS inet_filter_ops USING xmhash IS 'filter columns of network addresses';
+CREATE OPERATOR CLASS macaddr_filter_ops DEFAULT FOR TYPE macaddr USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashmacaddr(macaddr);
+COMMENT ON OPERATOR FAMILY macaddr_filter_ops USING xmhash IS 'filter columns of MAC addresses';
+COMMENT ON OPERATOR CLASS macaddr_filter_ops USING xmhash IS 'filter columns of MAC addresses';
+CREATE OPERATOR CLASS macaddr8_filter_ops DEFAULT FOR TYPE macaddr8 USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashmacaddr8(macaddr8);
+COMMENT ON OPERATOR FAMILY macaddr8_filter_ops USING xmhash IS 'filter columns of MAC addresses of 8 bytes';
+COMMENT ON OPERATOR CLASS macaddr8_filter_ops USING xmhash IS 'filter columns of MAC addresses of 8 bytes';
+CREATE OPERATOR CLASS jsonb_filter_ops DEFAULT FOR TYPE jsonb USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.jsonb_hash(jsonb);
+COMMENT ON OPERATOR FAMILY jsonb_filter_ops USING xmhash IS 'filter columns of JSON values';
+COMMENT ON OPERATOR CLASS jsonb_filter_ops USING xmhash IS 'filter columns of JSON values';
+CREATE OPERATOR CLASS enum_filter_ops DEFAULT FOR TYPE anyenum USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hashenum(anyenum);
+COMMENT ON OPERATOR FAMILY enum_filter_ops USING xmhash IS 'filter columns of values of enumerated types';
+COMMENT ON OPERATOR CLASS enum_filter_ops USING xmhash IS 'filter columns of values of enumerated types';
+CREATE OPERATOR CLASS array_filter_ops DEFAULT FOR TYPE anyarray USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hash_array(anyarray);
+COMMENT ON OPERATOR FAMILY array_filter_ops USING xmhash IS 'filter columns of arrays';
+COMMENT ON OPERATOR CLASS array_filter_ops USING xmhash IS 'filter columns of arrays';
+CREATE OPERATOR CLASS range_filter_ops DEFAULT FOR TYPE anyrange USING xmhash AS
+  OPERATOR 7 pg_catalog.=, FUNCTION 1 pg_catalog.hash_range(anyrange);
+COMMENT ON OPERATOR FAMILY range_filter_ops USING xmhash IS 'filter columns of ranges';
+COMMENT ON OPERATOR CLASS range_filter_ops USING xmhash IS 'filter columns of ranges';
 
 CREATE FUNCTION xmhash_last_scan(
   OUT index regclass, OUT strategy text, OUT scans bigint, OUT segments bigint,

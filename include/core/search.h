@@ -10,6 +10,7 @@
 
 #include "core/env.h"
 #include "core/hamming.h"
+#include "core/search_key.h"
 
 /* ---------- Centres (core/search_centre.c) ---------- */
 
@@ -70,6 +71,8 @@ typedef struct Directory
 	const int16_t *max;			/* [pages] */
 	int			extras;
 	const Span *extra;			/* [extras]: the other spans */
+	const int64_t *least;		/* [columns × pages]: of the keys of each filter column */
+	const int64_t *greatest;	/* [columns × pages] */
 } Directory;
 
 /* Bound of a page that needs no visit at all. */
@@ -96,6 +99,10 @@ extern void directory_exclude(const Directory *directory, const uint64_t *query,
  */
 extern void directory_exclude_unequal(const Directory *directory, const uint64_t *code,
 									  int16_t *bound);
+
+/* Set to BOUND_NEVER the pages on which no key of a filter column can fulfil its condition. */
+extern void directory_exclude_keys(const Directory *directory, const KeyCondition *conditions,
+								   int condition_count, int16_t *bound);
 
 /* ---------- Bands (core/search_mih.c) ---------- */
 
@@ -180,6 +187,7 @@ typedef struct PageColumns
 	const uint64_t *codes;		/* [count × words] */
 	const char *row_base;
 	int			row_stride;
+	const void *keys[MAX_KEY_COLUMNS];	/* of each filter column that has a condition: [count] */
 } PageColumns;
 
 /*
@@ -221,12 +229,55 @@ typedef struct Ball
 	int			radius;
 } Ball;
 
+/* A condition on codes: one of the balls holds it. */
+typedef struct BallSet
+{
+	const Ball *ball;
+	int			count;
+} BallSet;
+
+/*
+ * What is searched for: all codes within ball.radius of ball.query that one ball
+ * of each filter holds too, and whose keys fulfil all conditions.  Ordered by
+ * the distance to ball.query, or in no order, which is faster.
+ */
+typedef struct SearchQuestion
+{
+	bool		ordered;
+	Ball		ball;
+	const BallSet *filters;
+	int			filter_count;
+	const KeyCondition *conditions;
+	int			condition_count;
+} SearchQuestion;
+
+/* ---------- Hits (core/search_hits.c) ---------- */
+
+/* The rows of a page that may be answers. */
+typedef struct PageHits
+{
+	uint32_t   *positions;
+	uint16_t   *distances;
+	uint32_t	compared;		/* codes, to find them */
+	uint64_t   *mask;			/* rows whose keys fulfil the conditions */
+	uint64_t   *scratch;
+	double		passing_share;	/* of the rows of late pages, those that fulfil the conditions */
+	double		near_share;		/* and those near enough */
+} PageHits;
+
+extern void hits_create(PageHits *hits, int page_codes, const SearchMemory *memory);
+extern void hits_begin(PageHits *hits);
+
+/* Find the rows within max_distance that fulfil the question's conditions, and return how many there are. */
+extern int	hits_find(PageHits *hits, const SearchQuestion *question, const PageColumns *columns,
+					  int words, int max_distance);
+
 /* What a search has done so far: for xmhash_last_scan() and tests. */
 typedef struct SearchCounters
 {
 	uint64_t	pages;			/* reads of segments' pages */
 	uint64_t	pending_pages;
-	uint64_t	codes;			/* compared with the query */
+	uint64_t	codes;			/* compared with the query: without those that keys rejected before */
 	uint64_t	candidates;		/* within the bound at that moment */
 	uint64_t	returned;
 	int			batches;
@@ -250,16 +301,13 @@ extern Search *search_create(int bits, int page_codes, const PageReader *reader,
 							 const CandidateSort *sort, const SearchMemory *allocator);
 
 /*
- * Search for all codes within ball->radius of ball->query that all the filters
- * hold too: ordered by the distance to ball->query, or in no order, which is
- * faster.  bound[pages] are lower bounds of the distance to ball->query;
+ * bound[pages] are lower bounds of the distance to the question's ball's code;
  * BOUND_NEVER leaves a page out.  memory bounds what candidates take, in bytes
  * (a few pages' worth of them are always kept), until the sort takes over.  All
- * in all at most three times the pages within reach are read.  Everything given
- * must outlive the search.
+ * in all at most three times the pages within reach are read.  What the question
+ * points to must outlive the search.
  */
-extern void search_begin(Search *search, bool ordered, const Ball *ball,
-						 const Ball *filters, int filter_count,
+extern void search_begin(Search *search, const SearchQuestion *question,
 						 const int16_t *bound, uint32_t pages, size_t memory);
 extern SearchResult search_next(Search *search, Candidate *answer);
 extern const SearchCounters *search_counters(const Search *search);

@@ -23,6 +23,7 @@
 
 #include "core/hamming.h"
 #include "core/reach.h"
+#include "core/search_key.h"
 
 /*
  * ---------------------------------------------------------------------------
@@ -81,24 +82,44 @@ StaticAssertDecl(sizeof(XmhashOpaque) == 24, "XmhashOpaque has a fixed size on d
 #define XmhashPageTid(page, i) \
 	(((ItemPointerData *) XmhashPageOpaque(page))[-1 - (int) (i)])
 
-/* A pending page's entries may be NULL, so its tids come with flags. */
+/*
+ * A pending page's entries may be NULL, so its tids come with flags; and since
+ * such a page grows, with the keys of the filter columns.
+ */
 typedef struct XmhashPendingSlot
 {
 	ItemPointerData tid;
 	uint16		flags;
+	int64		key[FLEXIBLE_ARRAY_MEMBER]; /* [columns] */
 } XmhashPendingSlot;
 
 #define XMHASH_SLOT_NULL		0x0001	/* its code counts for nothing (zeros) */
 
-#define XmhashPendingSlotAt(page, i) \
-	(((XmhashPendingSlot *) XmhashPageOpaque(page))[-1 - (int) (i)])
+#define XMHASH_SLOT_SIZE(columns) (offsetof(XmhashPendingSlot, key) + (columns) * sizeof(int64))
 
-/* The form of an index's rows; pages of NULLs, and pending ones from before the first code, have no codes. */
+#define XmhashPendingSlotAt(page, columns, i) \
+	((XmhashPendingSlot *) ((char *) XmhashPageOpaque(page) - ((int) (i) + 1) * XMHASH_SLOT_SIZE(columns)))
+
+/* Filter columns of an index, behind the code's. */
+#define XMHASH_MAX_COLUMNS	MAX_KEY_COLUMNS
+
+/*
+ * The form of an index's rows; pages of NULLs, and pending ones from before the
+ * first code, have no codes.  On other pages than pending ones each filter
+ * column's keys stand in an array of their own behind the codes, int64 ones before
+ * int32 ones, so that each is aligned.
+ */
 typedef struct XmhashRowFormat
 {
 	int			bits;			/* of a code; 0: there is none yet */
 	int			words;
+	int			columns;		/* filter columns */
+	uint8		wide;			/* bit c: column c has keys of int64, not int32 */
+	uint8		key_bytes;		/* of all keys of a row */
+	uint8		key_offset[XMHASH_MAX_COLUMNS]; /* bytes a row of the arrays before column c's */
 } XmhashRowFormat;
+
+#define XmhashKeyIsWide(format, column)	(((format)->wide >> (column)) & 1)
 
 static inline void
 xmhash_format_set_bits(XmhashRowFormat *format, int bits)
@@ -118,13 +139,15 @@ xmhash_page_words(const XmhashRowFormat *format, XmhashPageKind kind)
 static inline Size
 xmhash_row_lower(const XmhashRowFormat *format, XmhashPageKind kind)
 {
-	return xmhash_page_words(format, kind) * sizeof(uint64);
+	Size		codes = xmhash_page_words(format, kind) * sizeof(uint64);
+
+	return kind == XMHASH_PAGE_PENDING ? codes : codes + format->key_bytes;
 }
 
 static inline Size
 xmhash_row_upper(const XmhashRowFormat *format, XmhashPageKind kind)
 {
-	return kind == XMHASH_PAGE_PENDING ? sizeof(XmhashPendingSlot) : sizeof(ItemPointerData);
+	return kind == XMHASH_PAGE_PENDING ? XMHASH_SLOT_SIZE(format->columns) : sizeof(ItemPointerData);
 }
 
 /* How many rows a page of data, NULLs, a band or pending rows can hold. */
@@ -132,6 +155,16 @@ static inline int
 xmhash_page_rows(const XmhashRowFormat *format, XmhashPageKind kind)
 {
 	return XMHASH_PAGE_CAPACITY / (xmhash_row_lower(format, kind) + xmhash_row_upper(format, kind));
+}
+
+/* The keys of a column on a page of data, NULLs or a band: [count] of int64 or int32. */
+static inline char *
+xmhash_page_keys(Page page, const XmhashRowFormat *format, int column)
+{
+	XmhashOpaque *opaque = XmhashPageOpaque(page);
+
+	return PageGetContents(page) + (Size) opaque->count *
+		(xmhash_page_words(format, opaque->kind) * sizeof(uint64) + format->key_offset[column]);
 }
 
 /* No page has more rows. */
@@ -193,8 +226,8 @@ typedef struct XmhashSegment
 
 /*
  * The directory of a segment, a stream of bytes over its directory pages:
- * uint64 centre[centres × words], XmhashSpan span[spans], and for band runs
- * uint16 band_first[bands × band_pages], the minimum band value on each page.  A span is what
+ * uint64 centre[centres × words], XmhashKeyRange range[data_pages × columns] if
+ * there are filter columns, XmhashSpan span[spans], and for band runs uint16 band_first[bands × band_pages], the minimum band value on each page.  A span is what
  * one data page holds of one centre; a page has one or more, in order.  No code
  * of the span is nearer to q than the largest of d(q,c) - max, min - d(q,c) and 0; a
  * page's bound is the minimum of its spans'.
@@ -207,19 +240,31 @@ typedef struct XmhashSpan
 	uint16		max;
 } XmhashSpan;
 
+/* The least and the greatest key of a filter column on a data page. */
+typedef struct XmhashKeyRange
+{
+	int64		least;
+	int64		greatest;
+} XmhashKeyRange;
+
 typedef struct XmhashDirectory
 {
 	int			words;
+	int			columns;
 	uint32		centres;
 	uint32		spans;
 	uint64	   *centre;			/* [centres × words] */
+	XmhashKeyRange *range;		/* [data_pages × columns] */
 	XmhashSpan *span;			/* [spans] */
 	uint32		band_firsts;	/* bands × band_pages */
 	uint16	   *band_first;		/* [bands × band_pages], ascending in a band */
 } XmhashDirectory;
 
-#define XmhashDirectoryBytes(s, words) \
-	((Size) (s)->centres * (words) * sizeof(uint64) + (Size) (s)->spans * sizeof(XmhashSpan) + \
+#define XmhashRangeBytes(s, format) \
+	((s)->centres == 0 ? 0 : (Size) (s)->data_pages * (format)->columns * sizeof(XmhashKeyRange))
+#define XmhashDirectoryBytes(s, format) \
+	((Size) (s)->centres * (format)->words * sizeof(uint64) + XmhashRangeBytes(s, format) + \
+	 (Size) (s)->spans * sizeof(XmhashSpan) + \
 	 (Size) (s)->bands * (s)->band_pages * sizeof(uint16))
 
 /* Band runs of an index: multi-index hashing, core/search_mih.c. */
@@ -276,6 +321,8 @@ typedef struct XmhashMeta
 	XmhashExtent preallocated;	/* free blocks kept for pending pages */
 	XmhashExtent pending[XMHASH_PENDING_EXTENTS];
 	BlockNumber catalogue[2][XMHASH_CATALOGUE_PAGES];
+	uint16		filter_columns;	/* behind the code's */
+	uint16		filter_wide;	/* bit c: column c has keys of 8 bytes, not 4 */
 	XmhashReservation reserved[XMHASH_RESERVATIONS];
 } XmhashMeta;
 
@@ -377,7 +424,8 @@ extern XmhashDirectory *xmhash_directory_read(Relation index, const IndexSnapsho
  * Writing a segment
  *
  * The rows in centre order, then the NULLs, then finish.  Without centres
- * (centres = 0) rows come in any order with centre = distance = 0.
+ * (centres = 0) rows come in any order with centre = distance = 0.  keys are
+ * those of the row's filter columns.
  * ---------------------------------------------------------------------------
  */
 typedef struct XmhashWriter XmhashWriter;
@@ -387,11 +435,11 @@ extern XmhashWriter *xmhash_writer_begin(Relation index, XmhashWriterRole role, 
 										 const uint64 *centre, uint32 centres, int bands,
 										 uint64 rows, uint64 nulls);
 extern void xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance,
-							  const uint64 *code, ItemPointer tid);
+							  const uint64 *code, const int64 *keys, ItemPointer tid);
 /* After all of those, all of them again for band 0, 1, …, in the order of values. */
 extern void xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value,
-									  const uint64 *code, ItemPointer tid);
-extern void xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid);
+									  const uint64 *code, const int64 *keys, ItemPointer tid);
+extern void xmhash_writer_add_null(XmhashWriter *writer, const int64 *keys, ItemPointer tid);
 
 /* Codes that stand for queries: what searches by them would read is learned. */
 extern void xmhash_writer_set_probes(XmhashWriter *writer, ReachProbes *probes);
@@ -436,7 +484,38 @@ extern bool xmhash_validate(Oid opclass);
 #define XMHASH_STRATEGY_EQUAL		2	/* code = q */
 #define XMHASH_STRATEGY_WITHIN		3	/* within a radius */
 #define XMHASH_STRATEGY_MUTUAL		4	/* of balls: each holds the other's center */
-#define XMHASH_STRATEGIES			4
+
+/* Strategies of the operator classes of filter columns. */
+#define XMHASH_STRATEGY_KEY_LESS			5
+#define XMHASH_STRATEGY_KEY_LESS_EQUAL		6
+#define XMHASH_STRATEGY_KEY_EQUAL			7
+#define XMHASH_STRATEGY_KEY_GREATER_EQUAL	8
+#define XMHASH_STRATEGY_KEY_GREATER			9
+#define XMHASH_STRATEGIES					9
+
+/* Their support function: hash(type) → integer.  Without it the type's order gives the key. */
+#define XMHASH_HASH_PROC					1
+#define XMHASH_PROCS						1
+
+/*
+ * ---------------------------------------------------------------------------
+ * Filter columns (index/filter.c)
+ * ---------------------------------------------------------------------------
+ */
+
+/* The form of the index's rows, as its columns have it. */
+extern void xmhash_row_format(Relation index, int bits, XmhashRowFormat *format);
+
+/* Refuse an index whose columns are not a code and up to four filter columns. */
+extern void xmhash_check_columns(Relation index);
+
+/* The keys of a row's filter columns; values and isnull are those of all columns. */
+extern void xmhash_row_keys(Relation index, const Datum *values, const bool *isnull, int64 *keys);
+
+/* Does the type have a key that keeps its order; its number, of which the key is made. */
+extern bool filter_type_is_ordered(Oid type, bool *wide);
+extern int64 filter_order_number(Oid type, Datum value);
+extern int64 filter_hash_key(Relation index, int column, Datum value);
 
 /* Raise 22026 naming the index and both lengths. */
 pg_noreturn extern void xmhash_wrong_length(Relation index, int bits, int expected);

@@ -34,6 +34,7 @@ typedef struct ScanWork
 	uint16	   *distances;
 	uint64	   *pending_codes;	/* a pending page without its NULLs, or a band page's own hits */
 	ItemPointerData *pending_tids;
+	void	   *pending_keys[XMHASH_MAX_COLUMNS];	/* one without NULLs has these too */
 	uint32	   *positions;		/* of a band page's hits, and their distances */
 	uint16	   *hit_distances;
 } ScanWork;
@@ -53,17 +54,18 @@ typedef struct XmhashScan
 	uint64		serial;			/* tells scans apart */
 
 	/* the question, from the scan keys */
+	MemoryContext question_context; /* of all that it points to */
+	SearchQuestion question;
+	KeyCondition condition[XMHASH_MAX_COLUMNS];
 	bool		impossible;		/* a key that nothing fulfils */
-	bool		lossy;			/* rows have to be looked at again */
+	bool		wants_codes;	/* rows with a code */
+	bool		wants_nulls;	/* and those with a NULL */
+	bool		recheck;		/* the keys may let through too many */
 	bool		by_bands;		/* of some segment */
-	bool		ordered;
 	bool		null_order;		/* ordered by the distance to NULL */
-	Ball		driver;
-	Ball	   *filter;			/* [filters] */
-	int			filters;
-	bool	   *filter_equal;	/* [filters]: radius 0 by `=` */
+	int			code_keys;		/* keys that compare codes */
+	bool	   *filter_equal;	/* [question.filter_count]: radius 0 by `=` */
 	bool		driver_equal;
-	uint64	   *words;			/* the keys' codes */
 
 	/* reading */
 	Buffer		buffer;			/* of the columns that the search holds */
@@ -85,6 +87,13 @@ typedef struct XmhashScan
 
 /* index/scan_keys.c: the question that the scan keys ask. */
 extern void scan_take_keys(IndexScanDesc scan);
+
+/*
+ * index/scan_filter.c: the conditions that keys make of filter columns, one a
+ * column at most; false: nothing fulfils them.  recheck: they may let through too many.
+ */
+extern bool scan_take_conditions(Relation index, const XmhashRowFormat *format, ScanKey keys, int count,
+								 KeyCondition *conditions, int *condition_count, bool *recheck);
 
 /* index/scan_pages.c: pages for the search, whose context is a ScanWork; NULLs. */
 extern const PageReader scan_page_reader;

@@ -69,4 +69,7 @@ extern const IndexSnapshot *cache_estimate(Relation index, BlockNumber blocks);
 /* The radius of a ball in a query, if planning can know it; -1 (index/support.c). */
 extern int	support_ball_radius(PlannerInfo *root, Node *ball);
 
+/* index/array_clauses.c: add to an ordered path the arrays that filter columns are compared with. */
+extern void xmhash_add_array_clauses(PlannerInfo *root, IndexPath *path);
+
 #endif							/* INDEX_SEARCH_H */

@@ -27,9 +27,9 @@ extern XmhashSorter *xmhash_sorter_begin(const XmhashRowFormat *format, const ui
 
 /* Band runs, before anything is added; a segment without centres gets none. */
 extern void xmhash_sorter_set_bands(XmhashSorter *sorter, int bands);
-extern void xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerData *tids,
+extern void xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const int64 *keys, const ItemPointerData *tids,
 							  int count);
-extern void xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid);
+extern void xmhash_sorter_add_null(XmhashSorter *sorter, const int64 *keys, ItemPointer tid);
 
 /*
  * Sort, begin a writer, feed it and return it, for the caller to finish.
@@ -62,7 +62,7 @@ typedef enum XmhashBuildPhase
 
 /* ---------- Between the sorter's files ---------- */
 
-/* A row to be sorted; its code follows. */
+/* A row to be sorted; its code and the keys of its filter columns follow. */
 typedef struct SortRow
 {
 	uint32		centre;			/* in a band's run its value */
@@ -73,8 +73,9 @@ typedef struct SortRow
 
 StaticAssertDecl(sizeof(SortRow) == 16, "codes stay aligned behind a SortRow");
 
-#define SORT_ROW_SIZE(words) (sizeof(SortRow) + (words) * sizeof(uint64))
+#define SORT_ROW_SIZE(words, columns) (sizeof(SortRow) + (words) * sizeof(uint64) + (columns) * sizeof(int64))
 #define SORT_ROW_CODE(row) ((uint64 *) ((char *) (row) + sizeof(SortRow)))
+#define SORT_ROW_KEYS(row, words) ((int64 *) (SORT_ROW_CODE(row) + (words)))
 
 /* What the comparison sort moves: the code's first word decides nearly always. */
 typedef struct SortKey
@@ -95,7 +96,7 @@ typedef struct SortRun
 typedef struct SortFile
 {
 	BufFile    *rows;			/* NULL: no run */
-	BufFile    *nulls;			/* ItemPointerData after ItemPointerData */
+	BufFile    *nulls;			/* ItemPointerData and keys, row after row */
 	int			runs;
 	int			run_capacity;
 	SortRun    *run;

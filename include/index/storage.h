@@ -25,7 +25,10 @@ extern void xmhash_page_init(Page page, XmhashPageKind kind, uint64 owner, uint6
 extern void xmhash_page_set_count(Page page, const XmhashRowFormat *format, int count);
 extern void xmhash_page_set_checksum(Page page);
 extern bool xmhash_page_checksum_agrees(Page page);
-extern void xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *code, ItemPointer tid);
+extern void xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *code,
+									const int64 *keys, ItemPointer tid);
+extern void xmhash_page_get_keys(Page page, const XmhashRowFormat *format, int64 *keys);
+extern void xmhash_page_put_keys(Page page, const XmhashRowFormat *format, const int64 *keys, int count);
 extern void xmhash_blob_page_fill(Page page, const char *data, int bytes);
 extern void xmhash_extend(Relation index, BlockNumber end);
 extern Buffer xmhash_read_buffer_if_sound(Relation index, BlockNumber block);

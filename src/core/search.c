@@ -66,10 +66,7 @@ struct Search
 	SearchMemory memory;
 
 	/* the question */
-	bool		ordered;
-	Ball		ball;
-	const Ball *filters;
-	int			filter_count;
+	SearchQuestion question;
 	int			top;			/* maximum distance of an answer */
 
 	/* the visit */
@@ -102,8 +99,7 @@ struct Search
 	size_t		gather;			/* unordered: so many before any is given */
 	uint32_t   *start;			/* [bits + 2]: counting sort's */
 
-	uint32_t   *positions;		/* a page's hits */
-	uint16_t   *distances;
+	PageHits	hits;			/* of the page at hand */
 
 	SearchCounters counters;
 };
@@ -129,8 +125,7 @@ search_create(int bits, int page_codes, const PageReader *reader, const Candidat
 	search->memory = *allocator;
 	search->histogram = search_reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
 	search->start = search_reallocate(search, NULL, (bits + 2) * sizeof(uint32_t));
-	search->positions = search_reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint32_t));
-	search->distances = search_reallocate(search, NULL, (page_codes + HAMMING_SLACK) * sizeof(uint16_t));
+	hits_create(&search->hits, page_codes, allocator);
 	return search;
 }
 
@@ -191,15 +186,12 @@ search_begin_batch(Search *search)
 }
 
 void
-search_begin(Search *search, bool ordered, const Ball *ball,
-			 const Ball *filters, int filter_count,
+search_begin(Search *search, const SearchQuestion *question,
 			 const int16_t *bound, uint32_t pages, size_t memory)
 {
-	search->ordered = ordered;
-	search->ball = *ball;
-	search->filters = filters;
-	search->filter_count = filter_count;
-	search->top = ball->radius < search->bits ? ball->radius : search->bits;
+	search->question = *question;
+	search->top = question->ball.radius < search->bits ? question->ball.radius : search->bits;
+	hits_begin(&search->hits);
 	search->floor = -1;
 	search->floor_rank = 0;
 	search->keep = FIRST_BATCH;
@@ -209,7 +201,7 @@ search_begin(Search *search, bool ordered, const Ball *ball,
 	search->sorting = search->sorted = false;
 	memset(&search->counters, 0, sizeof(SearchCounters));
 	visit_begin(&search->visit, bound, pages, &search->memory);
-	if (!ordered)
+	if (!question->ordered)
 		visit_all(&search->visit, search->top);
 	search_begin_batch(search);
 }
@@ -265,12 +257,15 @@ search_row(const PageColumns *columns, uint32_t position)
 static bool
 search_passes_filters(const Search *search, const uint64_t *code)
 {
-	for (int f = 0; f < search->filter_count; f++)
+	for (int f = 0; f < search->question.filter_count; f++)
 	{
-		const Ball *filter = &search->filters[f];
+		const BallSet *filter = &search->question.filters[f];
+		bool		within = false;
 
-		if (hamming_kernels->distance((const uint8_t *) filter->query, (const uint8_t *) code,
-									  search->words * sizeof(uint64_t)) > filter->radius)
+		for (int b = 0; b < filter->count && !within; b++)
+			within = hamming_kernels->distance((const uint8_t *) filter->ball[b].query, (const uint8_t *) code,
+											   search->words * sizeof(uint64_t)) <= filter->ball[b].radius;
+		if (!within)
 			return false;
 	}
 	return true;
@@ -309,13 +304,13 @@ search_take_candidates(Search *search, const PageColumns *columns, int hits, uin
 	}
 	for (int i = 0; i < hits; i++)
 	{
-		int			distance = search->distances[i];
-		uint32_t	position = search->positions[i];
+		int			distance = search->hits.distances[i];
+		uint32_t	position = search->hits.positions[i];
 
 		if (distance < search->floor ||
 			(distance == search->floor && rank <= search->floor_rank))
 			continue;
-		if (search->filter_count > 0 &&
+		if (search->question.filter_count > 0 &&
 			!search_passes_filters(search, columns->codes + (size_t) position * search->words))
 			continue;
 		search->candidates[search->count].distance = (uint16_t) distance;
@@ -344,12 +339,12 @@ search_take_answers(Search *search, const PageColumns *columns, int hits)
 	search_grow(search, &search->answers, search->answer_count, &search->answer_capacity);
 	for (int i = 0; i < hits; i++)
 	{
-		uint32_t	position = search->positions[i];
+		uint32_t	position = search->hits.positions[i];
 
-		if (search->filter_count > 0 &&
+		if (search->question.filter_count > 0 &&
 			!search_passes_filters(search, columns->codes + (size_t) position * search->words))
 			continue;
-		search->answers[search->answer_count].distance = search->distances[i];
+		search->answers[search->answer_count].distance = search->hits.distances[i];
 		search->answers[search->answer_count].row = search_row(columns, position);
 		search->answer_count++;
 	}
@@ -442,14 +437,12 @@ search_put_to_sort(Search *search, uint64_t rank)
 static void
 search_take_columns(Search *search, const PageColumns *columns, uint64_t rank)
 {
-	int			hits = hamming_kernels->within(search->ball.query, columns->codes, search->words,
-											   columns->count, search->cut - 1,
-											   search->positions, search->distances);
+	int			hits = hits_find(&search->hits, &search->question, columns, search->words, search->cut - 1);
 
-	search->counters.codes += columns->count;
+	search->counters.codes += search->hits.compared;
 	if (hits == 0)
 		return;
-	if (!search->ordered)
+	if (!search->question.ordered)
 	{
 		search_take_answers(search, columns, hits);
 		return;
@@ -544,7 +537,7 @@ search_advance(Search *search)
 		}
 		if (search->answer_count >= search->gather || (exhausted && search->answer_count > 0))
 		{
-			if (!search->ordered)
+			if (!search->question.ordered)
 				search_order_by_row(search);
 			return SEARCH_FOUND;
 		}

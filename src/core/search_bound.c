@@ -84,6 +84,21 @@ directory_exclude(const Directory *directory, const uint64_t *query,
 }
 
 void
+directory_exclude_keys(const Directory *directory, const KeyCondition *conditions, int condition_count, int16_t *bound)
+{
+	for (int c = 0; c < condition_count && directory->least != NULL; c++)
+	{
+		const KeyCondition *condition = &conditions[c];
+		const int64_t *least = directory->least + (size_t) condition->column * directory->pages;
+		const int64_t *greatest = directory->greatest + (size_t) condition->column * directory->pages;
+
+		for (uint32_t p = 0; p < directory->pages; p++)
+			if (!key_range_fulfils(condition, least[p], greatest[p]))
+				bound[p] = BOUND_NEVER;
+	}
+}
+
+void
 directory_exclude_unequal(const Directory *directory, const uint64_t *code,
 						  int16_t *bound)
 {

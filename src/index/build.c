@@ -233,11 +233,13 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 		  bool alive, void *context)
 {
 	BuildState *state = context;
+	int64		keys[XMHASH_MAX_COLUMNS];
 
 	state->rows++;
+	xmhash_row_keys(index, values, isnull, keys);
 	if (isnull[0])
 	{
-		xmhash_sorter_add_null(state->sorter, tid);
+		xmhash_sorter_add_null(state->sorter, keys, tid);
 		return;
 	}
 	if (state->format.bits == 0)
@@ -248,7 +250,7 @@ build_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	}
 	else
 		build_take_code(index, values[0], &state->format, &state->code);
-	xmhash_sorter_add(state->sorter, state->code, tid, 1);
+	xmhash_sorter_add(state->sorter, state->code, keys, tid, 1);
 }
 
 /* ---------- Working together ---------- */
@@ -478,7 +480,7 @@ xmhash_build(Relation heap, Relation index, IndexInfo *info)
 	xmhash_build_start(index);
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, XMHASH_PHASE_SAMPLING);
-	xmhash_format_set_bits(&sample.format, xmhash_declared_bits(index));
+	xmhash_row_format(index, xmhash_declared_bits(index), &sample.format);
 	expected = build_take_sample(heap, index, info, &sample);
 	state.format = sample.format;
 	state.sorter = xmhash_sorter_begin(&sample.format, sample.code, sample.count, expected,

@@ -12,20 +12,16 @@
  */
 #include "postgres.h"
 
+#include "index/check.h"
 #include "index/storage.h"
 
-#include "access/table.h"
-#include "access/tableam.h"
-#include "catalog/index.h"
-#include "catalog/pg_operator_d.h"
-#include "catalog/pg_type_d.h"
+#include "access/xact.h"
 #include "bitcode/bitcode.h"
 #include "common/hashfn.h"
 #include "core/search.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/tuplesort.h"
 
 typedef struct Check
 {
@@ -39,6 +35,7 @@ typedef struct Check
 	uint64		rows;			/* found in the segment at hand */
 	uint64		nulls;
 	uint64		digest;			/* of its rows, in any order */
+	int64		keys[XMHASH_MAX_COLUMNS];	/* of the row at hand */
 	Tuplesortstate *entries;	/* row keys of the index, or NULL */
 } Check;
 
@@ -55,21 +52,6 @@ typedef struct UseList
 	int			count;
 	int			capacity;
 } UseList;
-
-/*
- * Row and code in one number: the tid in the upper 48 bits, so that sorting
- * brings a row's entries together, and a hash of the code in the lower 16.
- */
-static Datum
-check_row_key(ItemPointer tid, const uint64 *code, int words)
-{
-	uint64		row = ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
-	uint32		hash = code == NULL ? 0 :
-	hash_bytes((const unsigned char *) code, words * sizeof(uint64));
-
-	/* A NULL is told from all codes; 2 in 65536 changed codes go unnoticed. */
-	return Int64GetDatum((int64) (row << 16 | (code == NULL ? 0 : 1 + hash % 65535)));
-}
 
 static void
 check_note_use(UseList *list, BlockNumber start, uint32 count, const char *what)
@@ -233,27 +215,62 @@ check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint3
 				   number, distance, nearest);
 }
 
-/* A number for a row and its code; sums of them are equal if the rows are. */
+/* A number for a row, its code and its keys; sums of them are equal if the rows are. */
 static uint64
-check_row_digest(ItemPointer tid, const uint64 *code, int words)
+check_row_digest(const CheckRow *entry)
 {
-	return hash_bytes_extended((const unsigned char *) code, words * sizeof(uint64),
-							   ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) |
-							   ItemPointerGetOffsetNumberNoCheck(tid));
+	uint64		row = ((uint64) ItemPointerGetBlockNumberNoCheck(entry->tid) << 16) |
+	ItemPointerGetOffsetNumberNoCheck(entry->tid);
+
+	if (entry->columns > 0)
+		row = hash_bytes_extended((const unsigned char *) entry->keys, entry->columns * sizeof(int64), row);
+	return hash_bytes_extended((const unsigned char *) entry->code, entry->words * sizeof(uint64), row);
 }
 
 static void
-check_add_entry(Check *check, ItemPointer tid, const uint64 *code, int words)
+check_add_entry(Check *check, const CheckRow *entry)
 {
-	check_tid(check, tid);
+	check_tid(check, entry->tid);
 	if (check->entries != NULL)
-		tuplesort_putdatum(check->entries, check_row_key(tid, code, words), false);
+		check_add_key(check->entries, entry);
+}
+
+/* Row i of a page of data, NULLs or a band; its keys in check->keys. */
+static CheckRow
+check_page_row(Check *check, Page page, int i)
+{
+	const XmhashRowFormat *format = &check->snapshot->format;
+	int			words = xmhash_page_words(format, XmhashPageOpaque(page)->kind);
+	CheckRow	row = {&XmhashPageTid(page, i), XmhashPageCodes(page) + (Size) i * words, words,
+	check->keys, format->columns};
+
+	for (int c = 0; c < format->columns; c++)
+		check->keys[c] = key_at(xmhash_page_keys(page, format, c), XmhashKeyIsWide(format, c), i);
+	if (words == 0)
+		row.code = NULL;
+	return row;
+}
+
+/* A scan does not read the page for keys outside of its range. */
+static void
+check_ranges(Check *check, uint32 number)
+{
+	const XmhashDirectory *directory = check->directory;
+
+	for (int c = 0; c < directory->columns; c++)
+	{
+		const XmhashKeyRange *range = &directory->range[(Size) number * directory->columns + c];
+
+		if (check->keys[c] < range->least || check->keys[c] > range->greatest)
+			xmhash_damaged(check->index, check->block,
+						   "Data page %u has key " INT64_FORMAT " in filter column %d, the directory says " INT64_FORMAT " to " INT64_FORMAT ".",
+						   number, check->keys[c], c + 1, range->least, range->greatest);
+	}
 }
 
 static void
 check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 {
-	int			words = check->snapshot->format.words;
 	Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, number),
 									   XMHASH_PAGE_DATA, segment->id, number);
 	uint32		first = check->span;
@@ -269,13 +286,16 @@ check_data_page(Check *check, const XmhashSegment *segment, uint32 number)
 	check->span = end;
 	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
 	{
-		const uint64 *code = XmhashPageCodes(page) + (Size) i * words;
+		CheckRow	row = check_page_row(check, page, i);
 
-		check_padding(check, code, check->snapshot->format.bits);
+		check_padding(check, row.code, check->snapshot->format.bits);
 		if (check->directory != NULL)
-			check_spans(check, number, code, first, end);
-		check_add_entry(check, &XmhashPageTid(page, i), code, words);
-		check->digest += check_row_digest(&XmhashPageTid(page, i), code, words);
+		{
+			check_spans(check, number, row.code, first, end);
+			check_ranges(check, number);
+		}
+		check_add_entry(check, &row);
+		check->digest += check_row_digest(&row);
 	}
 	check->rows += XmhashPageOpaque(page)->count;
 }
@@ -288,7 +308,6 @@ static void
 check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 i,
 				uint64 *rows, uint64 *digest)
 {
-	int			words = check->snapshot->format.words;
 	const uint16 *first = check->directory->band_first + band * segment->band_pages;
 	uint32		number = segment->data_pages + band * segment->band_pages + i;
 	Page		page = check_load_page(check, xmhash_segment_block(check->snapshot, segment, number),
@@ -297,15 +316,15 @@ check_band_page(Check *check, const XmhashSegment *segment, uint32 band, uint32 
 
 	for (int n = 0; n < count; n++)
 	{
-		const uint64 *code = XmhashPageCodes(page) + (Size) n * words;
-		int			value = band_value(code, check->snapshot->format.bits, segment->bands, band);
+		CheckRow	row = check_page_row(check, page, n);
+		int			value = band_value(row.code, check->snapshot->format.bits, segment->bands, band);
 
 		if (value < first[i] || (i + 1 < segment->band_pages && value > first[i + 1]))
 			xmhash_damaged(check->index, check->block,
 						   "A code's value in band %u is %d, the directory says %u to %d.", band, value,
 						   first[i], i + 1 < segment->band_pages ? first[i + 1] : PG_UINT16_MAX);
-		check_tid(check, &XmhashPageTid(page, n));
-		*digest += check_row_digest(&XmhashPageTid(page, n), code, words);
+		check_tid(check, row.tid);
+		*digest += check_row_digest(&row);
 	}
 	*rows += count;
 }
@@ -335,8 +354,6 @@ check_bands_agree(Check *check, const XmhashSegment *segment, uint32 *band)
 static void
 check_sum_data_pages(Check *check, const XmhashSegment *segment)
 {
-	int			words = check->snapshot->format.words;
-
 	check->rows = check->digest = 0;
 	for (uint32 n = 0; n < segment->data_pages; n++)
 	{
@@ -345,7 +362,11 @@ check_sum_data_pages(Check *check, const XmhashSegment *segment)
 		int			count = XmhashPageOpaque(page)->count;
 
 		for (int i = 0; i < count; i++)
-			check->digest += check_row_digest(&XmhashPageTid(page, i), XmhashPageCodes(page) + (Size) i * words, words);
+		{
+			CheckRow	row = check_page_row(check, page, i);
+
+			check->digest += check_row_digest(&row);
+		}
 		check->rows += count;
 	}
 }
@@ -381,7 +402,11 @@ check_null_page(Check *check, const XmhashSegment *segment, uint32 number)
 									   XMHASH_PAGE_NULLS, segment->id, number);
 
 	for (int i = 0; i < XmhashPageOpaque(page)->count; i++)
-		check_add_entry(check, &XmhashPageTid(page, i), NULL, 0);
+	{
+		CheckRow	row = check_page_row(check, page, i);
+
+		check_add_entry(check, &row);
+	}
 	check->nulls += XmhashPageOpaque(page)->count;
 }
 
@@ -426,7 +451,7 @@ check_pending_page(Check *check, uint32 i)
 		xmhash_damaged(check->index, check->block, "The pending page has successors, but is neither full nor sealed.");
 	for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
 	{
-		XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, j);
+		XmhashPendingSlot *slot = XmhashPendingSlotAt(page, format.columns, j);
 		const uint64 *code = XmhashPageCodes(page) + (Size) j * words;
 		bool		null = (slot->flags & XMHASH_SLOT_NULL) != 0;
 
@@ -434,7 +459,7 @@ check_pending_page(Check *check, uint32 i)
 			xmhash_damaged(check->index, check->block, "Entry %d of the pending page has flags %u and %d bits.",
 						   j, slot->flags, bits);
 		check_padding(check, code, bits);
-		check_add_entry(check, &slot->tid, null ? NULL : code, words);
+		check_add_entry(check, &(CheckRow) {&slot->tid, null ? NULL : code, words, slot->key, format.columns});
 	}
 }
 
@@ -454,104 +479,6 @@ check_structure(Check *check)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-}
-
-/* Called for each row that the snapshot sees. */
-static void
-check_note_heap_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
-{
-	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
-	Bitcode    *code;
-
-	if (isnull[0])
-	{
-		tuplesort_putdatum(state, check_row_key(tid, NULL, 0), false);
-		return;
-	}
-	code = DatumGetBitcodeP(values[0]);
-	bitcode_check_length(BITCODE_BITS(code), NULL);
-	bitcode_to_words(code, words);
-	tuplesort_putdatum(state, check_row_key(tid, words, BITCODE_WORDS(code)), false);
-	if ((Pointer) code != DatumGetPointer(values[0]))
-		pfree(code);
-}
-
-static Tuplesortstate *
-check_begin_keys(void)
-{
-	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, maintenance_work_mem / 2, NULL, TUPLESORT_NONE);
-}
-
-static bool
-check_next_key(Tuplesortstate *keys, int64 *key)
-{
-	Datum		value;
-	bool		isnull;
-
-	if (!tuplesort_next_value(keys, &value, &isnull))
-		return false;
-	*key = DatumGetInt64(value);
-	return true;
-}
-
-static void
-check_raise_row(Relation index, int64 key, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" %s row (%u,%u)", RelationGetRelationName(index), what,
-					(BlockNumber) ((uint64) key >> 32), (OffsetNumber) ((uint64) key >> 16 & 0xFFFF)),
-			 errhint("Rebuild it with REINDEX.")));
-}
-
-/*
- * Both in ascending order: no row twice among the entries, and each row of the
- * heap among them.  Entries that no row answers to are those of dead rows.
- */
-static void
-check_compare_keys(Relation index, Tuplesortstate *entries, Tuplesortstate *rows)
-{
-	int64		entry,
-				last = 0,
-				row = 0;
-	bool		first = true;
-	bool		more = check_next_key(rows, &row);
-
-	for (; check_next_key(entries, &entry); last = entry, first = false)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!first && (uint64) entry >> 16 == (uint64) last >> 16)
-			check_raise_row(index, entry, "has more than one entry for");
-		if (more && row == entry)
-			more = check_next_key(rows, &row);
-		else if (more && row < entry)
-			check_raise_row(index, row, "lacks, or has with another code,");
-	}
-	if (more)
-		check_raise_row(index, row, "lacks, or has with another code,");
-}
-
-/*
- * Every row that a snapshot older than the walk over the index sees must have
- * been there: it was inserted before it was committed.
- */
-static void
-check_heap(Relation heap, Relation index, Snapshot snapshot, Tuplesortstate *entries)
-{
-	IndexInfo  *info = BuildIndexInfo(index);
-	Tuplesortstate *rows = check_begin_keys();
-	TableScanDesc scan;
-
-	/* As a concurrent build would: the snapshot decides, dead rows are left out. */
-	info->ii_Concurrent = true;
-	info->ii_Unique = false;
-	scan = table_beginscan_strat(heap, snapshot, 0, NULL, true, false);
-	/* Core takes a scan that it is given for a parallel build's, and asserts that it may be synchronised. */
-	table_index_build_scan(heap, index, info, true, false, check_note_heap_row, rows, scan);
-	tuplesort_performsort(entries);
-	tuplesort_performsort(rows);
-	check_compare_keys(index, entries, rows);
-	tuplesort_end(rows);
 }
 
 void

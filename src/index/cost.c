@@ -326,6 +326,9 @@ cost_question(PlannerInfo *root, IndexPath *path, List *quals, Selectivity selec
 				others = lappend(others, qual);
 				continue;
 			}
+			/* IS NOT NULL leaves all codes. */
+			if (IsA(qual->clause, NullTest))
+				continue;
 			radius = cost_clause_radius(root, info, qual, &equal);
 			question->limited = true;
 			question->equal |= equal;
@@ -345,7 +348,7 @@ xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 					 double *correlation, double *pages)
 {
 	IndexOptInfo *info = path->indexinfo;
-	List	   *quals = get_quals_from_indexclauses(path->indexclauses);
+	List	   *quals;
 	IndexShape	shape = {.loops = Max(loop_count, 1)};
 	Question	question = {0};
 	double		begin;
@@ -363,6 +366,9 @@ xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	if (path->path.pathtype == T_IndexOnlyScan)
 		path->path.pathtype = T_IndexScan;
 
+	if (PLANNER_LEAVES_OUT_ARRAYS)
+		xmhash_add_array_clauses(root, path);
+	quals = get_quals_from_indexclauses(path->indexclauses);
 	cost_index_shape(info, &shape);
 	*selectivity = clauselist_selectivity(root, add_predicate_to_index_quals(info, quals),
 										  info->rel->relid, JOIN_INNER, NULL);

@@ -32,6 +32,11 @@ directory_check(Relation index, BlockNumber block, const IndexSnapshot *snapshot
 		page = span->page;
 		centre = span->centre;
 	}
+	for (uint64 i = 0; i < (uint64) segment->data_pages * directory->columns; i++)
+		if (directory->range[i].least > directory->range[i].greatest)
+			xmhash_damaged(index, block, "The keys of filter column %u of page %u range from " INT64_FORMAT " to " INT64_FORMAT ".",
+						   (uint32) (i % directory->columns) + 1, (uint32) (i / directory->columns),
+						   directory->range[i].least, directory->range[i].greatest);
 	for (uint32 i = 0; i < directory->band_firsts; i++)
 		if (i % segment->band_pages > 0 && directory->band_first[i] < directory->band_first[i - 1])
 			xmhash_damaged(index, block, "The values of band %u are out of order.", i / segment->band_pages);
@@ -62,7 +67,7 @@ XmhashDirectory *
 xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const XmhashSegment *segment)
 {
 	Size		centre_bytes = (Size) segment->centres * snapshot->format.words * sizeof(uint64);
-	Size		bytes = XmhashDirectoryBytes(segment, snapshot->format.words);
+	Size		bytes = XmhashDirectoryBytes(segment, &snapshot->format);
 	uint32		first = XmhashFirstDirectory(segment);
 	XmhashDirectory *directory = palloc(sizeof(XmhashDirectory));
 	char	   *data = MemoryContextAllocHuge(CurrentMemoryContext, bytes + 1);
@@ -78,7 +83,9 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 	directory->centres = segment->centres;
 	directory->spans = segment->spans;
 	directory->centre = (uint64 *) data;
-	directory->span = (XmhashSpan *) (data + centre_bytes);
+	directory->columns = snapshot->format.columns;
+	directory->range = (XmhashKeyRange *) (data + centre_bytes);
+	directory->span = (XmhashSpan *) (data + centre_bytes + XmhashRangeBytes(segment, &snapshot->format));
 	directory->band_firsts = segment->bands * segment->band_pages;
 	directory->band_first = (uint16 *) (directory->span + segment->spans);
 	if (segment->centres > 0)
@@ -88,7 +95,8 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 
 /*
  * Put the spans into the arrays that the search takes: the first span of each
- * page, and the others.  directory->pages is set already.
+ * page, and the others; and the ranges of keys, column by column.
+ * directory->pages is set already.
  */
 void
 xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Directory *directory)
@@ -99,6 +107,8 @@ xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Dire
 	int16	   *max = MemoryContextAlloc(context, pages * sizeof(int16));
 	Span	   *extra = MemoryContextAlloc(context, (spans->spans - pages + 1) * sizeof(Span));
 	int64		last_page = -1;
+	int64	   *least;
+	int64	   *greatest;
 
 	for (uint32 s = 0; s < spans->spans; s++)
 	{
@@ -127,4 +137,18 @@ xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Dire
 	directory->min = min;
 	directory->max = max;
 	directory->extra = extra;
+	if (spans->columns == 0)
+		return;
+	least = MemoryContextAllocHuge(context, (Size) pages * spans->columns * sizeof(int64));
+	greatest = MemoryContextAllocHuge(context, (Size) pages * spans->columns * sizeof(int64));
+	for (int c = 0; c < spans->columns; c++)
+		for (uint32 p = 0; p < pages; p++)
+		{
+			const XmhashKeyRange *range = &spans->range[(Size) p * spans->columns + c];
+
+			least[(Size) c * pages + p] = range->least;
+			greatest[(Size) c * pages + p] = range->greatest;
+		}
+	directory->least = least;
+	directory->greatest = greatest;
 }

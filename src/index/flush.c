@@ -49,22 +49,22 @@ typedef enum Pass
 
 /* One pass over a page.  Pages no longer change, so no copy of them is kept. */
 static void
-flush_page(Page page, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 *nulls)
+flush_page(Page page, int columns, Pass pass, XmhashWriter *writer, uint64 *rows, uint64 *nulls)
 {
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
 	int			words = HAMMING_WORDS(opaque->number);
 
 	for (int i = 0; i < opaque->count; i++)
 	{
-		XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, i);
+		XmhashPendingSlot *slot = XmhashPendingSlotAt(page, columns, i);
 		bool		null = (slot->flags & XMHASH_SLOT_NULL) != 0;
 
 		if (pass == COUNT)
 			(*(null ? nulls : rows))++;
 		else if (pass == ROWS && !null)
-			xmhash_writer_add(writer, 0, 0, XmhashPageCodes(page) + (Size) i * words, &slot->tid);
+			xmhash_writer_add(writer, 0, 0, XmhashPageCodes(page) + (Size) i * words, slot->key, &slot->tid);
 		else if (pass == NULLS && null)
-			xmhash_writer_add_null(writer, &slot->tid);
+			xmhash_writer_add_null(writer, slot->key, &slot->tid);
 	}
 }
 
@@ -90,7 +90,7 @@ flush_list(Relation index, const IndexSnapshot *snapshot, Pass pass, XmhashWrite
 		UnlockReleaseBuffer(buffer);
 		if (pass == COUNT && !xmhash_page_checksum_agrees(copy->data))
 			xmhash_damaged(index, xmhash_pending_block(snapshot, i), "The checksum of the pending page is wrong.");
-		flush_page(copy->data, pass, writer, rows, nulls);
+		flush_page(copy->data, snapshot->format.columns, pass, writer, rows, nulls);
 	}
 	pfree(copy);
 }

@@ -27,7 +27,7 @@ stats_count_pending(Relation index, const IndexSnapshot *snapshot, uint64 *rows,
 		if (!xmhash_page_usable(index, snapshot, buffer, XMHASH_PAGE_PENDING, snapshot->pending_first + i, 0))
 			continue;
 		for (int j = 0; j < XmhashPageOpaque(page)->count; j++)
-			(*((XmhashPendingSlotAt(page, j).flags & XMHASH_SLOT_NULL) ? nulls : rows))++;
+			(*((XmhashPendingSlotAt(page, snapshot->format.columns, j)->flags & XMHASH_SLOT_NULL) ? nulls : rows))++;
 		UnlockReleaseBuffer(buffer);
 	}
 }
@@ -49,6 +49,8 @@ enum StatsColumn
 	STATS_PENDING_PAGES,
 	STATS_FREE_PAGES,
 	STATS_BYTES,
+	STATS_FILTER_COLUMNS,
+	STATS_FILTER_BYTES,
 	STATS_COLUMNS
 };
 
@@ -59,8 +61,13 @@ stats_of_segments(const IndexSnapshot *snapshot, int64 *value)
 	{
 		const XmhashSegment *segment = &snapshot->segment[i];
 
-		value[STATS_ROWS] += segment->rows - (segment->removed - segment->removed_nulls);
-		value[STATS_NULL_ROWS] += segment->nulls - segment->removed_nulls;
+		uint64		rows = segment->rows - (segment->removed - segment->removed_nulls);
+		uint64		nulls = segment->nulls - segment->removed_nulls;
+
+		value[STATS_ROWS] += rows;
+		value[STATS_NULL_ROWS] += nulls;
+		value[STATS_FILTER_BYTES] += (rows * (1 + segment->bands) + nulls) * snapshot->format.key_bytes +
+			XmhashRangeBytes(segment, &snapshot->format);
 		value[STATS_CENTRES] += segment->centres;
 		value[STATS_DATA_PAGES] += segment->data_pages;
 		value[STATS_BAND_PAGES] += (int64) segment->bands * segment->band_pages;
@@ -72,6 +79,7 @@ stats_of_segments(const IndexSnapshot *snapshot, int64 *value)
 	value[STATS_SEGMENTS] = snapshot->segments;
 	value[STATS_PENDING_PAGES] = snapshot->pending_pages;
 	value[STATS_BITS] = snapshot->format.bits;
+	value[STATS_FILTER_COLUMNS] = snapshot->format.columns;
 }
 
 static Datum
@@ -85,7 +93,8 @@ stats_row(FunctionCallInfo fcinfo, const int64 *value)
 		descriptor->natts != STATS_COLUMNS)
 		elog(ERROR, "xmhash_index_stats is declared with another row type");
 	for (int i = 0; i < STATS_COLUMNS; i++)
-		datum[i] = i == STATS_VERSION || i == STATS_BITS || i == STATS_SEGMENTS ?
+		datum[i] = i == STATS_VERSION || i == STATS_BITS || i == STATS_SEGMENTS ||
+			i == STATS_FILTER_COLUMNS ?
 			Int32GetDatum((int32) value[i]) : Int64GetDatum(value[i]);
 	isnull[STATS_BITS] = value[STATS_BITS] == 0;
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), datum, isnull));
@@ -113,6 +122,7 @@ xmhash_index_stats(PG_FUNCTION_ARGS)
 	value[STATS_ROWS] += rows;
 	value[STATS_NULL_ROWS] += nulls;
 	value[STATS_PENDING_ROWS] = rows + nulls;
+	value[STATS_FILTER_BYTES] += (rows + nulls) * snapshot->format.columns * sizeof(int64);
 
 	buffer = xmhash_meta_buffer(index, BUFFER_LOCK_SHARE);
 	value[STATS_VERSION] = XmhashPageMeta(BufferGetPage(buffer))->version;

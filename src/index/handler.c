@@ -16,8 +16,12 @@ xmhash_handler(PG_FUNCTION_ARGS)
 	static const IndexAmRoutine am = {
 		.type = T_IndexAmRoutine,
 		.amstrategies = XMHASH_STRATEGIES,
+		.amsupport = XMHASH_PROCS,
 		.amcanorderbyop = true,
+		.amcanmulticol = true,	/* a code and filter columns */
 		.amoptionalkey = true,	/* NULLs are indexed, so a scan may have no key */
+		.amsearcharray = true,
+		.amsearchnulls = true,
 		.amusemaintenanceworkmem = true,
 		INDEX_AM_BUILDS_IN_PARALLEL
 		/* Cleanup merges with all of maintenance_work_mem, so the leader does it. */

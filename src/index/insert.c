@@ -27,8 +27,9 @@ typedef struct Tail
 
 typedef struct Entry
 {
-	int			bits;			/* 0: NULL */
+	XmhashRowFormat format;		/* bits 0: NULL */
 	uint64	   *code;			/* NULL: NULL */
+	int64		key[XMHASH_MAX_COLUMNS];
 	ItemPointer tid;
 } Entry;
 
@@ -44,7 +45,7 @@ insert_page_takes(Page page, const Tail *tail, const Entry *entry)
 {
 	PageHeader	header = (PageHeader) page;
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
-	XmhashRowFormat format;
+	XmhashRowFormat format = entry->format;
 	int			capacity;
 
 	if (header->pd_special != BLCKSZ - sizeof(XmhashOpaque) || opaque->kind != XMHASH_PAGE_PENDING ||
@@ -58,7 +59,7 @@ insert_page_takes(Page page, const Tail *tail, const Entry *entry)
 		header->pd_upper != header->pd_special - opaque->count * xmhash_row_upper(&format, XMHASH_PAGE_PENDING))
 		return STALE;
 	if ((opaque->flags & XMHASH_PENDING_SEALED) || opaque->count == capacity ||
-		(entry->code != NULL && entry->bits != opaque->number))
+		(entry->code != NULL && entry->format.bits != opaque->number))
 		return FULL;
 	return APPENDED;
 }
@@ -76,7 +77,7 @@ insert_page_takes(Page page, const Tail *tail, const Entry *entry)
 typedef struct Delta
 {
 	int			bytes;
-	char		data[4 * 2 * sizeof(uint16) + HAMMING_MAX_BITS / 8 + 64];
+	char		data[4 * 2 * sizeof(uint16) + HAMMING_MAX_BITS / 8 + XMHASH_SLOT_SIZE(XMHASH_MAX_COLUMNS) + 64];
 } Delta;
 
 static void
@@ -96,14 +97,14 @@ insert_append_logged(Relation index, Buffer buffer, const Entry *entry)
 	Page		page = BufferGetPage(buffer);
 	PageHeader	header = (PageHeader) page;
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
-	XmhashRowFormat format;
+	XmhashRowFormat format = entry->format;
 	int			i = opaque->count;
 	XLogRecPtr	lsn;
 	Delta		delta;
 
 	xmhash_format_set_bits(&format, opaque->number);
 	START_CRIT_SECTION();
-	xmhash_pending_page_add(page, &format, entry->code, entry->tid);
+	xmhash_pending_page_add(page, &format, entry->code, entry->key, entry->tid);
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(index))
 	{
@@ -113,7 +114,7 @@ insert_append_logged(Relation index, Buffer buffer, const Entry *entry)
 		if (format.words > 0)
 			insert_note_range(&delta, page, XmhashPageCodes(page) + (Size) i * format.words,
 							  format.words * sizeof(uint64));
-		insert_note_range(&delta, page, &XmhashPendingSlotAt(page, i), sizeof(XmhashPendingSlot));
+		insert_note_range(&delta, page, XmhashPendingSlotAt(page, format.columns, i), XMHASH_SLOT_SIZE(format.columns));
 		insert_note_range(&delta, page, &opaque->checksum, sizeof(opaque->checksum) + sizeof(opaque->count));
 
 		XLogBeginInsert();
@@ -131,10 +132,10 @@ insert_append_generic(Relation index, Buffer buffer, const Entry *entry)
 {
 	GenericXLogState *state = GenericXLogStart(index);
 	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
-	XmhashRowFormat format;
+	XmhashRowFormat format = entry->format;
 
 	xmhash_format_set_bits(&format, XmhashPageOpaque(page)->number);
-	xmhash_pending_page_add(page, &format, entry->code, entry->tid);
+	xmhash_pending_page_add(page, &format, entry->code, entry->key, entry->tid);
 	GenericXLogFinish(state);
 }
 
@@ -235,7 +236,7 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 	Buffer		buffer;
 	Buffer		sealed = InvalidBuffer;
 	BlockNumber block;
-	XmhashRowFormat format;
+	XmhashRowFormat format = entry->format;
 	Tail		now;
 
 	insert_read_tail(meta, &now);
@@ -247,8 +248,8 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 	}
 	if (tried == STALE)
 		xmhash_damaged(index, tail->block, "It is not page " UINT64_FORMAT " of the pending list.", tail->number);
-	if (entry->code != NULL && meta->bits != 0 && meta->bits != entry->bits)
-		xmhash_wrong_length(index, entry->bits, meta->bits);
+	if (entry->code != NULL && meta->bits != 0 && meta->bits != entry->format.bits)
+		xmhash_wrong_length(index, entry->format.bits, meta->bits);
 
 	state = GenericXLogStart(index);
 	meta_page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
@@ -262,7 +263,7 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 	}
 	if (entry->code != NULL && meta->bits == 0)
 	{
-		meta->bits = entry->bits;
+		meta->bits = entry->format.bits;
 		if (tail->number != 0)
 			sealed = insert_seal_tail(index, state, tail);
 	}
@@ -275,7 +276,7 @@ insert_append_page(Relation index, Tail *tail, AppendResult tried, const Entry *
 	page = GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE);
 	xmhash_page_init(page, XMHASH_PAGE_PENDING, tail->number, meta->nonce, meta->bits);
 	xmhash_format_set_bits(&format, meta->bits);
-	xmhash_pending_page_add(page, &format, entry->code, entry->tid);
+	xmhash_pending_page_add(page, &format, entry->code, entry->key, entry->tid);
 	GenericXLogFinish(state);
 	UnlockReleaseBuffer(buffer);
 	if (BufferIsValid(sealed))
@@ -357,14 +358,17 @@ xmhash_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Rela
 			  IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info)
 {
 	uint64		words[HAMMING_WORDS(HAMMING_MAX_BITS)];
-	Entry		entry = {0, NULL, tid};
+	Entry		entry = {.tid = tid};
+
+	xmhash_row_format(index, 0, &entry.format);
+	xmhash_row_keys(index, values, isnull, entry.key);
 
 	if (!isnull[0])
 	{
 		Bitcode    *code = DatumGetBitcodeP(values[0]);
 
-		entry.bits = BITCODE_BITS(code);
-		bitcode_check_length(entry.bits, NULL);
+		bitcode_check_length(BITCODE_BITS(code), NULL);
+		xmhash_format_set_bits(&entry.format, BITCODE_BITS(code));
 		entry.code = words;
 		bitcode_to_words(code, words);
 		if ((Pointer) code != DatumGetPointer(values[0]))

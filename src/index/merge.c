@@ -179,6 +179,8 @@ merge_feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSeg
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
 	ItemPointerData *tid = palloc(sizeof(ItemPointerData) * XMHASH_MAX_PAGE_ROWS);
+	int			columns = snapshot->format.columns;
+	int64	   *keys = palloc(Max(1, XMHASH_MAX_PAGE_ROWS * columns) * sizeof(int64));
 
 	for (uint32 n = 0; n < XmhashFirstDirectory(segment); n++)
 	{
@@ -193,12 +195,14 @@ merge_feed_sorter(Relation index, const IndexSnapshot *snapshot, const XmhashSeg
 		count = XmhashPageOpaque(copy->data)->count;
 		for (int i = 0; i < count; i++)
 			tid[i] = XmhashPageTid(copy->data, i);
+		xmhash_page_get_keys(copy->data, &snapshot->format, keys);
 		if (data)
-			xmhash_sorter_add(sorter, XmhashPageCodes(copy->data), tid, count);
+			xmhash_sorter_add(sorter, XmhashPageCodes(copy->data), keys, tid, count);
 		else
 			for (int i = 0; i < count; i++)
-				xmhash_sorter_add_null(sorter, &tid[i]);
+				xmhash_sorter_add_null(sorter, keys + i * columns, &tid[i]);
 	}
+	pfree(keys);
 	pfree(tid);
 	pfree(copy);
 }

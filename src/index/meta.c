@@ -42,6 +42,7 @@ meta_sound(Relation index, Page page, bool tolerant)
 {
 	XmhashMeta *meta = XmhashPageMeta(page);
 	PageHeader	header = (PageHeader) page;
+	XmhashRowFormat format;
 
 	if (PageIsNew(page) || header->pd_special != BLCKSZ - sizeof(XmhashOpaque) ||
 		header->pd_lower != XmhashPageHeaderSize + sizeof(XmhashMeta) ||
@@ -64,6 +65,11 @@ meta_sound(Relation index, Page page, bool tolerant)
 		meta->pending_extents > XMHASH_PENDING_EXTENTS ||
 		meta->catalogue_bytes > meta->catalogue_blocks[meta->catalogue_set] * XMHASH_BLOB_CAPACITY)
 		return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK, "A number on the meta page is out of range.");
+	xmhash_row_format(index, meta->bits, &format);
+	if (meta->filter_columns != format.columns || meta->filter_wide != format.wide)
+		return xmhash_refuse(index, tolerant, XMHASH_META_BLOCK,
+							 "The meta page has %u filter columns, of 8 bytes by mask %u; the index has %d, by mask %u.",
+							 meta->filter_columns, meta->filter_wide, format.columns, format.wide);
 	return meta_reservations_sound(index, meta, tolerant);
 }
 
@@ -113,8 +119,11 @@ static void
 meta_init_page(Relation index, Page page)
 {
 	XmhashMeta *meta;
+	XmhashRowFormat format;
 	uint64		nonce;
 
+	xmhash_check_columns(index);
+	xmhash_row_format(index, xmhash_declared_bits(index), &format);
 	if (!pg_strong_random(&nonce, sizeof(nonce)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -125,7 +134,9 @@ meta_init_page(Relation index, Page page)
 	meta->magic = XMHASH_MAGIC;
 	meta->version = XMHASH_FORMAT_VERSION;
 	meta->nonce = nonce;
-	meta->bits = xmhash_declared_bits(index);
+	meta->bits = format.bits;
+	meta->filter_columns = format.columns;
+	meta->filter_wide = format.wide;
 	meta->bands = xmhash_bands_option(index);
 	meta->next_segment = 1;
 	meta->pending_first = 1;

@@ -58,12 +58,12 @@ page_identity_checksum(const XmhashOpaque *opaque)
 }
 
 static pg_crc32c
-page_entry_checksum(pg_crc32c sum, Page page, int i)
+page_entry_checksum(pg_crc32c sum, Page page, int columns, int i)
 {
 	int			words = HAMMING_WORDS(XmhashPageOpaque(page)->number);
 
 	COMP_CRC32C(sum, XmhashPageCodes(page) + (Size) i * words, words * sizeof(uint64));
-	COMP_CRC32C(sum, &XmhashPendingSlotAt(page, i), sizeof(XmhashPendingSlot));
+	COMP_CRC32C(sum, XmhashPendingSlotAt(page, columns, i), XMHASH_SLOT_SIZE(columns));
 	return sum;
 }
 
@@ -77,8 +77,11 @@ page_checksum(Page page)
 
 	if (opaque->kind == XMHASH_PAGE_PENDING)
 	{
+		Size		slot = (header->pd_special - header->pd_upper) / Max(opaque->count, 1);
+		int			columns = opaque->count == 0 ? 0 : (slot - XMHASH_SLOT_SIZE(0)) / sizeof(int64);
+
 		for (int i = 0; i < opaque->count; i++)
-			sum = page_entry_checksum(sum, page, i);
+			sum = page_entry_checksum(sum, page, columns, i);
 		return sum;
 	}
 	COMP_CRC32C(sum, &opaque->count, sizeof(opaque->count));
@@ -105,13 +108,14 @@ xmhash_page_checksum_agrees(Page page)
 
 /* Append an entry, code NULL for a NULL, to a pending page that is not full. */
 void
-xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *code, ItemPointer tid)
+xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *code, const int64 *keys,
+						ItemPointer tid)
 {
 	XmhashOpaque *opaque = XmhashPageOpaque(page);
 	int			words = format->words;
 	int			i = opaque->count;
 	uint64	   *to = XmhashPageCodes(page) + (Size) i * words;
-	XmhashPendingSlot *slot = &XmhashPendingSlotAt(page, i);
+	XmhashPendingSlot *slot = XmhashPendingSlotAt(page, format->columns, i);
 
 	if (code != NULL)
 		memcpy(to, code, words * sizeof(uint64));
@@ -119,11 +123,44 @@ xmhash_pending_page_add(Page page, const XmhashRowFormat *format, const uint64 *
 		memset(to, 0, words * sizeof(uint64));
 	slot->tid = *tid;
 	slot->flags = code == NULL ? XMHASH_SLOT_NULL : 0;
+	memcpy(slot->key, keys, format->columns * sizeof(int64));
 	Assert(format->bits == opaque->number);
 	if (i == 0)
 		opaque->checksum = page_identity_checksum(opaque);
 	xmhash_page_set_count(page, format, i + 1);
-	opaque->checksum = page_entry_checksum(opaque->checksum, page, i);
+	opaque->checksum = page_entry_checksum(opaque->checksum, page, format->columns, i);
+}
+
+/* The keys of a page of data, NULLs or a band, row by row: keys[count × columns]. */
+void
+xmhash_page_get_keys(Page page, const XmhashRowFormat *format, int64 *keys)
+{
+	int			count = XmhashPageOpaque(page)->count;
+
+	for (int c = 0; c < format->columns; c++)
+	{
+		const char *from = xmhash_page_keys(page, format, c);
+
+		for (int i = 0; i < count; i++)
+			keys[i * format->columns + c] = key_at(from, XmhashKeyIsWide(format, c), i);
+	}
+}
+
+/* State the number of entries, and put their keys behind the codes. */
+void
+xmhash_page_put_keys(Page page, const XmhashRowFormat *format, const int64 *keys, int count)
+{
+	xmhash_page_set_count(page, format, count);
+	for (int c = 0; c < format->columns; c++)
+	{
+		char	   *to = xmhash_page_keys(page, format, c);
+
+		for (int i = 0; i < count; i++)
+			if (XmhashKeyIsWide(format, c))
+				((int64 *) to)[i] = keys[i * format->columns + c];
+			else
+				((int32 *) to)[i] = keys[i * format->columns + c];
+	}
 }
 
 /* Put a piece of a stream of bytes on a catalogue or directory page. */

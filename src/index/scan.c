@@ -48,7 +48,9 @@ scan_take_work(const XmhashRowFormat *format)
 {
 	ScanWork   *work = spare_work;
 	int			bits = format->bits;
-	int			capacity = xmhash_page_rows(format, XMHASH_PAGE_DATA);
+	/* Those of an index without filter columns, which are most: the space fits any index of such codes. */
+	XmhashRowFormat bare = {.bits = format->bits, .words = format->words};
+	int			capacity = xmhash_page_rows(&bare, XMHASH_PAGE_DATA);
 	PageReader	reader = scan_page_reader;
 	CandidateSort sort = scan_candidate_sort;
 	MemoryContext context;
@@ -67,6 +69,8 @@ scan_take_work(const XmhashRowFormat *format)
 	work->search = search_create(bits, capacity, &reader, &sort, &(SearchMemory) {scan_reallocate, context});
 	work->pending_codes = MemoryContextAlloc(context, BLCKSZ);
 	work->pending_tids = MemoryContextAlloc(context, capacity * sizeof(ItemPointerData));
+	for (int c = 0; c < XMHASH_MAX_COLUMNS; c++)
+		work->pending_keys[c] = MemoryContextAlloc(context, capacity * sizeof(int64));
 	work->positions = MemoryContextAlloc(context, (capacity + HAMMING_SLACK) * sizeof(uint32));
 	work->hit_distances = MemoryContextAlloc(context, (capacity + HAMMING_SLACK) * sizeof(uint16));
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -149,8 +153,7 @@ xmhash_begin_scan(Relation index, int keys, int orderbys)
 	state->context = context;
 	state->buffer = InvalidBuffer;
 	state->prefetch_max = -1;
-	state->filter = MemoryContextAlloc(context, (keys + 1) * sizeof(Ball));
-	state->filter_equal = MemoryContextAlloc(context, (keys + 1) * sizeof(bool));
+	state->question_context = AllocSetContextCreate(context, "xmhash question", ALLOCSET_SMALL_SIZES);
 	state->callback.func = scan_let_go;
 	state->callback.arg = state;
 	MemoryContextRegisterResetCallback(context, &state->callback);
@@ -218,22 +221,54 @@ scan_leave_out(int16 *bound, uint32 pages)
 		bound[i] = BOUND_NEVER;
 }
 
+/* Leave out the data pages that hold no code within the ball. */
+static void
+scan_exclude_ball(ScanWork *work, const LayoutSegment *segment, const Ball *ball, bool equal, int16 *bound)
+{
+	directory_exclude(segment->directory, ball->query, ball->radius, work->distances, work->others, bound);
+	if (equal)
+		directory_exclude_unequal(segment->directory, ball->query, bound);
+}
+
+/* Leave out those that hold no code within any of the balls. */
+static void
+scan_exclude_balls(ScanWork *work, const LayoutSegment *segment, const BallSet *set, bool equal, int16 *bound)
+{
+	Size		bytes = (segment->pages + 1) * sizeof(int16);
+	int16	   *one = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
+	int16	   *any = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
+
+	scan_leave_out(any, segment->pages);
+	for (int b = 0; b < set->count; b++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memset(one, 0, bytes);
+		scan_exclude_ball(work, segment, &set->ball[b], equal, one);
+		for (uint32 i = 0; i < segment->pages; i++)
+			any[i] = Min(any[i], one[i]);
+	}
+	for (uint32 i = 0; i < segment->pages; i++)
+		bound[i] = Max(bound[i], any[i]);
+	pfree(any);
+	pfree(one);
+}
+
 /* Bounds of a segment's data pages for the driver, the filters' vetoes included. */
 static void
 scan_data_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *bound)
 {
 	ScanWork   *work = state->work;
+	const SearchQuestion *question = &state->question;
 
-	directory_bounds(segment->directory, state->driver.query, work->distances, bound);
+	directory_bounds(segment->directory, question->ball.query, work->distances, bound);
 	if (state->driver_equal)
-		directory_exclude_unequal(segment->directory, state->driver.query, bound);
-	for (int f = 0; f < state->filters; f++)
-	{
-		directory_exclude(segment->directory, state->filter[f].query, state->filter[f].radius,
-						  work->distances, work->others, bound);
-		if (state->filter_equal[f])
-			directory_exclude_unequal(segment->directory, state->filter[f].query, bound);
-	}
+		directory_exclude_unequal(segment->directory, question->ball.query, bound);
+	for (int f = 0; f < question->filter_count; f++)
+		if (question->filters[f].count == 1)
+			scan_exclude_ball(work, segment, question->filters[f].ball, state->filter_equal[f], bound);
+		else
+			scan_exclude_balls(work, segment, &question->filters[f], state->filter_equal[f], bound);
+	directory_exclude_keys(segment->directory, question->conditions, question->condition_count, bound);
 }
 
 /*
@@ -250,14 +285,14 @@ scan_segment_bounds(XmhashScan *state, const LayoutSegment *segment, int16 *boun
 {
 	int16	   *band_bound = bound + segment->pages;
 	uint32		band_pages = segment->bands * segment->band_pages;
-	int			radius = state->driver.radius;
+	int			radius = state->question.ball.radius;
 	uint32		marked = PG_UINT32_MAX; /* not to be searched so */
 	uint32		data = 0;
 
 	scan_leave_out(band_bound, band_pages);
 	if (band_pages > 0 && !state->driver_equal && radius < state->layout->format.bits &&
 		band_probes(state->layout->format.bits, segment->bands, radius, segment->pages) < segment->pages)
-		marked = band_mark(segment->band_first, segment->band_pages, state->driver.query,
+		marked = band_mark(segment->band_first, segment->band_pages, state->question.ball.query,
 						   state->layout->format.bits, segment->bands, radius, band_bound);
 	if (marked < segment->pages / BANDS_SURELY_FEWER)
 	{
@@ -329,9 +364,10 @@ scan_note(IndexScanDesc scan)
 	xmhash_last.pages = state->layout->data_pages;
 	xmhash_last.segments = state->layout->segments;
 	xmhash_last.strategy = state->impossible ? "none" :
-		state->ordered ? "ordered" :
+		state->question.ordered ? "ordered" :
 		state->driver_equal ? "equal" :
-		scan->numberOfKeys > 0 ? "radius" : "all";
+		state->code_keys > 0 ? "radius" :
+		state->question.condition_count > 0 ? "filter" : "all";
 }
 
 static void
@@ -353,7 +389,7 @@ scan_start(IndexScanDesc scan, bool anew)
 	state->prefetched = 0;
 	if (state->impossible)
 		state->stage = STAGE_END;
-	else if (state->layout->format.bits == 0)
+	else if (!state->wants_codes)
 		state->stage = STAGE_NULLS;
 	else
 	{
@@ -365,8 +401,7 @@ scan_start(IndexScanDesc scan, bool anew)
 		if (state->by_bands)
 			xmhash_last.strategy = "bands";
 		state->work->scan = state;
-		search_begin(state->work->search, state->ordered, &state->driver,
-					 state->filter, state->filters, state->work->bound, state->layout->pages,
+		search_begin(state->work->search, &state->question, state->work->bound, state->layout->pages,
 					 (Size) work_mem * 1024);
 		state->stage = STAGE_CODES;
 	}
@@ -402,7 +437,7 @@ scan_next_row(IndexScanDesc scan, Candidate *answer)
 			CHECK_FOR_INTERRUPTS();
 			scan_start(scan, true);
 		}
-		else if (state->stage == STAGE_CODES && scan->numberOfKeys == 0)
+		else if (state->stage == STAGE_CODES && state->wants_nulls)
 			state->stage = STAGE_NULLS;
 		else
 			state->stage = STAGE_END;
@@ -427,11 +462,11 @@ scan_set_distances(IndexScanDesc scan, int distance)
 	scan->xs_recheckorderby = scan->numberOfOrderBys > 1;
 }
 
-/* Not all that the search finds need be an answer, or be there still. */
+/* Not all that the search finds need be an answer, or be there still: the executor looks again. */
 static bool
 scan_needs_recheck(IndexScanDesc scan)
 {
-	return ((XmhashScan *) scan->opaque)->lossy || !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
+	return ((XmhashScan *) scan->opaque)->recheck || !scan->xs_snapshot || !IsMVCCSnapshot(scan->xs_snapshot);
 }
 
 bool

@@ -1,24 +1,28 @@
 /*
  * index/scan_keys.c: from scan keys to what is searched for.
  *
- * Every key is a ball, a code and a radius: codes within a radius, codes equal
- * (radius 0), and the code ordered by (any radius).  One ball drives the
- * search, which knows no others but as filters.
+ * Every key on the code is a ball, a code and a radius: codes within a radius,
+ * codes equal (radius 0), and the code ordered by (any radius); with = ANY (…) it
+ * is a set of balls.  One ball drives the search, which knows the others but as
+ * filters.
  */
 #include "postgres.h"
 
 #include "bitcode/ball.h"
 #include "index/scan.h"
 
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
 /* Copy a key's code to the words that search kernels take. */
 static uint64 *
-scan_key_words(uint64 **next, const uint8 *data, int bytes, int words)
+scan_key_words(const uint8 *data, int bytes, int words)
 {
-	uint64	   *result = *next;
+	uint64	   *result = palloc0(words * sizeof(uint64));
 
-	memset(result, 0, words * sizeof(uint64));
 	memcpy(result, data, bytes);
-	*next += words;
 	return result;
 }
 
@@ -28,123 +32,181 @@ scan_key_words(uint64 **next, const uint8 *data, int bytes, int words)
  * not within a radius.
  */
 static bool
-scan_key_ball(XmhashScan *state, ScanKey key, uint64 **next, Ball *ball)
+scan_key_ball(XmhashScan *state, int strategy, Datum value, Ball *ball)
 {
 	int			bits = state->layout->format.bits;
+	int			words = state->layout->format.words;
 
-	if (key->sk_flags & SK_ISNULL)
-		return false;
-	if (key->sk_strategy == XMHASH_STRATEGY_WITHIN || key->sk_strategy == XMHASH_STRATEGY_MUTUAL)
+	if (strategy == XMHASH_STRATEGY_WITHIN || strategy == XMHASH_STRATEGY_MUTUAL)
 	{
-		BitcodeRef center = DatumGetBitcodeRef(key->sk_argument);
+		BitcodeRef center = DatumGetBitcodeRef(value);
 
 		bool		possible = center.bits == bits && ball_radius(&center) >= 0;
 
 		if (possible)
 		{
-			ball->query = scan_key_words(next, center.data, center.bytes, state->layout->format.words);
+			ball->query = scan_key_words(center.data, center.bytes, words);
 			ball->radius = ball_radius(&center);
 		}
 		/* The radius of the row's own ball may be smaller: it is not in the index. */
-		state->lossy |= key->sk_strategy == XMHASH_STRATEGY_MUTUAL;
-		bitcode_ref_release(&center, key->sk_argument);
+		state->recheck |= strategy == XMHASH_STRATEGY_MUTUAL;
+		bitcode_ref_release(&center, value);
 		return possible;
 	}
 	else
 	{
-		BitcodeRef code = DatumGetBitcodeRef(key->sk_argument);
+		BitcodeRef code = DatumGetBitcodeRef(value);
 
-		if (code.bits != bits && key->sk_strategy == XMHASH_STRATEGY_EQUAL)
+		if (code.bits != bits && strategy == XMHASH_STRATEGY_EQUAL)
 			return false;
 		if (code.bits != bits)
 			xmhash_wrong_length(state->index, code.bits, bits);
-		ball->query = scan_key_words(next, code.data, code.bytes, state->layout->format.words);
-		ball->radius = key->sk_strategy == XMHASH_STRATEGY_EQUAL ? 0 : bits;
-		bitcode_ref_release(&code, key->sk_argument);
+		ball->query = scan_key_words(code.data, code.bytes, words);
+		ball->radius = strategy == XMHASH_STRATEGY_EQUAL ? 0 : bits;
+		bitcode_ref_release(&code, value);
 		return true;
 	}
 }
 
+/* A key as a set of balls, of several for = ANY (…); false: nothing fulfils it. */
+static bool
+scan_key_balls(XmhashScan *state, ScanKey key, BallSet *set)
+{
+	Datum	   *value = &key->sk_argument;
+	bool	   *isnull = NULL;
+	int			values = 1;
+	Ball	   *ball;
+
+	set->count = 0;
+	if (key->sk_flags & SK_ISNULL)
+		return false;
+	if (key->sk_flags & SK_SEARCHARRAY)
+	{
+		ArrayType  *array = DatumGetArrayTypeP(key->sk_argument);
+		int16		length;
+		bool		by_value;
+		char		align;
+
+		get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
+		deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &value, &isnull, &values);
+	}
+	set->ball = ball = palloc(Max(values, 1) * sizeof(Ball));
+	for (int i = 0; i < values; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if ((isnull == NULL || !isnull[i]) && scan_key_ball(state, key->sk_strategy, value[i], &ball[set->count]))
+			set->count++;
+	}
+	return set->count > 0;
+}
+
 /*
  * Choose what drives the search: the code ordered by, else the smallest ball.
- * A ball about the driver's own code only narrows it; the rest are filters.
+ * A ball about the driver's own code only narrows it; the rest are filters.  A
+ * set of several balls can't drive: then all codes are within reach.
  */
 static void
-scan_choose_driver(XmhashScan *state, Ball *balls, bool *equal, int count)
+scan_choose_driver(XmhashScan *state, const BallSet *sets, const bool *equal, int count)
 {
-	int			first = 0;
+	SearchQuestion *question = &state->question;
+	int			words = state->layout->format.words;
+	int			first = -1;
+	BallSet    *filter = palloc((count + 1) * sizeof(BallSet));
 
-	state->filters = 0;
 	state->driver_equal = false;
-	if (!state->ordered)
+	state->filter_equal = palloc((count + 1) * sizeof(bool));
+	question->filters = filter;
+	question->filter_count = 0;
+	if (!question->ordered)
 	{
-		for (int i = 1; i < count; i++)
-			if (balls[i].radius < balls[first].radius ||
-				(balls[i].radius == balls[first].radius && equal[i]))
+		for (int i = 0; i < count; i++)
+			if (sets[i].count == 1 &&
+				(first < 0 || sets[i].ball->radius < sets[first].ball->radius ||
+				 (sets[i].ball->radius == sets[first].ball->radius && equal[i])))
 				first = i;
-		state->driver = balls[first];
-		state->driver_equal = equal[first];
+		if (first >= 0)
+			question->ball = *sets[first].ball;
+		else
+		{
+			/* Every code is within `bits` of any. */
+			question->ball.query = scan_key_words((const uint8 *) "", 0, words);
+			question->ball.radius = state->layout->format.bits;
+		}
 	}
 	for (int i = 0; i < count; i++)
 	{
-		if (memcmp(balls[i].query, state->driver.query, state->layout->format.words * sizeof(uint64)) == 0)
+		if (sets[i].count == 1 && memcmp(sets[i].ball->query, question->ball.query, words * sizeof(uint64)) == 0)
 		{
-			state->driver.radius = Min(state->driver.radius, balls[i].radius);
+			question->ball.radius = Min(question->ball.radius, sets[i].ball->radius);
 			state->driver_equal |= equal[i];
 			continue;
 		}
-		state->filter_equal[state->filters] = equal[i];
-		state->filter[state->filters++] = balls[i];
+		state->filter_equal[question->filter_count] = equal[i];
+		filter[question->filter_count++] = sets[i];
 	}
+}
+
+/* The keys on the code. */
+static void
+scan_take_code_keys(IndexScanDesc scan)
+{
+	XmhashScan *state = scan->opaque;
+	BallSet    *sets = palloc((scan->numberOfKeys + 1) * sizeof(BallSet));
+	bool	   *equal = palloc((scan->numberOfKeys + 1) * sizeof(bool));
+	int			count = 0;
+
+	for (int k = 0; k < scan->numberOfKeys; k++)
+	{
+		ScanKey		key = &scan->keyData[k];
+
+		if (key->sk_attno > 1)
+			continue;
+		if (key->sk_flags & SK_SEARCHNULL)
+		{
+			state->wants_codes = false;
+			continue;
+		}
+		state->wants_nulls = false;
+		if (key->sk_flags & SK_SEARCHNOTNULL)
+			continue;
+		state->code_keys++;
+		/* Without any code in the index there is no length to compare with. */
+		if (state->layout->format.bits == 0)
+			continue;
+		if (!scan_key_balls(state, key, &sets[count]))
+			state->impossible = true;
+		else
+			equal[count++] = key->sk_strategy == XMHASH_STRATEGY_EQUAL;
+	}
+	if (state->layout->format.bits == 0)
+		state->wants_codes = false;
+	if (!state->wants_codes || state->impossible)
+		return;
+	if (scan->numberOfOrderBys > 0 && !state->null_order)
+		state->question.ordered = scan_key_ball(state, XMHASH_STRATEGY_DISTANCE, scan->orderByData[0].sk_argument,
+												&state->question.ball);
+	scan_choose_driver(state, sets, equal, count);
 }
 
 void
 scan_take_keys(IndexScanDesc scan)
 {
 	XmhashScan *state = scan->opaque;
-	int			words = state->layout->format.words;
-	int			count = 0;
-	uint64	   *next;
-	Ball	   *balls = palloc((scan->numberOfKeys + 1) * sizeof(Ball));
-	bool	   *equal = palloc((scan->numberOfKeys + 1) * sizeof(bool));
+	MemoryContext old;
 
-	if (state->words)
-		pfree(state->words);
-	state->words = next = MemoryContextAlloc(state->context,
-											 (scan->numberOfKeys + 2) * Max(words, 1) * sizeof(uint64));
+	MemoryContextReset(state->question_context);
+	old = MemoryContextSwitchTo(state->question_context);
+	memset(&state->question, 0, sizeof(SearchQuestion));
 	state->impossible = false;
+	state->wants_codes = state->wants_nulls = true;
+	state->code_keys = 0;
 	state->null_order = scan->numberOfOrderBys > 0 && (scan->orderByData[0].sk_flags & SK_ISNULL);
-	state->ordered = false;
-	state->lossy = false;
-	/* Without any code in the index there is no length to compare with. */
-	if (state->layout->format.bits == 0)
-	{
-		state->impossible = scan->numberOfKeys > 0;
-		pfree(balls);
-		pfree(equal);
-		return;
-	}
-	for (int k = 0; k < scan->numberOfKeys; k++)
-	{
-		if (!scan_key_ball(state, &scan->keyData[k], &next, &balls[count]))
-			state->impossible = true;
-		else
-			equal[count++] = scan->keyData[k].sk_strategy == XMHASH_STRATEGY_EQUAL;
-	}
-	if (scan->numberOfOrderBys > 0 && !state->null_order && !state->impossible)
-		state->ordered = scan_key_ball(state, &scan->orderByData[0], &next, &state->driver);
-	if (!state->impossible)
-	{
-		if (count == 0 && !state->ordered)
-		{
-			/* Every code is within `bits` of any. */
-			balls[0].query = scan_key_words(&next, (const uint8 *) "", 0, words);
-			balls[0].radius = state->layout->format.bits;
-			equal[0] = false;
-			count = 1;
-		}
-		scan_choose_driver(state, balls, equal, count);
-	}
-	pfree(balls);
-	pfree(equal);
+	state->question.conditions = state->condition;
+	if (!scan_take_conditions(state->index, &state->layout->format, scan->keyData, scan->numberOfKeys,
+							  state->condition, &state->question.condition_count, &state->recheck))
+		state->impossible = true;
+	scan_take_code_keys(scan);
+	if (!state->wants_codes && !state->wants_nulls)
+		state->impossible = true;
+	MemoryContextSwitchTo(old);
 }

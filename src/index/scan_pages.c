@@ -47,6 +47,16 @@ scan_prefetch(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool 
 		PrefetchBuffer(state->index, MAIN_FORKNUM, layout->block[upcoming[state->prefetched]]);
 }
 
+/* A key of row i of columns that are copied. */
+static void
+scan_put_key(ScanWork *work, const KeyCondition *condition, int i, int64 key)
+{
+	if (condition->wide)
+		((int64 *) work->pending_keys[condition->column])[i] = key;
+	else
+		((int32 *) work->pending_keys[condition->column])[i] = key;
+}
+
 /*
  * Leave of a band page the codes that the search is to find there: within the
  * radius, and not already found in an earlier band.
@@ -57,7 +67,7 @@ scan_keep_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, 
 	ScanWork   *work = state->work;
 	int			bits = state->layout->format.bits;
 	int			words = state->layout->format.words;
-	const Ball *ball = &state->driver;
+	const Ball *ball = &state->question.ball;
 	int			band = (number - segment->pages) / segment->band_pages;
 	int			hits = hamming_kernels->within(ball->query, columns->codes, words, columns->count, ball->radius,
 											   work->positions, work->hit_distances);
@@ -70,9 +80,18 @@ scan_keep_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, 
 		if (!band_owns(ball->query, code, bits, segment->bands, ball->radius, band))
 			continue;
 		memcpy(work->pending_codes + (Size) kept * words, code, words * sizeof(uint64));
+		for (int c = 0; c < state->question.condition_count; c++)
+		{
+			const KeyCondition *condition = &state->question.conditions[c];
+
+			scan_put_key(work, condition, kept,
+						 key_at(columns->keys[condition->column], condition->wide, work->positions[i]));
+		}
 		memcpy(&work->pending_tids[kept++],
 			   columns->row_base + (int64) work->positions[i] * columns->row_stride, sizeof(ItemPointerData));
 	}
+	for (int c = 0; c < state->question.condition_count; c++)
+		columns->keys[state->question.conditions[c].column] = work->pending_keys[state->question.conditions[c].column];
 	columns->count = kept;
 	columns->codes = work->pending_codes;
 	columns->row_base = (const char *) work->pending_tids;
@@ -108,6 +127,12 @@ scan_read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t 
 	columns->codes = XmhashPageCodes(content);
 	columns->row_base = (const char *) &XmhashPageTid(content, 0);
 	columns->row_stride = -(int) sizeof(ItemPointerData);
+	for (int c = 0; c < state->question.condition_count; c++)
+	{
+		int			column = state->question.conditions[c].column;
+
+		columns->keys[column] = xmhash_page_keys(content, &layout->format, column);
+	}
 	if (in_band)
 		scan_keep_owned(state, segment, number, columns);
 	state->buffer = buffer;
@@ -140,26 +165,38 @@ scan_lock_pending(XmhashScan *state, uint32 i)
 	return true;
 }
 
-/* Leave the NULLs out of a pending page's columns, by a copy if it has any. */
+/*
+ * Leave the NULLs out of a pending page's columns, by a copy if it has any; and
+ * put the keys that stand in its slots into columns, where there are conditions.
+ */
 static void
-scan_leave_out_nulls(ScanWork *work, Page page, PageColumns *columns)
+scan_copy_pending(XmhashScan *state, Page page, PageColumns *columns)
 {
-	int			words = HAMMING_WORDS(work->bits);
+	ScanWork   *work = state->work;
+	const SearchQuestion *question = &state->question;
+	int			words = state->layout->format.words;
+	int			slots = state->layout->format.columns;
 	uint16		flags = 0;
 	int			kept = 0;
 
 	for (int i = 0; i < columns->count; i++)
-		flags |= XmhashPendingSlotAt(page, i).flags;
-	if (!(flags & XMHASH_SLOT_NULL))
+		flags |= XmhashPendingSlotAt(page, slots, i)->flags;
+	if (!(flags & XMHASH_SLOT_NULL) && question->condition_count == 0)
 		return;
 	for (int i = 0; i < columns->count; i++)
 	{
-		if (XmhashPendingSlotAt(page, i).flags & XMHASH_SLOT_NULL)
+		const XmhashPendingSlot *slot = XmhashPendingSlotAt(page, slots, i);
+
+		if (slot->flags & XMHASH_SLOT_NULL)
 			continue;
 		memcpy(work->pending_codes + (Size) kept * words,
 			   columns->codes + (Size) i * words, words * sizeof(uint64));
-		work->pending_tids[kept++] = XmhashPendingSlotAt(page, i).tid;
+		for (int c = 0; c < question->condition_count; c++)
+			scan_put_key(work, &question->conditions[c], kept, slot->key[question->conditions[c].column]);
+		work->pending_tids[kept++] = slot->tid;
 	}
+	for (int c = 0; c < question->condition_count; c++)
+		columns->keys[question->conditions[c].column] = work->pending_keys[question->conditions[c].column];
 	columns->count = kept;
 	columns->codes = work->pending_codes;
 	columns->row_base = (const char *) work->pending_tids;
@@ -184,15 +221,31 @@ scan_read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 	/* A page of zero bits has nothing but NULLs, and no place for codes. */
 	columns->count = XmhashPageOpaque(page)->number == 0 ? 0 : XmhashPageOpaque(page)->count;
 	columns->codes = XmhashPageCodes(page);
-	columns->row_base = (const char *) &XmhashPendingSlotAt(page, 0);
-	columns->row_stride = -(int) sizeof(XmhashPendingSlot);
-	scan_leave_out_nulls(work, page, columns);
+	columns->row_base = (const char *) XmhashPendingSlotAt(page, state->layout->format.columns, 0);
+	columns->row_stride = -(int) XMHASH_SLOT_SIZE(state->layout->format.columns);
+	scan_copy_pending(state, page, columns);
 	return true;
 }
 
 const PageReader scan_page_reader = {NULL, scan_read_page, scan_read_pending, scan_release_page};
 
 /* ---------- NULLs ---------- */
+
+/* Does a row of NULLs fulfil the conditions?  Its keys are in slot, or on the page in row i. */
+static bool
+scan_null_passes(const XmhashScan *state, Page page, const XmhashPendingSlot *slot, int i)
+{
+	for (int c = 0; c < state->question.condition_count; c++)
+	{
+		const KeyCondition *condition = &state->question.conditions[c];
+		int64		key = slot != NULL ? slot->key[condition->column] :
+			key_at(xmhash_page_keys(page, &state->layout->format, condition->column), condition->wide, i);
+
+		if (!key_fulfils(condition, key))
+			return false;
+	}
+	return true;
+}
 
 /* Copy the tids of the next page that may hold NULLs; false: recycled. */
 static bool
@@ -225,7 +278,8 @@ scan_read_nulls(XmhashScan *state)
 		page = BufferGetPage(state->buffer);
 		count = XmhashPageOpaque(page)->count;
 		for (int n = 0; n < count; n++)
-			state->null_tids[state->null_count++] = XmhashPageTid(page, n);
+			if (scan_null_passes(state, page, NULL, n))
+				state->null_tids[state->null_count++] = XmhashPageTid(page, n);
 	}
 	else
 	{
@@ -234,8 +288,12 @@ scan_read_nulls(XmhashScan *state)
 		page = BufferGetPage(state->buffer);
 		count = XmhashPageOpaque(page)->count;
 		for (int n = 0; n < count; n++)
-			if (XmhashPendingSlotAt(page, n).flags & XMHASH_SLOT_NULL)
-				state->null_tids[state->null_count++] = XmhashPendingSlotAt(page, n).tid;
+		{
+			const XmhashPendingSlot *slot = XmhashPendingSlotAt(page, layout->format.columns, n);
+
+			if ((slot->flags & XMHASH_SLOT_NULL) && scan_null_passes(state, page, slot, n))
+				state->null_tids[state->null_count++] = slot->tid;
+		}
 	}
 	UnlockReleaseBuffer(state->buffer);
 	state->buffer = InvalidBuffer;

@@ -80,7 +80,7 @@ snapshot_segment_sound(Relation index, BlockNumber block, const IndexSnapshot *s
 		segment->removed_nulls > Min(segment->removed, segment->nulls) ||
 		segment->centres > segment->spans || (segment->bands > 0 && segment->centres == 0) ||
 		(segment->bands > 0 && segment->rows > segment->band_pages * data_rows) ||
-		XmhashDirectoryBytes(segment, snapshot->format.words) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
+		XmhashDirectoryBytes(segment, &snapshot->format) > (uint64) segment->directory_pages * XMHASH_BLOB_CAPACITY)
 		return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " has counts that its pages cannot hold.",
 							 segment->id);
 	if (!reach_sound(&segment->reach, segment->data_pages))
@@ -179,7 +179,7 @@ snapshot_read_catalogue(Relation index, const XmhashMeta *meta, IndexSnapshot *s
 	}
 	if (result == CATALOGUE_READ)
 	{
-		xmhash_format_set_bits(&snapshot->format, meta->bits);
+		xmhash_row_format(index, meta->bits, &snapshot->format);
 		snapshot->bands = meta->bands;
 		snapshot->end = meta->end;
 		if (snapshot_decode_catalogue(index, meta->catalogue[meta->catalogue_set][0], snapshot, data, bytes, tolerant))
@@ -220,7 +220,7 @@ snapshot_read_head(Relation index, MetaHead *head, IndexSnapshot *snapshot, bool
 	UnlockReleaseBuffer(buffer);
 	if (!snapshot_meta_sound(index, meta, tolerant))
 		return false;
-	xmhash_format_set_bits(&snapshot->format, meta->bits);
+	xmhash_row_format(index, meta->bits, &snapshot->format);
 	snapshot->bands = meta->bands;
 	snapshot->end = meta->end;
 	snapshot->pending_first = meta->pending_first;

@@ -58,7 +58,7 @@ void
 xmhash_sorter_set_bits(XmhashSorter *sorter, int bits)
 {
 	xmhash_format_set_bits(&sorter->format, bits);
-	sorter->row_size = SORT_ROW_SIZE(sorter->format.words);
+	sorter->row_size = SORT_ROW_SIZE(sorter->format.words, sorter->format.columns);
 	xmhash_sorter_set_memory(sorter, sorter->memory);
 }
 
@@ -166,7 +166,7 @@ xmhash_sorter_set_bands(XmhashSorter *sorter, int bands)
 
 static void
 sort_add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 place, const uint64 *code,
-			 const ItemPointerData *tid)
+			 const int64 *keys, const ItemPointerData *tid)
 {
 	SortRow    *row;
 
@@ -177,27 +177,32 @@ sort_add_row(XmhashSorter *sorter, uint32 run, uint32 centre, uint16 place, cons
 	row->tid = *tid;
 	row->run = run;
 	memcpy(SORT_ROW_CODE(row), code, sorter->format.words * sizeof(uint64));
+	memcpy(SORT_ROW_KEYS(row, sorter->format.words), keys, sorter->format.columns * sizeof(int64));
 }
 
 void
-xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const ItemPointerData *tids, int count)
+xmhash_sorter_add(XmhashSorter *sorter, const uint64 *codes, const int64 *keys, const ItemPointerData *tids,
+				  int count)
 {
 	for (int i = 0; i < count; i++)
 	{
 		const uint64 *code = codes + (Size) i * sorter->format.words;
+		const int64 *key = keys + (Size) i * sorter->format.columns;
 		uint16		distance = 0;
 		uint32		centre = sorter->centres == 0 ? 0 :
 		hamming_kernels->nearest(code, sorter->centre, sorter->format.words, sorter->centres, &distance);
 
-		sort_add_row(sorter, 0, centre, centre_place(centre, distance, sorter->format.bits), code, &tids[i]);
+		sort_add_row(sorter, 0, centre, centre_place(centre, distance, sorter->format.bits), code, key,
+						 &tids[i]);
 		for (int band = 0; band < sorter->bands; band++)
-			sort_add_row(sorter, 1 + band, band_value(code, sorter->format.bits, sorter->bands, band), 0, code, &tids[i]);
+			sort_add_row(sorter, 1 + band, band_value(code, sorter->format.bits, sorter->bands, band), 0, code, key,
+						 &tids[i]);
 	}
 	sorter->total += (uint64) count * (1 + sorter->bands);
 }
 
 void
-xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid)
+xmhash_sorter_add_null(XmhashSorter *sorter, const int64 *keys, ItemPointer tid)
 {
 	if (!sorter->own.nulls)
 	{
@@ -207,6 +212,7 @@ xmhash_sorter_add_null(XmhashSorter *sorter, ItemPointer tid)
 		MemoryContextSwitchTo(old);
 	}
 	BufFileWrite(sorter->own.nulls, tid, sizeof(ItemPointerData));
+	BufFileWrite(sorter->own.nulls, unconstify(int64 *, keys), sorter->format.columns * sizeof(int64));
 	sorter->own.null_count++;
 	sorter->nulls++;
 }
@@ -226,10 +232,14 @@ sort_compare_readers(Datum a, Datum b, void *context)
 static void
 sort_write_row(const XmhashSorter *sorter, XmhashWriter *writer, SortRow *row, uint64 number)
 {
+	const int64 *keys = SORT_ROW_KEYS(row, sorter->format.words);
+
 	if (row->run == 0)
-		xmhash_writer_add(writer, row->centre, centre_place(row->centre, row->place, sorter->format.bits), SORT_ROW_CODE(row), &row->tid);
+		xmhash_writer_add(writer, row->centre, centre_place(row->centre, row->place, sorter->format.bits), SORT_ROW_CODE(row),
+						  keys, &row->tid);
 	else
-		xmhash_writer_add_to_band(writer, row->run - 1, row->centre, SORT_ROW_CODE(row), &row->tid);
+		xmhash_writer_add_to_band(writer, row->run - 1, row->centre, SORT_ROW_CODE(row),
+						  keys, &row->tid);
 	if (sorter->reports && number % 4096 == 0)
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, number);
 }
@@ -274,7 +284,7 @@ sort_write_merged(XmhashSorter *sorter, XmhashWriter *writer)
 }
 
 static void
-sort_write_nulls(XmhashWriter *writer, SortFile *file)
+sort_write_nulls(const XmhashSorter *sorter, XmhashWriter *writer, SortFile *file)
 {
 	if (!file->nulls)
 		return;
@@ -285,10 +295,12 @@ sort_write_nulls(XmhashWriter *writer, SortFile *file)
 	for (uint64 i = 0; i < file->null_count; i++)
 	{
 		ItemPointerData tid;
+		int64		keys[XMHASH_MAX_COLUMNS];
 
 		CHECK_FOR_INTERRUPTS();
 		BufFileReadExact(file->nulls, &tid, sizeof(tid));
-		xmhash_writer_add_null(writer, &tid);
+		BufFileReadExact(file->nulls, keys, sorter->format.columns * sizeof(int64));
+		xmhash_writer_add_null(writer, keys, &tid);
 	}
 }
 
@@ -326,9 +338,9 @@ xmhash_sorter_write(XmhashSorter *sorter, Relation index, XmhashWriterRole role)
 		}
 	else
 		sort_write_merged(sorter, writer);
-	sort_write_nulls(writer, &sorter->own);
+	sort_write_nulls(sorter, writer, &sorter->own);
 	for (int i = 0; i < sorter->imported; i++)
-		sort_write_nulls(writer, &sorter->import[i]);
+		sort_write_nulls(sorter, writer, &sorter->import[i]);
 	MemoryContextSwitchTo(old);
 	return writer;
 }

@@ -34,9 +34,12 @@ vacuum_compact_page(Page page, const XmhashRowFormat *format, const bool *dead)
 {
 	int			words = xmhash_page_words(format, XmhashPageOpaque(page)->kind);
 	int			count = XmhashPageOpaque(page)->count;
+	int			columns = format->columns;
 	int			kept = 0;
+	int64	   *keys = palloc(Max(1, count * columns) * sizeof(int64));
 	uint64	   *codes = XmhashPageCodes(page);
 
+	xmhash_page_get_keys(page, format, keys);
 	for (int i = 0; i < count; i++)
 	{
 		if (dead[i])
@@ -44,11 +47,13 @@ vacuum_compact_page(Page page, const XmhashRowFormat *format, const bool *dead)
 		if (kept < i)
 		{
 			memcpy(codes + (Size) kept * words, codes + (Size) i * words, words * sizeof(uint64));
+			memcpy(keys + kept * columns, keys + i * columns, columns * sizeof(int64));
 			XmhashPageTid(page, kept) = XmhashPageTid(page, i);
 		}
 		kept++;
 	}
-	xmhash_page_set_count(page, format, kept);
+	xmhash_page_put_keys(page, format, keys, kept);
+	pfree(keys);
 	xmhash_page_set_checksum(page);
 }
 

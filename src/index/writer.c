@@ -42,10 +42,13 @@ struct XmhashWriter
 	int			count;			/* its entries; -1: no page begun */
 	int			filled;			/* complete pages not yet written */
 	PGAlignedBlock image[MAX_GENERIC_XLOG_PAGES];
+	int64	   *key;			/* [rows of a page × columns]: of the page being filled */
 
 	ReachProbes *probes;		/* NULL: nothing is learned */
 	XmhashSpan *span;
 	uint32		spans_capacity;
+	XmhashKeyRange *range;		/* [data_pages × columns] */
+	Size		range_capacity;
 	uint16	   *band_first;
 	uint32		band_firsts;
 	uint32		band_capacity;
@@ -63,6 +66,7 @@ writer_max_pages(const XmhashRowFormat *format, uint32 centres, int bands, uint6
 	uint64		null = (nulls + null_capacity - 1) / null_capacity;
 	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
 	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan) +
+	data * format->columns * sizeof(XmhashKeyRange) +
 	band * sizeof(uint16);
 	uint64		directory = centres == 0 ? 0 : (bytes + XMHASH_BLOB_CAPACITY - 1) / XMHASH_BLOB_CAPACITY;
 
@@ -93,6 +97,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, const XmhashRowFormat
 	writer->exists = RelationGetNumberOfBlocks(index);
 	writer->spans_capacity = 256;
 	writer->span = palloc(writer->spans_capacity * sizeof(XmhashSpan));
+	writer->key = palloc(Max(1, XMHASH_MAX_PAGE_ROWS * format->columns) * sizeof(int64));
 	if (role == XMHASH_WRITER_BUILD)
 		writer->segment.id = 1;
 	else
@@ -204,7 +209,7 @@ writer_close_page(XmhashWriter *writer)
 {
 	if (writer->count < 0)
 		return;
-	xmhash_page_set_count(writer_page(writer), &writer->format, writer->count);
+	xmhash_page_put_keys(writer_page(writer), &writer->format, writer->key, writer->count);
 	xmhash_page_set_checksum(writer_page(writer));
 	writer_count_filled(writer);
 	writer->count = -1;
@@ -234,8 +239,38 @@ writer_extend_span(XmhashWriter *writer, uint32 centre, int distance)
 	span->min = span->max = distance;
 }
 
+/* Widen the ranges of the data page being filled by a row's keys, the page's first row or not. */
+static void
+writer_extend_ranges(XmhashWriter *writer, const int64 *keys)
+{
+	int			columns = writer->format.columns;
+	Size		first = (Size) (writer->segment.data_pages - 1) * columns;
+
+	if (first + columns > writer->range_capacity)
+	{
+		writer->range_capacity = Max(1024, 2 * (first + columns));
+		writer->range = writer->range == NULL ?
+			MemoryContextAllocHuge(CurrentMemoryContext, writer->range_capacity * sizeof(XmhashKeyRange)) :
+			repalloc_huge(writer->range, writer->range_capacity * sizeof(XmhashKeyRange));
+	}
+	for (int c = 0; c < columns; c++)
+	{
+		XmhashKeyRange *range = &writer->range[first + c];
+
+		range->least = writer->count == 0 ? keys[c] : Min(range->least, keys[c]);
+		range->greatest = writer->count == 0 ? keys[c] : Max(range->greatest, keys[c]);
+	}
+}
+
+static void
+writer_take_keys(XmhashWriter *writer, const int64 *keys)
+{
+	memcpy(writer->key + writer->count * writer->format.columns, keys, writer->format.columns * sizeof(int64));
+}
+
 void
-xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint64 *code, ItemPointer tid)
+xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint64 *code, const int64 *keys,
+				  ItemPointer tid)
 {
 	int			capacity = xmhash_page_rows(&writer->format, XMHASH_PAGE_DATA);
 	int			words = writer->format.words;
@@ -250,6 +285,9 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
 		writer_begin_page(writer);
 	memcpy(XmhashPageCodes(writer_page(writer)) + (Size) writer->count * words, code, words * sizeof(uint64));
 	XmhashPageTid(writer_page(writer), writer->count) = *tid;
+	writer_take_keys(writer, keys);
+	if (segment->centres > 0 && writer->format.columns > 0)
+		writer_extend_ranges(writer, keys);
 	writer->count++;
 	if (writer->probes != NULL && segment->rows % REACH_STRIDE == 0)
 		reach_count(writer->probes, code);
@@ -263,7 +301,8 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
  * pages.  Where equal values go over to the next page, it begins with the same.
  */
 void
-xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint64 *code, ItemPointer tid)
+xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint64 *code, const int64 *keys,
+						  ItemPointer tid)
 {
 	int			words = writer->format.words;
 	Page		page;
@@ -286,11 +325,12 @@ xmhash_writer_add_to_band(XmhashWriter *writer, int band, int value, const uint6
 	}
 	page = writer_page(writer);
 	memcpy(XmhashPageCodes(page) + (Size) writer->count * words, code, words * sizeof(uint64));
+	writer_take_keys(writer, keys);
 	XmhashPageTid(page, writer->count++) = *tid;
 }
 
 void
-xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid)
+xmhash_writer_add_null(XmhashWriter *writer, const int64 *keys, ItemPointer tid)
 {
 	if (writer->kind != XMHASH_PAGE_NULLS || writer->count == xmhash_page_rows(&writer->format, XMHASH_PAGE_NULLS))
 		writer_close_page(writer);
@@ -298,6 +338,7 @@ xmhash_writer_add_null(XmhashWriter *writer, ItemPointer tid)
 	if (writer->count < 0)
 		writer_begin_page(writer);
 	XmhashPageTid(writer_page(writer), writer->count) = *tid;
+	writer_take_keys(writer, keys);
 	writer->count++;
 	writer->segment.nulls++;
 }
@@ -333,7 +374,9 @@ writer_write_directory(XmhashWriter *writer)
 {
 	XmhashSegment *segment = &writer->segment;
 	Size		centre_bytes = (Size) segment->centres * writer->format.words * sizeof(uint64);
+	Size		range_bytes;
 	Size		span_bytes = (Size) segment->spans * sizeof(XmhashSpan);
+	Size		band_bytes = (Size) writer->band_firsts * sizeof(uint16);
 	Size		bytes;
 	char	   *data;
 
@@ -346,11 +389,14 @@ writer_write_directory(XmhashWriter *writer)
 	Assert(segment->bands * segment->band_pages == writer->band_firsts);
 	if (writer->probes != NULL)
 		writer_learn_reach(writer);
-	bytes = XmhashDirectoryBytes(segment, writer->format.words);
+	range_bytes = XmhashRangeBytes(segment, &writer->format);
+	bytes = XmhashDirectoryBytes(segment, &writer->format);
 	data = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
 	memcpy(data, writer->centre, centre_bytes);
-	memcpy(data + centre_bytes, writer->span, span_bytes);
-	memcpy(data + centre_bytes + span_bytes, writer->band_first, bytes - centre_bytes - span_bytes);
+	if (range_bytes > 0)
+		memcpy(data + centre_bytes, writer->range, range_bytes);
+	memcpy(data + centre_bytes + range_bytes, writer->span, span_bytes);
+	memcpy(data + bytes - band_bytes, writer->band_first, band_bytes);
 	for (Size done = 0; done < bytes; done += XMHASH_BLOB_CAPACITY)
 	{
 		xmhash_page_init(writer_page(writer), XMHASH_PAGE_DIRECTORY, segment->id, writer->nonce, writer->pages++);

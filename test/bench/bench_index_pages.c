@@ -243,11 +243,11 @@ run_queries(Table *table, int bits, const uint64_t *queries, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 	{
-		Ball		ball = {queries + i * table->words, bits};
+		SearchQuestion question = {true, {queries + i * table->words, bits}, NULL, 0, NULL, 0};
 		Candidate	answer;
 
-		directory_bounds(&table->directory, ball.query, distances, bound);
-		search_begin(search, true, &ball, NULL, 0, bound, table->pages, 4 << 20);
+		directory_bounds(&table->directory, question.ball.query, distances, bound);
+		search_begin(search, &question, bound, table->pages, 4 << 20);
 		for (int k = 0; k < NEIGHBOURS; k++)
 			if (search_next(search, &answer) != SEARCH_FOUND)
 				break;

@@ -327,7 +327,12 @@ END $$;
 CREATE FUNCTION oracle.compare(tab regclass, expr text, n integer, times integer, condition text DEFAULT 'true')
   RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-  filters text[] := ARRAY['true', 'true', 'n % 2 = 0', 'id % 97 = 5', 'n < 0', 'code IS NOT NULL'];
+  filters text[] := ARRAY['true', 'true', 'n % 2 = 0', 'id % 97 = 5', 'n < 0', 'code IS NOT NULL',
+    -- what filter columns serve, where the index has them
+    'n = ' || floor(random() * 50), 'n < ' || floor(random() * 1000), 'n BETWEEN 100 AND ' || 100 + floor(random() ^ 3 * 900), 'n IS NULL', 'n IS NOT NULL',
+    format('n = ANY (%L::integer[])', ARRAY(SELECT floor(random() * 1000) FROM generate_series(1, (random() * 40)::integer))),
+    'n IN (1, 2, 3) AND id + 1 > 100', format('id + 1 <= %s AND n %% 7 = %s', floor(random() * 5000), floor(random() * 7)),
+    format('(n %% 5)::text = %L', floor(random() * 6)), '(n % 5)::text = ANY (''{1,3}'') AND n > 10'];
   rows integer := 0;
   q bitcode;
   q2 bitcode;

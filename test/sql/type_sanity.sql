@@ -17,9 +17,12 @@ SELECT o.oid::regoperator AS not_as_promised FROM our_operator o JOIN pg_proc f 
 SELECT o.oid::regoperator AS selectivity FROM our_operator o WHERE (oprresult = 'boolean'::regtype) <> (oprrest <> 0) OR (oprresult = 'boolean'::regtype) <> (oprjoin <> 0);
 SELECT o.oid::regoperator AS hashes FROM our_operator o WHERE oprcanhash <> EXISTS (SELECT FROM pg_amop a JOIN pg_am m ON m.oid = amopmethod WHERE amopopr = o.oid AND amname = 'hash');
 SELECT o.oid::regoperator AS merges FROM our_operator o WHERE oprcanmerge <> EXISTS (SELECT FROM pg_amop a JOIN pg_am m ON m.oid = amopmethod WHERE amopopr = o.oid AND amname = 'btree' AND amopstrategy = 3);
--- operator families: sound to their access methods, without operators of core's, and nothing of ours in core's
+-- operator families: sound to their access methods, without operators of core's but those of filter columns, and nothing of ours in core's
 SELECT c.opcname, amname, amvalidate(c.oid) FROM pg_opclass c JOIN ours ON objid = c.oid AND classid = 'pg_opclass'::regclass JOIN pg_am m ON m.oid = opcmethod ORDER BY 1, 2;
-SELECT amopopr::regoperator FROM pg_amop a JOIN pg_opfamily f ON f.oid = amopfamily WHERE (amopopr IN (SELECT oid FROM our_operator)) <> (f.oid IN (SELECT objid FROM ours WHERE classid = 'pg_opfamily'::regclass));
+SELECT amopopr::regoperator FROM pg_amop a JOIN pg_opfamily f ON f.oid = amopfamily WHERE (amopopr IN (SELECT oid FROM our_operator)) <> (f.oid IN (SELECT objid FROM ours WHERE classid = 'pg_opfamily'::regclass) AND opfname !~ '_filter_ops$');
+-- those of filter columns compare as the types' btree families do, or are equal as their hash families are
+SELECT opfname, amopopr::regoperator AS not_as_core FROM pg_amop a JOIN pg_opfamily f ON f.oid = amopfamily WHERE opfname ~ '_filter_ops$' AND NOT EXISTS
+(SELECT FROM pg_amop b JOIN pg_am m ON m.oid = b.amopmethod WHERE b.amopopr = a.amopopr AND (amname, b.amopstrategy) IN (('btree', a.amopstrategy - 4), ('hash', a.amopstrategy - 6)));
 SELECT amproc::regprocedure AS support_function FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily JOIN pg_proc p ON p.oid = amproc
 WHERE f.oid IN (SELECT objid FROM ours WHERE classid = 'pg_opfamily'::regclass) AND (provolatile <> 'i' OR NOT proisstrict OR proparallel <> 's');
 -- binary and text format of each type; what depends on no setting is immutable

@@ -26,7 +26,7 @@ $node->start;
 create_schema($node);
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id serial, code bitcode(64));
-CREATE INDEX t_code ON t USING xmhash (code) WITH (bands = 2);
+CREATE INDEX t_code ON t USING xmhash (code, id, ((id % 7)::text)) WITH (bands = 2);
 CREATE UNLOGGED TABLE u (id serial, code bitcode(64));
 CREATE INDEX u_code ON u USING xmhash (code);
 INSERT INTO t (code) SELECT random_code(64, 30) FROM generate_series(1, 3000);

@@ -25,7 +25,7 @@ $primary->start;
 create_schema($primary);
 $primary->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id serial, code bitcode(64));
-CREATE INDEX t_code ON t USING xmhash (code) WITH (bands = 2);
+CREATE INDEX t_code ON t USING xmhash (code, id, ((id % 7)::text)) WITH (bands = 2);
 INSERT INTO t (code) SELECT random_code(64, 30) FROM generate_series(1, 5000);
 SQL
 $primary->backup('base');

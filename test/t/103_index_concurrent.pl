@@ -19,7 +19,7 @@ $node->start;
 create_schema($node);
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id serial, code bitcode(128));
-CREATE INDEX t_code ON t USING xmhash (code);
+CREATE INDEX t_code ON t USING xmhash (code, id, ((id % 7)::text));
 INSERT INTO t (code) SELECT random_code(128, 30) FROM generate_series(1, 3000);
 SQL
 

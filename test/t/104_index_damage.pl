@@ -59,11 +59,13 @@ push @cases, { table => 'd' . @cases, kind => $_, field => 'all zero' } for sort
 push @cases, { table => 'd' . @cases, kind => $_, field => 'random' } for sort keys %kinds;
 # A file without its last pages; one of no page at all.
 push @cases, { table => 'd' . @cases, kind => $_, field => 'cut off' } for 1, 2;
+# Every second index has filter columns, and its queries conditions on them.
+@{ $cases[$_] }{qw(columns condition)} = $_ % 2 ? (', id, ((id % 7)::text)', "id > 0 AND (id % 7)::text <> 'none'") : ('', 'true') for 0 .. $#cases;
 
 my $setup = '';
 $setup .= <<"SQL" for @cases;
 CREATE TABLE $_->{table} AS SELECT * FROM base;
-CREATE INDEX $_->{table}_code ON $_->{table} USING xmhash (code) WITH (bands = 2);
+CREATE INDEX $_->{table}_code ON $_->{table} USING xmhash (code$_->{columns}) WITH (bands = 2);
 INSERT INTO $_->{table} SELECT * FROM base LIMIT 300;
 SQL
 $node->safe_psql('postgres', $setup);
@@ -115,8 +117,8 @@ SQL
 \\set VERBOSITY verbose
 SET enable_seqscan = off;
 SET enable_sort = off;
-SELECT count(*) FROM (SELECT id FROM $case->{table} ORDER BY code <~> (SELECT code FROM base WHERE code IS NOT NULL LIMIT 1)) x;
-SELECT count(*) FROM $case->{table}, (SELECT code FROM base WHERE code IS NOT NULL LIMIT 100) q WHERE hamming_within($case->{table}.code, q.code, 1);
+SELECT count(*) FROM (SELECT id FROM $case->{table} WHERE $case->{condition} ORDER BY code <~> (SELECT code FROM base WHERE code IS NOT NULL LIMIT 1)) x;
+SELECT count(*) FROM $case->{table}, (SELECT code FROM base WHERE code IS NOT NULL LIMIT 100) q WHERE hamming_within($case->{table}.code, q.code, 1) AND $case->{condition};
 SQL
 	# What scans do not compute is the checksum of the content.
 	my $unnoticed = $case->{field} =~ /content|checksum/ && $case->{kind} =~ /[345]/;

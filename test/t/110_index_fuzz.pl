@@ -12,6 +12,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use PostgreSQL::Test::Utils;
+use List::Util qw(shuffle);
 use Test::More;
 use XmhashIndex qw(new_node);
 
@@ -33,12 +34,20 @@ sub draw
 	return $round{nulls} > 0 ? "CASE WHEN random() < $round{nulls} THEN NULL ELSE $draw END" : $draw;
 }
 
+# None, or up to four: narrow and wide keys, hashes, expressions, in any order.
+sub filter_columns
+{
+	return '' if chance(.4);
+	my @columns = shuffle('n', '(id + 1)', '((n % 5)::text)', '(n % 7)', '(n::bigint * 5000000000)', '(n::float8)');
+	return join '', map { ", $_" } @columns[ 0 .. int rand 4 ];
+}
+
 sub size { return 1 + int($round{rows} * pick(0, 0, .01, .1, .3, 1)); }
 
 sub insert
 {
 	my ($rows) = @_;
-	return sprintf 'INSERT INTO t (n, code) SELECT i %% 1000, %s FROM generate_series(1, %d) AS i;', draw(), $rows;
+	return sprintf 'INSERT INTO t (n, code) SELECT nullif(i %% 1000, 13), %s FROM generate_series(1, %d) AS i;', draw(), $rows;
 }
 
 sub insert_one_by_one
@@ -96,7 +105,7 @@ sub second_index
 {
 	my $how = $round{partitioned} || $round{temporary} ? '' : pick('', 'CONCURRENTLY');
 	my $bands = int rand 5;
-	return ("CREATE INDEX $how xm_second ON t USING xmhash (($round{expr})) WITH (bands = $bands) WHERE $round{condition};",
+	return ("CREATE INDEX $how xm_second ON t USING xmhash (($round{expr})@{[ filter_columns() ]}) WITH (bands = $bands) WHERE $round{condition};",
 		'DROP INDEX xm_t;', 'ALTER INDEX xm_second RENAME TO xm_t;');
 }
 
@@ -149,6 +158,7 @@ sub script
 		nulls => pick(0, .02, .3, .95),
 		temporary => chance(.15),
 		partitioned => chance(.15),
+		columns => filter_columns(),
 		expr => chance(.15) ? '(~ code)' : 'code',
 		condition => chance(.2) ? '(n % 3 <> 1)' : 'true');
 	$round{partitioned} = 0 if $round{temporary};
@@ -158,7 +168,7 @@ sub script
 	my $banded = $round{banded} = chance(.2);
 	@round{qw(bits kind nulls rows)} = (pick(48, 64, 64, 100), 'uniform', .02, 20000 + int rand 20000) if $banded;
 	my $bands = $banded || chance(.3) ? 'WITH (bands = ' . pick(1, 2, 3, 4, 5, 8, 16) . ')' : '';
-	my $index = "CREATE INDEX xm_t ON t USING xmhash (($round{expr})) $bands WHERE $round{condition};";
+	my $index = "CREATE INDEX xm_t ON t USING xmhash (($round{expr})$round{columns}) $bands WHERE $round{condition};";
 	my @sql = (
 		'SET client_min_messages = warning;',
 		"SELECT setseed(" . ($of % 1000) / 1000 . ");",

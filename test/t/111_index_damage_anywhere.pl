@@ -38,7 +38,7 @@ for my $i (1 .. $copies)
 	$setup .= <<"SQL";
 CREATE TABLE $t (id bigint, n integer, code bitcode(64));
 INSERT INTO $t SELECT * FROM base;
-CREATE INDEX xm_$i ON $t USING xmhash (code) WITH (bands = @{[ $i % 3 ]});
+CREATE INDEX xm_$i ON $t USING xmhash (code@{[ $i % 2 ? ', n, ((n % 5)::text), id' : '' ]}) WITH (bands = @{[ $i % 3 ]});
 INSERT INTO $t SELECT id + 10000, n, code FROM base LIMIT 500;
 SELECT xmhash_index_merge('xm_$i') WHERE $i % 2 = 0;
 INSERT INTO $t SELECT id + 20000, n, code FROM base LIMIT 300;

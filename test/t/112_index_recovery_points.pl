@@ -30,11 +30,11 @@ $primary->safe_psql('postgres', 'CREATE EXTENSION xmhash');
 $primary->safe_psql('postgres', slurp_file("$FindBin::RealBin/../fuzz/index_oracle.sql"));
 $primary->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id bigserial, n integer, code bitcode(64));
-CREATE INDEX xm_t ON t USING xmhash (code) WITH (bands = 3);
+CREATE INDEX xm_t ON t USING xmhash (code, n, ((n % 5)::text), (id + 1)) WITH (bands = 3);
 INSERT INTO t (n, code) SELECT i, oracle.draw('clustered', 64) FROM generate_series(1, 12000) AS i;
 -- Pages of three codes: catalogue and lists grow long.
 CREATE TABLE t_long (id bigserial, n integer, code bitcode(16384));
-CREATE INDEX xm_long ON t_long USING xmhash (code);
+CREATE INDEX xm_long ON t_long USING xmhash (code, n, (id + 1));
 SQL
 $primary->stop;
 $primary->backup_fs_cold('base');
@@ -64,7 +64,7 @@ VACUUM t_long;
 \elif :what <= 6
 SELECT xmhash_index_merge('xm_t');
 \elif :what <= 8
-CREATE INDEX xm_new ON t USING xmhash (code) WITH (bands = :bands);
+CREATE INDEX xm_new ON t USING xmhash (code, n, ((n % 5)::text), (id + 1)) WITH (bands = :bands);
 -- in one transaction, so that recovery ends with one of that name
 DROP INDEX xm_t \; ALTER INDEX xm_new RENAME TO xm_t;
 \else

@@ -28,13 +28,13 @@ $node->safe_psql('postgres', 'CREATE EXTENSION xmhash');
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/../fuzz/index_oracle.sql"));
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE t (id bigserial, n integer, code bitcode(64));
-CREATE INDEX xm_t ON t USING xmhash (code) WITH (bands = 2);
+CREATE INDEX xm_t ON t USING xmhash (code, n, ((n % 5)::text), (id + 1)) WITH (bands = 2);
 CREATE INDEX xm_partial ON t USING xmhash ((~ code)) WHERE n % 3 = 0;
 INSERT INTO t (n, code) SELECT i % 1000, oracle.draw('clustered', 64) FROM generate_series(1, 8000) AS i;
 CREATE TABLE t_long (id bigserial, n integer, code bitcode(4096));
 CREATE INDEX xm_long ON t_long USING xmhash (code);
 -- codes that differ, kept so by an exclusion constraint
-CREATE TABLE t_distinct (id bigserial, n integer, code bitcode(16), CONSTRAINT xm_distinct EXCLUDE USING xmhash (code WITH =));
+CREATE TABLE t_distinct (id bigserial, n integer, code bitcode(16), CONSTRAINT xm_distinct EXCLUDE USING xmhash (code WITH =, (length(code)) WITH =));
 
 -- A cursor left open while others change the table.  Distances must rise, ids
 -- be distinct, and their number that of the snapshot.

@@ -35,7 +35,7 @@ CREATE SCHEMA data;
 SET search_path = data, hidden;
 CREATE FUNCTION data.inverse(hidden.bitcode) RETURNS hidden.bitcode LANGUAGE sql IMMUTABLE AS 'SELECT OPERATOR(hidden.~) $1';
 CREATE TABLE data.t (id bigint PRIMARY KEY, n integer, code hidden.bitcode(64));
-CREATE INDEX xm_t ON data.t USING xmhash (code) WITH (pending_list_limit = 16);
+CREATE INDEX xm_t ON data.t USING xmhash (code, n, ((n % 5)::text), (id + 1)) WITH (pending_list_limit = 16);
 CREATE INDEX xm_inverse ON data.t USING xmhash (data.inverse(code)) WHERE n % 2 = 0;
 CREATE TABLE data.part (id bigint, n integer, code hidden.bitcode(100)) PARTITION BY HASH (id);
 CREATE TABLE data.part_0 PARTITION OF data.part FOR VALUES WITH (MODULUS 2, REMAINDER 0);

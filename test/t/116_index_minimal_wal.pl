@@ -26,10 +26,10 @@ $node->safe_psql('postgres', 'CREATE EXTENSION xmhash');
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/../fuzz/index_oracle.sql"));
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE t_kept (id serial, n integer, code bitcode(64));
-CREATE INDEX xm_kept ON t_kept USING xmhash (code) WITH (bands = 2);
+CREATE INDEX xm_kept ON t_kept USING xmhash (code, n, ((n % 5)::text), (id + 1)) WITH (bands = 2);
 INSERT INTO t_kept (n, code) SELECT i, oracle.draw('clustered', 64) FROM generate_series(1, 8000) AS i;
 CREATE TABLE t_unlogged (id serial, n integer, code bitcode(64));
-CREATE INDEX xm_unlogged ON t_unlogged USING xmhash (code);
+CREATE INDEX xm_unlogged ON t_unlogged USING xmhash (code, n);
 INSERT INTO t_unlogged (n, code) SELECT i, oracle.draw('clustered', 64) FROM generate_series(1, 3000) AS i;
 SQL
 

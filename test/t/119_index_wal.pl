@@ -36,7 +36,7 @@ sub caught_up
 
 sub insert { $node->safe_psql('postgres', "INSERT INTO t (code) SELECT random_code(64, 5) FROM generate_series(1, $_[0])"); return; }
 
-$node->safe_psql('postgres', 'CREATE TABLE t (id serial, code bitcode); CREATE INDEX t_code ON t USING xmhash (code) WITH (pending_list_limit = 64)');
+$node->safe_psql('postgres', 'CREATE TABLE t (id serial, code bitcode); CREATE INDEX t_code ON t USING xmhash (code, id, ((id % 7)::text)) WITH (pending_list_limit = 64)');
 caught_up('an empty index');
 $node->safe_psql('postgres', 'INSERT INTO t (code) VALUES (NULL)');
 caught_up('a NULL, the first page');
@@ -74,7 +74,7 @@ insert(10);
 caught_up('after flushes, merges and VACUUM');
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE wide (id serial, code bitcode(16384));
-CREATE INDEX wide_code ON wide USING xmhash (code);
+CREATE INDEX wide_code ON wide USING xmhash (code, id, (id::bigint), ((id % 3)::text), (id % 2));
 INSERT INTO wide (code) SELECT random_code(16384, 0) FROM generate_series(1, 9);
 SQL
 caught_up('codes of 16384 bits');

@@ -56,7 +56,7 @@ CREATE TABLE t (id bigint PRIMARY KEY, n integer, code bitcode(64));
 INSERT INTO t SELECT i, i % 100, CASE WHEN i % 30 > 0 THEN oracle.draw('clustered', 64) END FROM generate_series(1, 20000) AS i;
 CREATE INDEX xm_t ON t USING xmhash (code) WITH (pending_list_limit = 64);
 CREATE INDEX xm_inverse ON t USING xmhash ((~ code)) WHERE n % 2 = 0;
-CREATE INDEX xm_bands ON t USING xmhash (code) WITH (bands = 4);
+CREATE INDEX xm_bands ON t USING xmhash (code, n, ((n % 5)::text), (id + 1)) WITH (bands = 4);
 INSERT INTO t SELECT i, i % 100, oracle.draw('clustered', 64) FROM generate_series(20001, 24000) AS i;
 DELETE FROM t WHERE n = 7;
 VACUUM t;

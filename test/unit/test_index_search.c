@@ -130,6 +130,9 @@ typedef struct World
 	int			pages;
 	uint64_t   *column;			/* codes in centre order */
 	RowPointer *pointer;
+	int64_t    *key;			/* [(rows + pending) × 2]: of a narrow and of a wide filter column */
+	int32_t    *narrow;			/* the same in centre order */
+	int64_t    *wide;
 	int		   *page_start;		/* [pages + 1] */
 	Directory	directory;
 	int			reads;
@@ -295,6 +298,66 @@ build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 	directory->extra = extra;
 }
 
+/* Keys of which some are frequent, some rare, and some NULL; by page, some pages have but few. */
+static int64_t
+random_key(bool wide, int i)
+{
+	switch (random_below(8))
+	{
+		case 0:
+			return KEY_NULL(wide);
+		case 1:
+			return random_below(2) ? KEY_MIN(wide) : KEY_NULL(wide) - 1;
+		case 2:
+		case 3:
+			return wide ? (int64_t) random64() >> 1 : (int32_t) random64() / 2;
+		default:
+			return i / 700 * 10 + random_below(5);
+	}
+}
+
+/* The keys of all rows, those in pages in the order of pointer[] too, and what the directory says of pages. */
+static void
+build_keys(World *world)
+{
+	int			total = world->rows + world->pending;
+	int64_t    *least = malloc(((size_t) world->pages * 2 + 1) * sizeof(int64_t));
+	int64_t    *greatest = malloc(((size_t) world->pages * 2 + 1) * sizeof(int64_t));
+
+	world->key = malloc(((size_t) total * 2 + 1) * sizeof(int64_t));
+	world->narrow = malloc(((size_t) world->rows + 1) * sizeof(int32_t));
+	world->wide = malloc(((size_t) world->rows + 1) * sizeof(int64_t));
+	for (int i = 0; i < total; i++)
+		for (int c = 0; c < 2; c++)
+		{
+			uint64_t	id = i < world->rows ? id_of(world->pointer[i]) : (uint64_t) i + 1;
+
+			world->key[(id - 1) * 2 + c] = random_key(c == 1, i);
+			if (i < world->rows && c == 0)
+				world->narrow[i] = (int32_t) world->key[(id - 1) * 2];
+			else if (i < world->rows)
+				world->wide[i] = world->key[(id - 1) * 2 + 1];
+		}
+	for (int p = 0; p < world->pages; p++)
+		for (int c = 0; c < 2; c++)
+		{
+			int64_t    *low = &least[c * world->pages + p];
+			int64_t    *high = &greatest[c * world->pages + p];
+
+			*low = INT64_MAX;
+			*high = INT64_MIN;
+			for (int i = world->page_start[p]; i < world->page_start[p + 1]; i++)
+			{
+				int64_t		key = c == 0 ? world->narrow[i] : world->wide[i];
+
+				*low = key < *low ? key : *low;
+				*high = key > *high ? key : *high;
+			}
+		}
+	world->directory.least = least;
+	world->directory.greatest = greatest;
+}
+
 static World *
 make_world(int bits, int rows, int pending, int page_codes, int wanted, int distribution)
 {
@@ -339,6 +402,7 @@ make_world(int bits, int rows, int pending, int page_codes, int wanted, int dist
 		world->pointer[i] = pointer_of(row[i].id);
 	}
 	build_directory(world, row, centres, centre);
+	build_keys(world);
 	free(row);
 	return world;
 }
@@ -349,6 +413,11 @@ free_world(World *world)
 	free(world->code);
 	free(world->column);
 	free(world->pointer);
+	free(world->key);
+	free(world->narrow);
+	free(world->wide);
+	free((void *) world->directory.least);
+	free((void *) world->directory.greatest);
 	free(world->page_start);
 	free((void *) world->directory.centre);
 	free((void *) world->directory.first);
@@ -364,6 +433,8 @@ free_world(World *world)
 /* ---------- The reader ---------- */
 
 static RowPointer pending_pointer[7];
+static int32_t pending_narrow[7];
+static int64_t pending_wide[7];
 
 static bool
 read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcoming_count,
@@ -378,6 +449,8 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	columns->codes = world->column + (size_t) start * world->words;
 	columns->row_base = (const char *) (world->pointer + start);
 	columns->row_stride = sizeof(RowPointer);
+	columns->keys[0] = world->narrow + start;
+	columns->keys[1] = world->wide + start;
 	world->reads++;
 	world->held++;
 	return true;
@@ -398,7 +471,15 @@ read_pending(void *context, uint32_t ordinal, PageColumns *columns)
 	columns->count = world->pending - start < 7 ? world->pending - start : 7;
 	columns->codes = world->code + (size_t) (world->rows + start) * world->words;
 	for (int i = 0; i < columns->count; i++)
+	{
+		const int64_t *key = world->key + (size_t) (world->rows + start + i) * 2;
+
 		pending_pointer[6 - i] = pointer_of(world->rows + start + i + 1);
+		pending_narrow[i] = (int32_t) key[0];
+		pending_wide[i] = key[1];
+	}
+	columns->keys[0] = pending_narrow;
+	columns->keys[1] = pending_wide;
 	columns->row_base = (const char *) (pending_pointer + 6);
 	columns->row_stride = -(int) sizeof(RowPointer);
 	world->held++;
@@ -474,15 +555,32 @@ compare_ints(const void *a, const void *b)
 }
 
 static bool
-wanted_row(const World *world, int i, const Ball *ball, const Ball *filters, int filter_count)
+wanted_row(const World *world, int i, const SearchQuestion *question)
 {
 	const uint64_t *code = world->code + (size_t) i * world->words;
 
-	if (distance_of(world, ball->query, code) > ball->radius)
+	if (distance_of(world, question->ball.query, code) > question->ball.radius)
 		return false;
-	for (int f = 0; f < filter_count; f++)
-		if (distance_of(world, filters[f].query, code) > filters[f].radius)
+	for (int f = 0; f < question->filter_count; f++)
+	{
+		bool		held = false;
+
+		for (int b = 0; b < question->filters[f].count; b++)
+			held |= distance_of(world, question->filters[f].ball[b].query, code) <= question->filters[f].ball[b].radius;
+		if (!held)
 			return false;
+	}
+	for (int c = 0; c < question->condition_count; c++)
+	{
+		const KeyCondition *condition = &question->conditions[c];
+		int64_t		key = world->key[(size_t) i * 2 + condition->column];
+		bool		is_point = condition->points == 0;
+
+		for (int p = 0; p < condition->points; p++)
+			is_point |= condition->point[p] == key;
+		if (key < condition->low || key > condition->high || !is_point)
+			return false;
+	}
 	return true;
 }
 
@@ -499,8 +597,8 @@ visit_pages(const World *world, const Ball *ball, const int16_t *bound)
 
 /* The rows in the same order, whatever is kept of them: the order is total. */
 static void
-compare_order(World *world, Search *search, const Ball *ball, const Ball *filters, int filter_count,
-			  const int16_t *bound, const uint64_t *expected, int answers)
+compare_order(World *world, Search *search, const SearchQuestion *question, const int16_t *bound,
+			  const uint64_t *expected, int answers)
 {
 	static const size_t memories[] = {1, 1 << 14, 1 << 24};
 
@@ -509,7 +607,7 @@ compare_order(World *world, Search *search, const Ball *ball, const Ball *filter
 		Candidate	answer;
 		int			i = 0;
 
-		search_begin(search, true, ball, filters, filter_count, bound, world->pages, memories[m]);
+		search_begin(search, question, bound, world->pages, memories[m]);
 		if (m == 0)
 			search_set_batches(search, 1 + random_below(20), 1 + random_below(40));
 		while (i < answers && search_next(search, &answer) == SEARCH_FOUND && id_of(answer.row) == expected[i])
@@ -519,9 +617,10 @@ compare_order(World *world, Search *search, const Ball *ball, const Ball *filter
 }
 
 static void
-compare(World *world, Search *search, bool ordered, const Ball *ball,
-		const Ball *filters, int filter_count, const int16_t *bound, int limit, int first_batch)
+compare(World *world, Search *search, const SearchQuestion *question, const int16_t *bound, int limit, int first_batch)
 {
+	bool		ordered = question->ordered;
+	const Ball *ball = &question->ball;
 	int			total = world->rows + world->pending;
 	int		   *expected = malloc((total + 1) * sizeof(int));
 	char	   *seen = calloc(total + 1, 1);
@@ -534,12 +633,12 @@ compare(World *world, Search *search, bool ordered, const Ball *ball,
 	Candidate	answer;
 
 	for (int i = 0; i < total; i++)
-		if (wanted_row(world, i, ball, filters, filter_count))
+		if (wanted_row(world, i, question))
 			expected[count++] = distance_of(world, ball->query,
 											world->code + (size_t) i * world->words);
 	qsort(expected, count, sizeof(int), compare_ints);
 
-	search_begin(search, ordered, ball, filters, filter_count, bound, world->pages, 1 << 20);
+	search_begin(search, question, bound, world->pages, 1 << 20);
 	if (first_batch > 0)
 		search_set_batches(search, first_batch, 64 * first_batch);
 	while (answers < limit && search_next(search, &answer) == SEARCH_FOUND)
@@ -548,7 +647,7 @@ compare(World *world, Search *search, bool ordered, const Ball *ball,
 		bool		sound = id >= 1 && id <= (uint64_t) total && !seen[id - 1] && answers < count;
 
 		if (sound)
-			sound = wanted_row(world, (int) id - 1, ball, filters, filter_count) &&
+			sound = wanted_row(world, (int) id - 1, question) &&
 				answer.distance == distance_of(world, ball->query,
 											   world->code + (size_t) (id - 1) * world->words) &&
 				(!ordered || answer.distance == expected[answers]);
@@ -571,7 +670,7 @@ compare(World *world, Search *search, bool ordered, const Ball *ball,
 		  (int) (counters->pages + counters->pending_pages), most);
 	CHECK(world->sorts - sorts <= 1, "%d sorts", world->sorts - sorts);
 	if (ordered && total < 10000)
-		compare_order(world, search, ball, filters, filter_count, bound, order, answers);
+		compare_order(world, search, question, bound, order, answers);
 	free(order);
 	free(expected);
 	free(seen);
@@ -589,6 +688,52 @@ make_query(const World *world, uint64_t *query)
 	}
 }
 
+#define MOST_POINTS 60
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	int64_t		x = *(const int64_t *) a;
+	int64_t		y = *(const int64_t *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* An interval, or points, of keys that are there, for the most part. */
+static void
+make_condition(const World *world, int column, int64_t *point, KeyCondition *condition)
+{
+	int			total = world->rows + world->pending;
+	int			count = random_below(2) ? 2 : 1 + random_below(MOST_POINTS);
+	int			kept = 0;
+
+	for (int i = 0; i < count; i++)
+		point[i] = total > 0 && random_below(5) ? world->key[(size_t) random_below(total) * 2 + column] :
+			random_key(column == 1, random_below(total + 1));
+	qsort(point, count, sizeof(int64_t), compare_keys);
+	for (int i = 0; i < count; i++)
+		if (i == 0 || point[i] != point[kept - 1])
+			point[kept++] = point[i];
+	*condition = (KeyCondition) {column, column == 1, point[0], point[kept - 1], 0, NULL};
+	if (count > 2 && kept > 1)
+	{
+		condition->points = kept;
+		condition->point = point;
+	}
+}
+
+static long excluded;			/* pages by keys or otherwise */
+
+static int
+count_excluded(const int16_t *bound, int pages)
+{
+	int			count = 0;
+
+	for (int p = 0; p < pages; p++)
+		count += bound[p] == BOUND_NEVER;
+	return count;
+}
+
 static void
 test_world(World *world)
 {
@@ -602,31 +747,38 @@ test_world(World *world)
 	int16_t    *bound = malloc((world->pages + 1) * sizeof(int16_t));
 	int16_t    *others = malloc((world->pages + 1) * sizeof(int16_t));
 	uint16_t   *distances = malloc((world->directory.centres + 1) * sizeof(uint16_t));
+	int64_t		points[2][MOST_POINTS];
 
-	for (int round = 0; round < 12; round++)
+	for (int round = 0; round < 16; round++)
 	{
-		Ball		ball = {query, world->bits};
-		Ball		filter = {other, world->bits};
-		int			filters = random_below(3) == 0;
-		bool		ordered = random_below(3) > 0;
+		Ball		filter[2] = {{other, world->bits}, {query, 0}};
+		BallSet		set = {filter, 1 + random_below(2)};
+		KeyCondition conditions[2];
+		SearchQuestion question = {random_below(3) > 0, {query, world->bits}, &set, random_below(3) == 0, conditions, 0};
 
 		make_query(world, query);
 		make_query(world, other);
 		if (random_below(2))
-			ball.radius = random_below(world->bits + 3) - 1;
+			question.ball.radius = random_below(world->bits + 3) - 1;
 		directory_bounds(&world->directory, query, distances, bound);
 		for (int p = 0; p < world->pages; p++)
 			for (int i = world->page_start[p]; i < world->page_start[p + 1]; i++)
 				if (distance_of(world, query, world->column + (size_t) i * world->words) < bound[p])
 					CHECK(false, "page %d has a code nearer than its bound", p);
-		if (filters)
+		if (question.filter_count > 0)
 		{
-			filter.radius = random_below(4) ? random_below(world->bits + 1) : 0;
-			directory_exclude(&world->directory, other, filter.radius, distances, others, bound);
-			if (filter.radius == 0)
+			filter[0].radius = random_below(4) ? random_below(world->bits + 1) : 0;
+			if (set.count == 1)
+				directory_exclude(&world->directory, other, filter[0].radius, distances, others, bound);
+			if (set.count == 1 && filter[0].radius == 0)
 				directory_exclude_unequal(&world->directory, other, bound);
 		}
-		compare(world, search, ordered, &ball, &filter, filters, bound,
+		for (int c = 0; c < 2; c++)
+			if (random_below(2))
+				make_condition(world, c, points[c], &conditions[question.condition_count++]);
+		directory_exclude_keys(&world->directory, conditions, question.condition_count, bound);
+		excluded += count_excluded(bound, world->pages);
+		compare(world, search, &question, bound,
 				random_below(2) ? 1 << 30 : 1 + random_below(50),
 				random_below(2) ? 0 : 1 + random_below(40));
 	}
@@ -650,7 +802,7 @@ test_masses(void)
 	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
 	uint16_t	distances[200];
 	uint64_t	query = 0;
-	Ball		ball = {&query, 64};
+	SearchQuestion question = {true, {&query, 64}, NULL, 0, NULL, 0};
 	int			i = 0;
 
 	/* Random codes of 64 bits are not equal: where two are, they are the one. */
@@ -658,11 +810,11 @@ test_masses(void)
 		i++;
 	query = world->code[i];
 	directory_bounds(&world->directory, &query, distances, bound);
-	compare(world, search, true, &ball, NULL, 0, bound, 10, 0);
+	compare(world, search, &question, bound, 10, 0);
 	printf("a million rows, 95 %% of them one code: LIMIT 10 read %d of %d pages\n",
 		   world->reads, world->pages);
 	CHECK(world->reads <= 2, "%d pages read", world->reads);
-	compare(world, search, true, &ball, NULL, 0, bound, 1 << 30, 0);
+	compare(world, search, &question, bound, 1 << 30, 0);
 	free(bound);
 	free_world(world);
 }
@@ -693,7 +845,7 @@ test_no_memory(void)
 	int16_t    *bound = malloc(world->pages * sizeof(int16_t));
 	uint16_t	distances[200];
 	uint64_t	query = random64();
-	Ball		ball = {&query, 64};
+	SearchQuestion question = {true, {&query, 64}, NULL, 0, NULL, 0};
 	Candidate	answer;
 	volatile int failures = 0;
 	volatile bool failed_now = true;
@@ -709,14 +861,14 @@ test_no_memory(void)
 		failed_now = setjmp(no_memory) != 0;
 		if (!failed_now)
 		{
-			search_begin(search, true, &ball, NULL, 0, bound, world->pages, 1 << 20);
+			search_begin(search, &question, bound, world->pages, 1 << 20);
 			while (search_next(search, &answer) == SEARCH_FOUND)
 				;
 		}
 		failures += failed_now;
 		world->held = 0;		/* the server unlocks pages on errors */
 		allocations_left = 1000;
-		compare(world, search, true, &ball, NULL, 0, bound, 1 << 30, 0);
+		compare(world, search, &question, bound, 1 << 30, 0);
 	}
 	printf("searches go on after each of %d allocations failed\n", failures);
 	CHECK(failures > 2, "%d allocations failed", failures);
@@ -767,14 +919,14 @@ test_pages_read(void)
 	for (int i = 0; i < 50; i++)
 	{
 		uint64_t	query;
-		Ball		ball = {&query, 64};
+		SearchQuestion question = {true, {&query, 64}, NULL, 0, NULL, 0};
 		Candidate	answer;
 		int			needed;
 
 		make_query(world, &query);
 		directory_bounds(&world->directory, &query, distances, bound);
 		world->reads = 0;
-		search_begin(search, true, &ball, NULL, 0, bound, world->pages, 1 << 20);
+		search_begin(search, &question, bound, world->pages, 1 << 20);
 		for (int k = 0; k < 10; k++)
 			search_next(search, &answer);
 		needed = pages_needed(world, &query, bound);
@@ -853,8 +1005,9 @@ main(int argc, char **argv)
 				test_world(world);
 				free_world(world);
 			}
-	printf("searches of %d lengths, 4 distributions compared with brute force\n",
-		   (int) (sizeof(lengths) / sizeof(lengths[0])));
+	printf("searches of %d lengths, 4 distributions compared with brute force, %ld pages left out\n",
+		   (int) (sizeof(lengths) / sizeof(lengths[0])), excluded);
+	CHECK(excluded > 0, "no page was left out for its keys");
 	test_row_order();
 	test_masses();
 	test_no_memory();
