@@ -81,26 +81,26 @@ SELECT q, count(*), count(*) FILTER (WHERE distance < before) AS "out of order" 
 GROUP BY q ORDER BY q;
 
 -- Cursors: several at once, closed early, left to a savepoint that is undone.
--- Their files go with them.
+-- Their files go with them, if there are any: what 64 kB hold depends on the server's version.
 CREATE FUNCTION pg_temp.files() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_ls_tmpdir() WHERE name LIKE 'pgsql_tmp' || pg_backend_pid() || '.%' $$;
 BEGIN;
 DECLARE one NO SCROLL CURSOR FOR SELECT id FROM large ORDER BY code <~> pg_temp.near(7);
 DECLARE two NO SCROLL CURSOR FOR SELECT id FROM large ORDER BY code <~> pg_temp.near(8);
 MOVE 50000 FROM one;
 MOVE 50000 FROM two;
-SELECT pg_temp.files() AS files;
+SELECT pg_temp.files() <= 2 AS only_theirs;
 MOVE 1 FROM one;
 CLOSE one;
-SELECT pg_temp.files() AS files;
+SELECT pg_temp.files() <= 1 AS only_theirs;
 SAVEPOINT s;
 DECLARE three NO SCROLL CURSOR FOR SELECT id FROM large ORDER BY code <~> pg_temp.near(9);
 MOVE 50000 FROM three;
-SELECT pg_temp.files() AS files;
+SELECT pg_temp.files() <= 2 AS only_theirs;
 ROLLBACK TO s;
-SELECT pg_temp.files() AS files;
+SELECT pg_temp.files() <= 1 AS only_theirs;
 MOVE ALL FROM two;
 COMMIT;
-SELECT pg_temp.files() AS files;
+SELECT pg_temp.files() <= 0 AS only_theirs;
 -- A statement that fails in the middle.
 SELECT 1 / (id - id) FROM (SELECT id, row_number() OVER () AS n FROM (SELECT id FROM large ORDER BY code <~> pg_temp.near(7)) x) y WHERE n > 40000;
 SELECT pg_temp.files() AS files;
