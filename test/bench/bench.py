@@ -23,7 +23,7 @@ import chosen
 import report as reporting
 import server
 
-PARTS = ('kernels', 'pages', 'retrieval', 'growth', 'filter', 'planner', 'groups', 'training', 'accuracy')
+PARTS = ('kernels', 'pages', 'long', 'retrieval', 'growth', 'filter', 'planner', 'groups', 'training', 'accuracy')
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -7,6 +7,13 @@
  *
  * The files hold packed codes, BITS / 8 bytes each.  PER_SQRT are the numbers
  * of centres to try, in units of √pages; 0 is the index's own choice (default 0 1.5 3 6 12 24).
+ *
+ * The last three columns say what would be gained by abandoning a code in its
+ * middle, once it is known to be beyond the tenth distance (the bound of the search
+ * itself is that or greater): of the words of the pages that are read, the share that
+ * has to be looked at, code by code, and in blocks of eight codes, until all
+ * are abandoned.  The third is blocks again, by a bound for the words not seen, d(q, c)
+ * over them less d(x, c) over them: c is the code's centre, and d(x, c) would be stored with x.
  */
 #include "core/random.h"
 #include "core/search.h"
@@ -19,6 +26,9 @@
 
 #define PAGE_CAPACITY 8144
 #define NEIGHBOURS 10
+/* Codes that are abandoned together, and of how many queries one is looked at. */
+#define BLOCK 8
+#define ABANDON_EVERY 20
 
 typedef struct Row
 {
@@ -35,7 +45,19 @@ typedef struct Table
 	uint64_t   *column;
 	RowPointer *pointer;
 	Directory	directory;
+	Row		   *row;			/* [rows], in centre order */
+	uint32_t   *read;			/* [pages]: those that the search at hand has read */
+	uint32_t	read_count;
 } Table;
+
+/* Words looked at, of all that there are. */
+typedef struct Abandoned
+{
+	double		by_code;
+	double		by_block;
+	double		by_block_bounded;
+	double		all;
+} Abandoned;
 
 static void *
 allocate(void *arena, size_t bytes)
@@ -188,7 +210,8 @@ make_table(Table *table, int bits, const uint64_t *codes, size_t rows, int wante
 	for (size_t i = 0; i < rows; i++)
 		memcpy(table->column + i * words, codes + (size_t) row[i].row * words, words * sizeof(uint64_t));
 	make_directory(table, bits, row, centres, centre);
-	free(row);
+	table->row = row;
+	table->read = malloc(table->pages * sizeof(uint32_t));
 	free(sample);
 }
 
@@ -199,6 +222,7 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	Table	   *table = context;
 	size_t		first = (size_t) page * table->page_codes;
 
+	table->read[table->read_count++] = page;
 	columns->count = table->rows - first < (size_t) table->page_codes ?
 		(int) (table->rows - first) : table->page_codes;
 	columns->codes = table->column + first * table->words;
@@ -217,6 +241,76 @@ no_pending(void *context, uint32_t ordinal, PageColumns *columns)
 static void
 release_page(void *context)
 {
+}
+
+/* How many words of a code it takes until it is known to be further away than that. */
+static int
+words_until(int words, const uint64_t *query, const uint64_t *code, int limit)
+{
+	int			distance = 0;
+	int			w = 0;
+
+	while (w < words && distance <= limit)
+	{
+		distance += __builtin_popcountll(query[w] ^ code[w]);
+		w++;
+	}
+	return w;
+}
+
+/*
+ * The same, knowing its distance from its centre: with a = query ^ centre and b =
+ * code ^ centre the distance is |a| - |b| + 2 |b & ~a|, and the last term grows word by word.
+ */
+static int
+words_until_bounded(int words, const uint64_t *query, const uint64_t *code, const uint64_t *centre, int limit)
+{
+	size_t		bytes = words * sizeof(uint64_t);
+	int			least = hamming_kernels->distance((const uint8_t *) query, (const uint8_t *) centre, bytes) -
+		hamming_kernels->distance((const uint8_t *) code, (const uint8_t *) centre, bytes);
+	int			w = 0;
+
+	while (w < words && least <= limit)
+	{
+		least += 2 * __builtin_popcountll((code[w] ^ centre[w]) & ~(query[w] ^ centre[w]));
+		w++;
+	}
+	return w;
+}
+
+/* Add up what the pages that were read would have taken. */
+static void
+count_words(const Table *table, const uint64_t *query, int limit, Abandoned *abandoned)
+{
+	int			words = table->words;
+
+	for (uint32_t r = 0; r < table->read_count; r++)
+	{
+		size_t		first = (size_t) table->read[r] * table->page_codes;
+		size_t		end = first + table->page_codes < table->rows ? first + table->page_codes : table->rows;
+
+		for (size_t block = first; block < end; block += BLOCK)
+		{
+			size_t		block_end = block + BLOCK < end ? block + BLOCK : end;
+			int			most = 0;
+			int			most_bounded = 0;
+
+			for (size_t i = block; i < block_end; i++)
+			{
+				const uint64_t *code = table->column + i * words;
+				const uint64_t *centre = table->directory.centre + (size_t) (table->row[i].key >> 16) * words;
+				int			until = words_until(words, query, code, limit);
+				int			bounded = words_until_bounded(words, query, code, centre, limit);
+
+				abandoned->by_code += until;
+				most = until > most ? until : most;
+				most_bounded = bounded > most_bounded ? bounded : most_bounded;
+			}
+			abandoned->by_block += most * (double) (block_end - block);
+			abandoned->by_block_bounded += most_bounded * (double) (block_end - block);
+			abandoned->all += words * (double) (block_end - block);
+		}
+	}
 }
 
 static int
@@ -239,26 +333,34 @@ run_queries(Table *table, int bits, const uint64_t *queries, size_t count)
 	uint64_t   *pages = malloc(count * sizeof(uint64_t));
 	double		sum = 0;
 	double		radius = 0;
-	double		start = seconds();
+	double		took = 0;
+	Abandoned	abandoned = {0};
 
 	for (size_t i = 0; i < count; i++)
 	{
 		SearchQuestion question = {true, {queries + i * table->words, bits}, NULL, 0, NULL, 0};
 		Candidate	answer;
+		double		start = seconds();
+
+		table->read_count = 0;
 
 		directory_bounds(&table->directory, question.ball.query, distances, bound);
 		search_begin(search, &question, bound, table->pages, 4 << 20);
 		for (int k = 0; k < NEIGHBOURS; k++)
 			if (search_next(search, &answer) != SEARCH_FOUND)
 				break;
+		took += seconds() - start;
 		pages[i] = search_counters(search)->pages;
 		sum += pages[i];
 		radius += answer.distance;
+		if (i % ABANDON_EVERY == 0)
+			count_words(table, ball.query, answer.distance, &abandoned);
 	}
-	start = seconds() - start;
 	qsort(pages, count, sizeof(uint64_t), compare_numbers);
-	printf(" %8.1f %6llu %6llu %9.1f %8.1f\n", sum / count, (unsigned long long) pages[count / 2],
-		   (unsigned long long) pages[count * 99 / 100], start / count * 1e6, radius / count);
+	printf(" %8.1f %6llu %6llu %9.1f %8.1f %6.2f %6.2f %8.2f\n", sum / count, (unsigned long long) pages[count / 2],
+		   (unsigned long long) pages[count * 99 / 100], took / count * 1e6, radius / count,
+		   abandoned.by_code / abandoned.all, abandoned.by_block / abandoned.all,
+		   abandoned.by_block_bounded / abandoned.all);
 	free(bound);
 	free(distances);
 	free(pages);
@@ -287,7 +389,7 @@ main(int argc, char **argv)
 	query = read_codes(argv[2], bits, &queries);
 	printf("%zu codes of %d bits on %zu pages, %zu queries for %d\n", rows, bits,
 		   rows / (PAGE_CAPACITY / (HAMMING_WORDS(bits) * 8 + 6)) + 1, queries, NEIGHBOURS);
-	printf("centres   find s assign s    pages median    p99  us/query distance\n");
+	printf("centres   find s assign s    pages median    p99  us/query distance   code  block  bounded\n");
 	for (int f = 0; f < factor_count; f++)
 	{
 		double		pages = (double) rows / (PAGE_CAPACITY / (HAMMING_WORDS(bits) * 8 + 6));
@@ -299,6 +401,8 @@ main(int argc, char **argv)
 		run_queries(&table, bits, query, queries);
 		free(table.column);
 		free(table.pointer);
+		free(table.row);
+		free(table.read);
 	}
 	return 0;
 }

@@ -7,6 +7,8 @@ jdsh, dmsh_ln   codes of a model trained here: on flickr8k where its folder is g
             is enlarged by mixing: each image is a·x + (1 − a)·y + noise, x and y two real
             rows, a uniform in [0.5, 1], noise a tenth of the features' deviation; then
             encoded.  Queries are the codes of texts that the model was not trained on.
+quantised   the same mixtures' features themselves, less their mean, one bit each (as
+            pgvector's binary_quantize makes them); queries are other images'
 
 Packed codes, [rows × bits / 8] bytes, the first bit the highest of the first byte.
 """
@@ -19,6 +21,7 @@ import server
 MADE_UP = ('uniform', 'clustered')
 LEARNED = ('jdsh', 'dmsh_ln')
 SETS = MADE_UP[::-1] + LEARNED
+QUANTISED = 'quantised'    # only where it is asked for: it has as many bits as features
 QUERIES = 1000
 CENTRES = 1000
 FLIPPED = .06
@@ -72,16 +75,29 @@ def learned(method, bits, rows, settings, random):
     return codes, np.packbits(session.encode('text', texts), axis=1)[:QUERIES]
 
 
+def quantised(bits, rows, settings, random):
+    """The first features of images, a bit each: above their mean or not."""
+    name, (train, query, _) = real_pairs(settings.data)
+    mean = train[0].mean(axis=0)
+    if bits > len(mean):
+        raise SystemExit(f'the images of {name} have {len(mean)} features, fewer than {bits} bits')
+    codes = [np.packbits(mixed(train[0] - mean, min(PIECE, rows - start), random)[:, :bits] > 0, axis=1)
+             for start in range(0, rows, PIECE)]
+    return np.concatenate(codes), np.packbits((query[0] - mean)[:QUERIES, :bits] > 0, axis=1)
+
+
 def make(name, bits, rows, settings):
     """The codes of a set; the same for the same seed."""
-    if name not in SETS:
-        raise SystemExit(f'there is no set {name}; there are {", ".join(SETS)}')
+    if name not in (*SETS, QUANTISED):
+        raise SystemExit(f'there is no set {name}; there are {", ".join((*SETS, QUANTISED))}')
     random = np.random.default_rng(settings.seed)
     if name == 'uniform':
         codes, queries = [random.integers(0, 256, (count, bits // 8), dtype=np.uint8) for count in (rows, QUERIES)]
     elif name == 'clustered':
         centres = random.integers(0, 2, (CENTRES, bits), dtype=np.uint8)
         codes, queries = [flipped(centres, count, random) for count in (rows, QUERIES)]
+    elif name == QUANTISED:
+        codes, queries = quantised(bits, rows, settings, random)
     else:
         codes, queries = learned(name, bits, rows, settings, random)
     return Codes(name, bits, codes, queries)
@@ -89,7 +105,7 @@ def make(name, bits, rows, settings):
 
 def source(name, settings):
     """What learned codes come from, as a column; nothing of others."""
-    return {'source': real_pairs(settings.data)[0]} if name in LEARNED else {}
+    return {} if name in MADE_UP else {'source': real_pairs(settings.data)[0]}
 
 
 def hexadecimal(codes):
