@@ -343,7 +343,6 @@ run_queries(Table *table, int bits, const uint64_t *queries, size_t count)
 		double		start = seconds();
 
 		table->read_count = 0;
-
 		directory_bounds(&table->directory, question.ball.query, distances, bound);
 		search_begin(search, &question, bound, table->pages, 4 << 20);
 		for (int k = 0; k < NEIGHBOURS; k++)
@@ -354,7 +353,7 @@ run_queries(Table *table, int bits, const uint64_t *queries, size_t count)
 		sum += pages[i];
 		radius += answer.distance;
 		if (i % ABANDON_EVERY == 0)
-			count_words(table, ball.query, answer.distance, &abandoned);
+			count_words(table, question.ball.query, answer.distance, &abandoned);
 	}
 	qsort(pages, count, sizeof(uint64_t), compare_numbers);
 	printf(" %8.1f %6llu %6llu %9.1f %8.1f %6.2f %6.2f %8.2f\n", sum / count, (unsigned long long) pages[count / 2],
