@@ -243,9 +243,12 @@ static void
 ridge_resolve(TrainOptions *options, const BatchSource *source)
 {
 	RidgeOptions *own = ridge_options(options);
-	size_t		widest = own->dimensions + source->classes;
+	size_t		widest;
 	size_t		block;
 
+	if (own->dimensions == 0)
+		own->dimensions = options->bits > 64 ? 128 : 64;
+	widest = own->dimensions + source->classes;
 	if (own->anchors > source->rows)
 		own->anchors = source->rows;
 	if (own->ridge == 0)
@@ -445,7 +448,7 @@ static const OptionSpec ridge_option_table[] = {
 	OWN(kernel_width, OPTION_NUMBER, 1e-3, 1e3, 0.3, false, "their width, in mean squared distances"),
 	OWN(ridge, OPTION_NUMBER, 0, 1e3, 0, false, "pull of the regression to 0; 0: 3e-6, or 1e-3 without anchors"),
 	OWN(text_weight, OPTION_NUMBER, 0, 1, 0.8, false, "the texts' share of the fused target"),
-	OWN(dimensions, OPTION_INTEGER, 1, EIGEN_MAX - 32, 64, true, "of the fused target"),
+	OWN(dimensions, OPTION_INTEGER, 0, EIGEN_MAX - 32, 0, true, "of the fused target; 0: 64, or 128 for more than 64 bits"),
 	OWN(label_mix, OPTION_NUMBER, 0, 1, 0.1, false, "with labels: the fused target's share; 1: without them"),
 	OWN(rotations, OPTION_INTEGER, 0, 10000, 50, false, "rounds that fit the rotation"),
 	{NULL}

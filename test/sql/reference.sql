@@ -55,6 +55,8 @@ FROM generate_series(1, 240) AS id;
 CALL xmhash_train('scenes64', 'pairs', 'image_features', 'text_features', bits => 64);
 CALL xmhash_train('scenes32', 'pairs', 'image_features', 'text_features', 32, options => '{"epochs": 2}');
 CALL xmhash_train('scenes16', 'pairs', 'image_features', 'text_features', 16, options => '{"epochs": 2}');
+CALL xmhash_train('batches64', 'pairs', 'image_features', 'text_features', 64,
+                  options => '{"batch_size": 128, "learning_rate_image": 0.04, "learning_rate_text": 0.04}');
 SELECT count(bit_length) AS codes, max(bit_length) AS bits FROM (SELECT bit_length(code) FROM (
 SELECT xmhash_encode_image('scenes64', image_features) FROM pairs
 ) AS encoded (code)) AS lengths;
