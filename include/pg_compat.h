@@ -71,16 +71,11 @@ BufFileReadExact(BufFile *file, void *target, size_t size)
 
 /* ---------- Sorting ---------- */
 
-/*
- * The next datum of a sort.  One that is passed by reference is the caller's to
- * free before 16; from then on it is valid until the next call.
- */
+/* The next datum of a sort of values that are passed by value. */
 #if PG_VERSION_NUM >= 160000
 #define tuplesort_next_value(sort, value, isnull) tuplesort_getdatum(sort, true, false, value, isnull, NULL)
-#define tuplesort_free_value(value) ((void) 0)
 #else
 #define tuplesort_next_value(sort, value, isnull) tuplesort_getdatum(sort, true, value, isnull, NULL)
-#define tuplesort_free_value(value) pfree(DatumGetPointer(value))
 #endif
 
 /* ---------- Buffers and VACUUM ---------- */

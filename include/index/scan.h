@@ -77,6 +77,8 @@ typedef struct XmhashScan
 	struct Tuplesortstate *sort;	/* NULL: none, or ended */
 	bool		sort_done;
 	struct SortDatum *sort_datum;	/* scratch */
+	TupleTableSlot *sort_input;
+	TupleTableSlot *sort_output;
 
 	/* NULLs */
 	uint32		null_page;		/* next, of the layout's, then pending ones */

@@ -81,7 +81,7 @@ SELECT q, count(*), count(*) FILTER (WHERE distance < before) AS "out of order" 
 GROUP BY q ORDER BY q;
 
 -- Cursors: several at once, closed early, left to a savepoint that is undone.
--- Their files go with them, if there are any: what 64 kB hold depends on the server's version.
+-- Their files, if there are any, go with them.
 CREATE FUNCTION pg_temp.files() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_ls_tmpdir() WHERE name LIKE 'pgsql_tmp' || pg_backend_pid() || '.%' $$;
 BEGIN;
 DECLARE one NO SCROLL CURSOR FOR SELECT id FROM large ORDER BY code <~> pg_temp.near(7);
