@@ -15,6 +15,7 @@
 #include "index/check.h"
 #include "index/storage.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "bitcode/bitcode.h"
 #include "common/hashfn.h"
