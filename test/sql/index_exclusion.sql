@@ -127,6 +127,14 @@ REINDEX INDEX chosen_far;
 INSERT INTO chosen SELECT 0, code, 0 FROM chosen WHERE radius >= 0 LIMIT 1;
 \set VERBOSITY default
 
+-- Of each tenant, by number or by name, alone.
+CREATE TABLE apart (id int, tenant int, name text, code bitcode(64),
+  CONSTRAINT apart_tenant EXCLUDE USING xmhash (hamming_ball(code, 3) WITH <@>, tenant WITH =),
+  CONSTRAINT apart_name EXCLUDE USING xmhash (hamming_ball(code, 3) WITH <@>, name WITH =));
+INSERT INTO apart VALUES (1, 1, 'one', 'xCAFEBABE01234567'), (2, 2, 'two', 'xCAFEBABE01234567'), (3, 1, 'one', 'x0123456789ABCDEF');
+INSERT INTO apart VALUES (4, 1, 'four', 'xCAFEBABE01234566'), (5, 5, 'two', 'xCAFEBABE01234560'), (6, 2, 'two', 'x0123456789ABCDEE'),
+  (7, NULL, NULL, 'xCAFEBABE01234560'), (8, NULL, NULL, 'xCAFEBABE01234560') ON CONFLICT DO NOTHING;
+SELECT id FROM apart ORDER BY id;
 -- A class without an operator that anything could be found by.
 CREATE OPERATOR CLASS nothing FOR TYPE hamming_ball USING xmhash AS STORAGE hamming_ball;
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'nothing';
