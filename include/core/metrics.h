@@ -40,7 +40,6 @@ typedef struct EvalScores
 	double		precision;		/* among the first k, expected */
 	double		recall;
 	double		ndcg;
-	double		nearest;		/* share of rows no farther than the k-th nearest */
 } EvalScores;
 
 /* Means over queries. */
@@ -53,7 +52,6 @@ typedef struct EvalSummary
 	double		precision;
 	double		recall;
 	double		ndcg;
-	double		nearest;
 } EvalSummary;
 
 /* Precision and recall by radius and by rank, by evaluator_curve(). */

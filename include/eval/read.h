@@ -7,7 +7,6 @@
 
 #include "xmhash.h"
 
-#include "bitcode/bitcode.h"
 #include "core/metrics.h"
 #include "model/label.h"
 #include "utils/tuplestore.h"
@@ -52,9 +51,6 @@ typedef struct EvalSource
  */
 extern void eval_read(EvalInput *input, const EvalSource *source, Oid function);
 
-/* Keep a code, of as many bits as those before, and its label set. */
-extern void eval_add_item(EvalItems *items, const char *relation, const Bitcode *code, int32 set);
-
 /* Free everything, what was computed from it included. */
 extern void eval_release(EvalInput *input);
 
@@ -68,9 +64,6 @@ extern Evaluator *eval_evaluator(const EvalInput *input, int64 k);
 extern void eval_require_argument(FunctionCallInfo fcinfo, int argument, const char *name);
 extern void eval_get_source(FunctionCallInfo fcinfo, EvalSource *source);
 extern int64 eval_get_cutoff(FunctionCallInfo fcinfo, int argument);
-
-/* An error, unless rows can be read from it; nobody drops it until the transaction ends. */
-extern void eval_check_relation(Oid relation);
 
 /* The type of a column, or an error. */
 extern Oid	eval_column(Oid relation, const char *column);

@@ -364,18 +364,6 @@ evaluator_expected_counts(const Evaluator *evaluator, double *found, double *gai
 	}
 }
 
-/* The share of rows that are no farther than the k-th nearest: what any exact search has to find. */
-static double
-evaluator_nearest(const Evaluator *evaluator)
-{
-	int64_t		rows = 0;
-	int			d;
-
-	for (d = 0; d <= evaluator->database.bits && rows < evaluator->k; d++)
-		rows += evaluator->count[d].rows;
-	return evaluator->database.rows > 0 ? (double) rows / evaluator->database.rows : 0;
-}
-
 /* Discounted gain of the best ranking: rows by falling gain. */
 static double
 evaluator_ideal_gain(const Evaluator *evaluator)
@@ -448,7 +436,6 @@ evaluator_scores(Evaluator *evaluator, EvalScores *scores)
 
 	memset(scores, 0, sizeof(EvalScores));
 	scores->relevant = evaluator->relevant;
-	scores->nearest = evaluator_nearest(evaluator);
 	if (evaluator->relevant == 0)
 		return;
 	scores->average_precision = evaluator_average_precision(evaluator);
@@ -469,7 +456,6 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 	ExactSum	precision = {0};
 	ExactSum	recall = {0};
 	ExactSum	ndcg = {0};
-	ExactSum	nearest = {0};
 	int			q;
 
 	memset(summary, 0, sizeof(EvalSummary));
@@ -483,7 +469,6 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 		exact_sum_add(&precision, scores.precision);
 		exact_sum_add(&recall, scores.recall);
 		exact_sum_add(&ndcg, scores.ndcg);
-		exact_sum_add(&nearest, scores.nearest);
 	}
 	summary->queries = queries;
 	if (queries == 0)
@@ -493,7 +478,6 @@ evaluator_summarize(Evaluator *evaluator, int queries, const uint64_t *codes,
 	summary->precision = exact_sum_value(&precision) / queries;
 	summary->recall = exact_sum_value(&recall) / queries;
 	summary->ndcg = exact_sum_value(&ndcg) / queries;
-	summary->nearest = exact_sum_value(&nearest) / queries;
 }
 
 /*

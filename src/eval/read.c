@@ -48,8 +48,7 @@ typedef struct Reading
 	const char *code_column;
 	Oid			type[2];		/* of code and label */
 	bool		stored;			/* has tableoid and ctid */
-	Place	   *places;			/* [place_capacity] when stored and ordered */
-	int			place_capacity;
+	Place	   *places;			/* [items->room] when stored and ordered */
 } Reading;
 
 Oid
@@ -73,8 +72,8 @@ read_code_column_type(Oid relation, const char *column, Oid bitcode)
 	return type;
 }
 
-void
-eval_check_relation(Oid relation)
+static void
+read_check_relation(Oid relation)
 {
 	char		kind;
 
@@ -96,20 +95,23 @@ eval_check_relation(Oid relation)
 Oid
 eval_code_column(Oid relation, const char *column, Oid function)
 {
-	eval_check_relation(relation);
+	read_check_relation(relation);
 	return read_code_column_type(relation, column, lookup_type(function, "bitcode"));
 }
 
 /* Capacity for one more row. */
 static void
-read_reserve_row(EvalItems *items, const char *relation)
+read_reserve_row(Reading *reading)
 {
+	EvalItems  *items = reading->items;
+
 	if (items->rows < items->capacity)
 		return;
 	if (items->capacity > PG_INT32_MAX / 2)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("relation \"%s\" has more than %d rows to evaluate", relation, items->capacity)));
+				 errmsg("relation \"%s\" has more than %d rows to evaluate",
+						reading->relation, items->capacity)));
 	if (items->capacity == 0)
 	{
 		items->capacity = 1024;
@@ -117,38 +119,15 @@ read_reserve_row(EvalItems *items, const char *relation)
 												  (Size) items->capacity * items->words * sizeof(uint64),
 												  MCXT_ALLOC_HUGE);
 		items->set = MemoryContextAlloc(items->context, items->capacity * sizeof(int32));
+		if (reading->stored)
+			reading->places = MemoryContextAlloc(items->context, items->capacity * sizeof(Place));
 		return;
 	}
 	items->capacity *= 2;
 	items->codes = repalloc_huge(items->codes, (Size) items->capacity * items->words * sizeof(uint64));
 	items->set = repalloc_huge(items->set, (Size) items->capacity * sizeof(int32));
-}
-
-void
-eval_add_item(EvalItems *items, const char *relation, const Bitcode *code, int32 set)
-{
-	items->bits = BITCODE_BITS(code);
-	items->words = HAMMING_WORDS(items->bits);
-	read_reserve_row(items, relation);
-	bitcode_to_words(code, items->codes + (Size) items->rows * items->words);
-	items->set[items->rows++] = set;
-}
-
-/* Where the row just added is stored. */
-static void
-read_add_place(Reading *reading, HeapTuple tuple, TupleDesc descriptor)
-{
-	EvalItems  *items = reading->items;
-	Place	   *place;
-
-	if (reading->places == NULL)
-		reading->places = MemoryContextAlloc(items->context, items->capacity * sizeof(Place));
-	else if (reading->place_capacity < items->capacity)
+	if (reading->stored)
 		reading->places = repalloc_huge(reading->places, (Size) items->capacity * sizeof(Place));
-	reading->place_capacity = items->capacity;
-	place = &reading->places[items->rows - 1];
-	row_place(tuple, descriptor, 3, quote_identifier(reading->relation), &place->table, &place->tid);
-	place->row = items->rows - 1;
 }
 
 /* Check that a code is as long as those before. */
@@ -193,10 +172,18 @@ read_take_row(void *reader, HeapTuple tuple, TupleDesc descriptor, int64 ordinal
 	}
 	code = DatumGetBitcodeP(value);
 	read_check_bits(reading, BITCODE_BITS(code));
+	read_reserve_row(reading);
+	bitcode_to_words(code, items->codes + (Size) items->rows * items->words);
 	value = SPI_getbinval(tuple, descriptor, 2, &isnull);
-	eval_add_item(items, reading->relation, code, labels_add(reading->labels, value, isnull, ordinal));
+	items->set[items->rows] = labels_add(reading->labels, value, isnull, ordinal);
 	if (reading->stored)
-		read_add_place(reading, tuple, descriptor);
+	{
+		Place	   *place = &reading->places[items->rows];
+
+		row_place(tuple, descriptor, 3, quote_identifier(reading->relation), &place->table, &place->tid);
+		place->row = items->rows;
+	}
+	items->rows++;
 }
 
 static int
@@ -333,8 +320,8 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	input->queries.context = input->context;
 	input->database.context = input->context;
 	input->env = core_env(input->context);
-	eval_check_relation(source->queries);
-	eval_check_relation(source->database);
+	read_check_relation(source->queries);
+	read_check_relation(source->database);
 	query_type = read_code_column_type(source->queries, source->query_code, bitcode);
 	database_type = read_code_column_type(source->database, source->database_code, bitcode);
 

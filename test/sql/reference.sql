@@ -65,12 +65,6 @@ SELECT count(*) AS rows, count(DISTINCT bit_length(xmhash_encode_text('again', t
        max(bit_count(xmhash_encode_text('again', text_features) # xmhash_encode_text('scenes64', text_features))) AS differ FROM pairs;
 
 -- Evaluation
-CREATE VIEW unseen_pairs AS SELECT * FROM pairs WHERE id % 4 = 0;
-SELECT model, map BETWEEN 0 AND 1 AND precision BETWEEN 0 AND 1 AND nearest BETWEEN 0 AND 1 AND duplicates BETWEEN 0 AND 1 AS shares FROM (
-SELECT model, map_text_to_image, precision_text_to_image, nearest_text_to_image, duplicates_image
-FROM xmhash_compare_models('{scenes16, scenes32, scenes64}', 'unseen_pairs',
-                           'image_features', 'text_features', 'category')
-) AS compared (model, map, precision, nearest, duplicates);
 CREATE TABLE test_caption AS
 SELECT id, category, xmhash_encode_text('scenes64', text_features) AS code FROM pairs WHERE id % 4 = 0;
 UPDATE picture SET code = xmhash_encode_image('scenes64', image_features) FROM pairs WHERE pairs.id = picture.id;
