@@ -512,6 +512,9 @@ extern void xmhash_check_columns(Relation index);
 /* The keys of a row's filter columns; values and isnull are those of all columns. */
 extern void xmhash_row_keys(Relation index, const Datum *values, const bool *isnull, int64 *keys);
 
+/* May values of these types be compared by their keys? */
+extern bool filter_types_compare(Oid a, Oid b);
+
 /* Does the type have a key that keeps its order; its number, of which the key is made. */
 extern bool filter_type_is_ordered(Oid type, bool *wide);
 extern int64 filter_order_number(Oid type, Datum value);

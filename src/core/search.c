@@ -448,7 +448,14 @@ search_take_columns(Search *search, const PageColumns *columns, uint64_t rank)
 		return;
 	}
 	search_take_candidates(search, columns, hits, rank);
-	if (search->sorting)
+}
+
+/* The sort may write files, which nobody who waits for the page should wait for. */
+static void
+search_release_page(Search *search, uint64_t rank)
+{
+	search->reader.release(search->reader.context);
+	if (search->sorting && search->count > 0)
 		search_put_to_sort(search, rank);
 }
 
@@ -466,8 +473,8 @@ search_read_pending(Search *search)
 		return true;
 	}
 	search->counters.pending_pages++;
-	search_take_columns(search, &columns, search->pending_next++);
-	search->reader.release(search->reader.context);
+	search_take_columns(search, &columns, search->pending_next);
+	search_release_page(search, search->pending_next++);
 	return true;
 }
 
@@ -484,7 +491,7 @@ search_read_page(Search *search, uint32_t page, int bound)
 		return false;
 	search->counters.pages++;
 	search_take_columns(search, &columns, rank);
-	search->reader.release(search->reader.context);
+	search_release_page(search, rank);
 	return true;
 }
 

@@ -369,11 +369,12 @@ xmhash_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	if (PLANNER_LEAVES_OUT_ARRAYS)
 		xmhash_add_array_clauses(root, path);
 	quals = get_quals_from_indexclauses(path->indexclauses);
-	cost_index_shape(info, &shape);
 	*selectivity = clauselist_selectivity(root, add_predicate_to_index_quals(info, quals),
 										  info->rel->relid, JOIN_INNER, NULL);
 	*correlation = 0;
 	cost_question(root, path, quals, *selectivity, &question);
+	/* Last: what it points to may go when a stable function of the query's plans queries of its own. */
+	cost_index_shape(info, &shape);
 
 	/* Operands; the meta page, once, which keeps tiny tables to the sequential scan; distances of centres, bounds. */
 	cost_qual_eval(&order_cost, path->indexorderbys, root);

@@ -21,6 +21,7 @@
 #include "utils/date.h"
 #include "utils/float.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
@@ -53,6 +54,19 @@ filter_type_is_ordered(Oid type, bool *wide)
 			*wide = false;
 			return false;
 	}
+}
+
+static bool
+filter_type_is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+bool
+filter_types_compare(Oid a, Oid b)
+{
+	return a == b || (filter_type_is_integer(a) && filter_type_is_integer(b)) ||
+		((a == FLOAT4OID || a == FLOAT8OID) && (b == FLOAT4OID || b == FLOAT8OID));
 }
 
 /* Is filter column c of a type without a number?  Then its operator class has a hash function. */
@@ -180,6 +194,8 @@ void
 xmhash_row_keys(Relation index, const Datum *values, const bool *isnull, int64 *keys)
 {
 	int			columns = IndexRelationGetNumberOfKeyAttributes(index) - 1;
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext scratch = NULL;	/* what hash functions leave, a row at a time */
 
 	for (int c = 0; c < columns; c++)
 	{
@@ -192,8 +208,16 @@ xmhash_row_keys(Relation index, const Datum *values, const bool *isnull, int64 *
 		if (isnull[c + 1])
 			keys[c] = KEY_NULL(wide);
 		else if (hashed)
+		{
+			if (scratch == NULL)
+				scratch = AllocSetContextCreate(context, "xmhash hashed columns", ALLOCSET_SMALL_SIZES);
+			MemoryContextSwitchTo(scratch);
 			keys[c] = filter_hash_key(index, c, values[c + 1]);
+			MemoryContextSwitchTo(context);
+		}
 		else
 			keys[c] = Min(filter_order_number(type, values[c + 1]), KEY_NULL(wide) - 1);
 	}
+	if (scratch != NULL)
+		MemoryContextDelete(scratch);
 }

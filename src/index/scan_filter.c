@@ -9,6 +9,7 @@
 
 #include "index/scan.h"
 
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
@@ -78,6 +79,9 @@ filter_key_interval(Relation index, ScanKey key, bool wide, Datum value, KeyInte
 	/* An exclusion constraint's keys do not name their type: it is the column's. */
 	if (!OidIsValid(type))
 		type = index->rd_opcintype[key->sk_attno - 1];
+	if (!filter_types_compare(index->rd_opcintype[key->sk_attno - 1], type))
+		elog(ERROR, "filter column %d of index \"%s\" cannot be compared with type %u",
+			 key->sk_attno, RelationGetRelationName(index), type);
 	if (!filter_number_interval(key->sk_strategy, filter_order_number(type, value), interval))
 		return false;
 	interval->low = Max(interval->low, KEY_MIN(wide));
@@ -157,6 +161,7 @@ filter_restrict_to_any(Relation index, ScanKey key, KeyCondition *condition, boo
 	{
 		KeyInterval interval;
 
+		CHECK_FOR_INTERRUPTS();
 		if (isnull[i] || !filter_key_interval(index, key, condition->wide, value[i], &interval, recheck))
 			continue;
 		point[points++] = interval.low;

@@ -68,7 +68,7 @@ snapshot_segment_sound(Relation index, BlockNumber block, const IndexSnapshot *s
 			return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " leaves the %u blocks of the index.",
 								 segment->id, snapshot->end);
 	}
-	if (segment->bands > XMHASH_MAX_BANDS ||
+	if (segment->bands > XMHASH_MAX_BANDS || pages > snapshot->end ||
 		pages != (uint64) segment->data_pages + (uint64) segment->bands * segment->band_pages +
 		segment->null_pages + segment->directory_pages)
 		return xmhash_refuse(index, tolerant, block, "Segment " UINT64_FORMAT " has %u pages, its extents " UINT64_FORMAT ".",

@@ -45,16 +45,13 @@ validate_complain(Validation *check, const char *what)
 	check->valid = false;
 }
 
-/* Numbers stand for both sides; where there are none, both sides are hashed by one function. */
+/* Of two types the numbers must mean the same; where there are none, both sides are hashed by one function. */
 static bool
 validate_sides(const Validation *check, const FormData_pg_amop *operator)
 {
-	bool		wide;
-
 	if (operator->amopstrategy < XMHASH_STRATEGY_KEY_LESS)
 		return operator->amoplefttype == check->type;
-	return operator->amoplefttype == operator->amoprighttype ||
-		(filter_type_is_ordered(operator->amoplefttype, &wide) && filter_type_is_ordered(operator->amoprighttype, &wide));
+	return filter_types_compare(operator->amoplefttype, operator->amoprighttype);
 }
 
 /* Distance orders and gives integers, the others filter and give booleans. */
