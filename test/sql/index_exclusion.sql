@@ -135,6 +135,11 @@ INSERT INTO apart VALUES (1, 1, 'one', 'xCAFEBABE01234567'), (2, 2, 'two', 'xCAF
 INSERT INTO apart VALUES (4, 1, 'four', 'xCAFEBABE01234566'), (5, 5, 'two', 'xCAFEBABE01234560'), (6, 2, 'two', 'x0123456789ABCDEE'),
   (7, NULL, NULL, 'xCAFEBABE01234560'), (8, NULL, NULL, 'xCAFEBABE01234560') ON CONFLICT DO NOTHING;
 SELECT id FROM apart ORDER BY id;
+-- Days and microseconds are no common numbers.
+BEGIN;
+ALTER OPERATOR FAMILY date_filter_ops USING xmhash ADD OPERATOR 5 < (date, timestamp);
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'date_filter_ops';
+ROLLBACK;
 -- A class without an operator that anything could be found by.
 CREATE OPERATOR CLASS nothing FOR TYPE hamming_ball USING xmhash AS STORAGE hamming_ball;
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'nothing';
