@@ -112,10 +112,11 @@ SKIP:
 }
 
 # A training is told from an interrupted one among all of them.
-my $training = hold_training($node, 'live', 2, q{CALL xmhash_train('live', 'pair', 'image', 'words', 16, options => '{"epochs": 3}')});
+my $training = start_session($node, 'training', q{CALL xmhash_train('live', 'pair', 'image', 'words', 16, options => '{"epochs": 1000000}')});
+$node->poll_query_until('postgres', q{SELECT status = 'training' FROM xmhash_models WHERE model = to_regclass('live')}) or die "no training: $training->{err}";
 is(query(q{SELECT string_agg(concat_ws(' ', status, n), ', ' ORDER BY status) FROM (SELECT status, count(*) AS n FROM xmhash_models GROUP BY status) s}),
 	'imported 999, interrupted 9000, trained 1, training 1', 'the one that runs is found among them');
-finish_hold($node, $training);
+query(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'training'});
 $training->{run}->finish;
 $node->stop('immediate');
 done_testing();

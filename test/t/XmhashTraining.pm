@@ -51,7 +51,7 @@ sub hold_training
 {
 	my ($node, $model, $epoch, $call) = @_;
 	my $is_new = $node->safe_psql('postgres', "SELECT to_regclass('$model') IS NULL") eq 't';
-	for (1 .. 30)
+	for (1 .. 300)
 	{
 		my $holder = start_session($node, 'holder', 'BEGIN', qq{DO 'BEGIN LOOP
 			BEGIN
@@ -75,7 +75,7 @@ sub hold_training
 			$_->{run}->pumpable && $_->{run}->pump_nb for ($holder, $session);
 		}
 		# It was too late, and is about to say so.
-		for (1 .. 100)
+		for (1 .. 9000)
 		{
 			last if !$holder->{run}->pumpable;
 			$holder->{run}->pump_nb;
