@@ -7,42 +7,14 @@
 #include "core/reach.h"
 #include "core/search.h"
 
+#include "search_test.h"
+
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define PAGE_CODES 50
 #define PAGES 60
 #define ROWS (PAGE_CODES * PAGES)
 #define CENTRES 12
-
-static long passed;
-static long failed;
-static uint64_t random_state;
-
-#define CHECK(condition, ...) \
-	do { \
-		if (condition) \
-			passed++; \
-		else if (failed++ < 20) \
-		{ \
-			printf("%s:%d: ", __FILE__, __LINE__); \
-			printf(__VA_ARGS__); \
-			printf("\n"); \
-		} \
-	} while (0)
-
-static uint64_t
-random64(void)
-{
-	uint64_t	z = (random_state += UINT64_C(0x9E3779B97F4A7C15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
 
 /* A segment of 64-bit codes, near one of its centres or anywhere. */
 typedef struct Segment
@@ -193,8 +165,7 @@ test_lengths(void)
 int
 main(int argc, char **argv)
 {
-	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t) time(NULL);
-	printf("seed %llu\n", (unsigned long long) random_state);
+	take_seed(argc, argv);
 	hamming_init();
 	test_segment(true);
 	test_segment(false);

@@ -7,48 +7,10 @@
  */
 #include "core/search.h"
 
+#include "search_test.h"
+
 #include <assert.h>
 #include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-static long passed;
-static long failed;
-static uint64_t random_state;
-
-#define CHECK(condition, ...) \
-	do { \
-		if (condition) \
-			passed++; \
-		else \
-		{ \
-			failed++; \
-			if (failed < 20) \
-			{ \
-				printf("%s:%d: ", __FILE__, __LINE__); \
-				printf(__VA_ARGS__); \
-				printf("\n"); \
-			} \
-		} \
-	} while (0)
-
-static uint64_t
-random64(void)
-{
-	uint64_t	z = (random_state += UINT64_C(0x9E3779B97F4A7C15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
-
-static int
-random_below(int n)
-{
-	return (int) (random64() % n);
-}
 
 /*
  * The server gives the search a memory context.  Here an arena: its blocks hang
@@ -300,7 +262,7 @@ build_directory(World *world, const Row *row, int centres, uint64_t *centre)
 
 /* Keys of which some are frequent, some rare, and some NULL; by page, some pages have but few. */
 static int64_t
-random_key(bool wide, int i)
+draw_key(bool wide, int i)
 {
 	switch (random_below(8))
 	{
@@ -332,7 +294,7 @@ build_keys(World *world)
 		{
 			uint64_t	id = i < world->rows ? id_of(world->pointer[i]) : (uint64_t) i + 1;
 
-			world->key[(id - 1) * 2 + c] = random_key(c == 1, i);
+			world->key[(id - 1) * 2 + c] = draw_key(c == 1, i);
 			if (i < world->rows && c == 0)
 				world->narrow[i] = (int32_t) world->key[(id - 1) * 2];
 			else if (i < world->rows)
@@ -690,15 +652,6 @@ make_query(const World *world, uint64_t *query)
 
 #define MOST_POINTS 60
 
-static int
-compare_keys(const void *a, const void *b)
-{
-	int64_t		x = *(const int64_t *) a;
-	int64_t		y = *(const int64_t *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* An interval, or points, of keys that are there, for the most part. */
 static void
 make_condition(const World *world, int column, int64_t *point, KeyCondition *condition)
@@ -709,7 +662,7 @@ make_condition(const World *world, int column, int64_t *point, KeyCondition *con
 
 	for (int i = 0; i < count; i++)
 		point[i] = total > 0 && random_below(5) ? world->key[(size_t) random_below(total) * 2 + column] :
-			random_key(column == 1, random_below(total + 1));
+			draw_key(column == 1, random_below(total + 1));
 	qsort(point, count, sizeof(int64_t), compare_keys);
 	for (int i = 0; i < count; i++)
 		if (i == 0 || point[i] != point[kept - 1])
@@ -988,8 +941,7 @@ main(int argc, char **argv)
 {
 	static const int lengths[] = {1, 2, 3, 8, 31, 63, 64, 65, 100, 128, 129, 256, 300, 1000, 1024, 2500, 16383, 16384};
 
-	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t) time(NULL);
-	printf("seed %llu\n", (unsigned long long) random_state);
+	take_seed(argc, argv);
 	hamming_init();
 	for (int l = 0; l < (int) (sizeof(lengths) / sizeof(lengths[0])); l++)
 		for (int distribution = 0; distribution < DISTRIBUTIONS; distribution++)

@@ -4,58 +4,26 @@
  *
  * Argument: seed.
  */
-#include "core/random.h"
 #include "core/search_key.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "search_test.h"
 
 #define MOST_ROWS 1400
 #define MOST_POINTS 50
-
-static long passed;
-static long failed;
-static uint64_t state;
-
-static void
-check(bool condition, const char *what)
-{
-	if (condition)
-		passed++;
-	else if (failed++ < 20)
-		printf("%s\n", what);
-}
-
-static int
-below(int n)
-{
-	return (int) (random_next(&state) % (uint64_t) n);
-}
 
 /* Few different values, so that conditions meet them, and the ends of what a key can be. */
 static int64_t
 draw_key(bool wide)
 {
-	int64_t		base = below(4) > 0 ? 0 : below(2) ? KEY_MIN(wide) : KEY_NULL(wide) - 40;
+	int64_t		base = random_below(4) > 0 ? 0 : random_below(2) ? KEY_MIN(wide) : KEY_NULL(wide) - 40;
 
-	return base + below(40);
-}
-
-static int
-compare_keys(const void *a, const void *b)
-{
-	int64_t		x = *(const int64_t *) a;
-	int64_t		y = *(const int64_t *) b;
-
-	return x < y ? -1 : x > y;
+	return base + random_below(40);
 }
 
 static void
 draw_condition(int column, bool wide, int64_t *point, KeyCondition *condition)
 {
-	int			count = below(2) ? 2 : 1 + below(MOST_POINTS);
+	int			count = random_below(2) ? 2 : 1 + random_below(MOST_POINTS);
 	int			kept = 0;
 
 	for (int i = 0; i < count; i++)
@@ -91,7 +59,7 @@ test_kernels(const KeyKernels *kernels)
 
 	for (int round = 0; round < 2000; round++)
 	{
-		int			rows = below(2) ? below(140) : below(MOST_ROWS + 1);
+		int			rows = random_below(2) ? random_below(140) : random_below(MOST_ROWS + 1);
 		uint64_t	mask[2][KEY_MASK_WORDS(MOST_ROWS)];
 		int64_t		low[2];
 		int64_t		high[2];
@@ -120,7 +88,7 @@ test_kernels(const KeyKernels *kernels)
 
 				right &= (mask[c][i / 64] >> i % 64 & 1) == expected;
 			}
-		check(right, kernels->name);
+		CHECK(right, "%s", kernels->name);
 	}
 }
 
@@ -133,7 +101,7 @@ test_select(void)
 
 	for (int round = 0; round < 3000; round++)
 	{
-		int			rows = below(2) ? below(140) : below(MOST_ROWS + 1);
+		int			rows = random_below(2) ? random_below(140) : random_below(MOST_ROWS + 1);
 		int64_t		point[MAX_KEY_COLUMNS][MOST_POINTS];
 		KeyCondition conditions[MAX_KEY_COLUMNS];
 		int			count = 0;
@@ -150,7 +118,7 @@ test_select(void)
 			}
 		while (count == 0)
 			for (int c = 0; c < MAX_KEY_COLUMNS; c++)
-				if (below(2))
+				if (random_below(2))
 					draw_condition(c, c % 2 == 1, point[c], &conditions[count++]);
 		count = count > MAX_KEY_COLUMNS ? MAX_KEY_COLUMNS : count;
 		right = true;
@@ -165,12 +133,12 @@ test_select(void)
 				int64_t		key = key_at(columns[conditions[c].column], conditions[c].wide, i);
 
 				all &= fulfils(&conditions[c], key);
-				check(key_fulfils(&conditions[c], key) == fulfils(&conditions[c], key), "key_fulfils");
+				CHECK(key_fulfils(&conditions[c], key) == fulfils(&conditions[c], key), "key_fulfils");
 			}
 			expected += all;
 			right &= (mask[i / 64] >> i % 64 & 1) == all;
 		}
-		check(right && expected == 0, "key_select");
+		CHECK(right && expected == 0, "key_select");
 	}
 }
 
@@ -182,22 +150,21 @@ test_ranges(void)
 	{
 		int64_t		point[MOST_POINTS];
 		KeyCondition condition;
-		int64_t		least = below(50) - 5;
-		int64_t		greatest = least + below(20);
+		int64_t		least = random_below(50) - 5;
+		int64_t		greatest = least + random_below(20);
 		bool		expected = false;
 
 		draw_condition(0, false, point, &condition);
 		for (int64_t key = least; key <= greatest; key++)
 			expected |= fulfils(&condition, key);
-		check(key_range_fulfils(&condition, least, greatest) == expected, "key_range_fulfils");
+		CHECK(key_range_fulfils(&condition, least, greatest) == expected, "key_range_fulfils");
 	}
 }
 
 int
 main(int argc, char **argv)
 {
-	state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t) time(NULL);
-	printf("seed %llu\n", (unsigned long long) state);
+	take_seed(argc, argv);
 	test_kernels(&key_kernels_plain);
 	test_kernels(key_kernels());
 	test_select();
