@@ -21,6 +21,13 @@ typedef struct CheckRow
 	int			columns;
 } CheckRow;
 
+/* A number for where a row is, of 48 bits. */
+static inline uint64
+check_row_number(ItemPointer tid)
+{
+	return ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
+}
+
 /* Row keys, of the index's entries or of the table's rows, to be sorted. */
 extern Tuplesortstate *check_begin_keys(void);
 extern void check_add_key(Tuplesortstate *keys, const CheckRow *row);

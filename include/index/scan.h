@@ -90,8 +90,11 @@ typedef struct XmhashScan
 /* index/scan_keys.c: the question that the scan keys ask. */
 extern void scan_take_keys(IndexScanDesc scan);
 
+/* index/scan_filter.c: the values of a key that is compared with = ANY (…), and how many. */
+extern int	scan_key_values(ScanKey key, Datum **value, bool **isnull);
+
 /*
- * index/scan_filter.c: the conditions that keys make of filter columns, one a
+ * Also there: the conditions that keys make of filter columns, one a
  * column at most; false: nothing fulfils them.  recheck: they may let through too many.
  */
 extern bool scan_take_conditions(Relation index, const XmhashRowFormat *format, ScanKey keys, int count,

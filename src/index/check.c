@@ -220,8 +220,7 @@ check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint3
 static uint64
 check_row_digest(const CheckRow *entry)
 {
-	uint64		row = ((uint64) ItemPointerGetBlockNumberNoCheck(entry->tid) << 16) |
-	ItemPointerGetOffsetNumberNoCheck(entry->tid);
+	uint64		row = check_row_number(entry->tid);
 
 	if (entry->columns > 0)
 		row = hash_bytes_extended((const unsigned char *) entry->keys, entry->columns * sizeof(int64), row);

@@ -22,8 +22,7 @@
 static Datum
 check_row_key(const CheckRow *entry)
 {
-	ItemPointer tid = entry->tid;
-	uint64		row = ((uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16) | ItemPointerGetOffsetNumberNoCheck(tid);
+	uint64		row = check_row_number(entry->tid);
 	uint32		hash = entry->code == NULL ? 0 :
 	1 + hash_bytes((const unsigned char *) entry->code, entry->words * sizeof(uint64)) % 65535;
 

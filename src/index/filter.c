@@ -76,29 +76,31 @@ filter_is_hashed(Relation index, int column)
 	return OidIsValid(index_getprocid(index, column + 2, XMHASH_HASH_PROC));
 }
 
+/* Has it keys of 8 bytes? */
+static bool
+filter_is_wide(Relation index, int column)
+{
+	bool		wide;
+
+	return !filter_is_hashed(index, column) && filter_type_is_ordered(index->rd_opcintype[column + 1], &wide) && wide;
+}
+
 void
 xmhash_row_format(Relation index, int bits, XmhashRowFormat *format)
 {
-	int			offset = 0;
-
 	memset(format, 0, sizeof(XmhashRowFormat));
 	xmhash_format_set_bits(format, bits);
 	format->columns = Min(IndexRelationGetNumberOfKeyAttributes(index) - 1, XMHASH_MAX_COLUMNS);
 	for (int c = 0; c < format->columns; c++)
-	{
-		bool		wide;
-
-		if (!filter_is_hashed(index, c) && filter_type_is_ordered(index->rd_opcintype[c + 1], &wide) && wide)
+		if (filter_is_wide(index, c))
 			format->wide |= 1 << c;
-	}
 	for (int wide = 1; wide >= 0; wide--)
-		for (int c = 0; c < XMHASH_MAX_COLUMNS; c++)
-			if (c < format->columns && XmhashKeyIsWide(format, c) == wide)
+		for (int c = 0; c < format->columns; c++)
+			if (XmhashKeyIsWide(format, c) == wide)
 			{
-				format->key_offset[c] = offset;
-				offset += wide ? sizeof(int64) : sizeof(int32);
+				format->key_offset[c] = format->key_bytes;
+				format->key_bytes += wide ? sizeof(int64) : sizeof(int32);
 			}
-	format->key_bytes = offset;
 }
 
 void
@@ -199,15 +201,11 @@ xmhash_row_keys(Relation index, const Datum *values, const bool *isnull, int64 *
 
 	for (int c = 0; c < columns; c++)
 	{
-		Oid			type = index->rd_opcintype[c + 1];
-		bool		hashed = filter_is_hashed(index, c);
-		bool		wide;
+		bool		wide = filter_is_wide(index, c);
 
-		if (!filter_type_is_ordered(type, &wide) || hashed)
-			wide = false;
 		if (isnull[c + 1])
 			keys[c] = KEY_NULL(wide);
-		else if (hashed)
+		else if (filter_is_hashed(index, c))
 		{
 			if (scratch == NULL)
 				scratch = AllocSetContextCreate(context, "xmhash hashed columns", ALLOCSET_SMALL_SIZES);
@@ -216,7 +214,7 @@ xmhash_row_keys(Relation index, const Datum *values, const bool *isnull, int64 *
 			MemoryContextSwitchTo(context);
 		}
 		else
-			keys[c] = Min(filter_order_number(type, values[c + 1]), KEY_NULL(wide) - 1);
+			keys[c] = Min(filter_order_number(index->rd_opcintype[c + 1], values[c + 1]), KEY_NULL(wide) - 1);
 	}
 	if (scratch != NULL)
 		MemoryContextDelete(scratch);

@@ -13,6 +13,20 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
+int
+scan_key_values(ScanKey key, Datum **value, bool **isnull)
+{
+	ArrayType  *array = DatumGetArrayTypeP(key->sk_argument);
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			count;
+
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
+	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, value, isnull, &count);
+	return count;
+}
+
 /* The keys that one operator and value leave. */
 typedef struct KeyInterval
 {
@@ -143,20 +157,13 @@ filter_restrict_to_interval(KeyCondition *condition, const KeyInterval *interval
 static bool
 filter_restrict_to_any(Relation index, ScanKey key, KeyCondition *condition, bool *recheck)
 {
-	ArrayType  *array = DatumGetArrayTypeP(key->sk_argument);
-	int16		length;
-	bool		by_value;
-	char		align;
 	Datum	   *value;
 	bool	   *isnull;
-	int			values;
-	int64	   *point;
+	int			values = scan_key_values(key, &value, &isnull);
+	int64	   *point = palloc(Max(values, 1) * sizeof(int64));
 	int			points = 0;
 	KeyInterval all = {PG_INT64_MAX, PG_INT64_MIN};
 
-	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
-	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &value, &isnull, &values);
-	point = palloc(Max(values, 1) * sizeof(int64));
 	for (int i = 0; i < values; i++)
 	{
 		KeyInterval interval;

@@ -12,8 +12,6 @@
 #include "index/scan.h"
 
 #include "miscadmin.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* Copy a key's code to the words that search kernels take. */
@@ -81,15 +79,7 @@ scan_key_balls(XmhashScan *state, ScanKey key, BallSet *set)
 	if (key->sk_flags & SK_ISNULL)
 		return false;
 	if (key->sk_flags & SK_SEARCHARRAY)
-	{
-		ArrayType  *array = DatumGetArrayTypeP(key->sk_argument);
-		int16		length;
-		bool		by_value;
-		char		align;
-
-		get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
-		deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &value, &isnull, &values);
-	}
+		values = scan_key_values(key, &value, &isnull);
 	set->ball = ball = palloc(Max(values, 1) * sizeof(Ball));
 	for (int i = 0; i < values; i++)
 	{

@@ -57,6 +57,18 @@ scan_put_key(ScanWork *work, const KeyCondition *condition, int i, int64 key)
 		((int32 *) work->pending_keys[condition->column])[i] = key;
 }
 
+/* The rows that were copied are the columns now. */
+static void
+scan_give_copies(const ScanWork *work, const SearchQuestion *question, int count, PageColumns *columns)
+{
+	for (int c = 0; c < question->condition_count; c++)
+		columns->keys[question->conditions[c].column] = work->pending_keys[question->conditions[c].column];
+	columns->count = count;
+	columns->codes = work->pending_codes;
+	columns->row_base = (const char *) work->pending_tids;
+	columns->row_stride = sizeof(ItemPointerData);
+}
+
 /*
  * Leave of a band page the codes that the search is to find there: within the
  * radius, and not already found in an earlier band.
@@ -90,12 +102,7 @@ scan_keep_owned(XmhashScan *state, const LayoutSegment *segment, uint32 number, 
 		memcpy(&work->pending_tids[kept++],
 			   columns->row_base + (int64) work->positions[i] * columns->row_stride, sizeof(ItemPointerData));
 	}
-	for (int c = 0; c < state->question.condition_count; c++)
-		columns->keys[state->question.conditions[c].column] = work->pending_keys[state->question.conditions[c].column];
-	columns->count = kept;
-	columns->codes = work->pending_codes;
-	columns->row_base = (const char *) work->pending_tids;
-	columns->row_stride = sizeof(ItemPointerData);
+	scan_give_copies(work, &state->question, kept, columns);
 }
 
 static bool
@@ -195,12 +202,7 @@ scan_copy_pending(XmhashScan *state, Page page, PageColumns *columns)
 			scan_put_key(work, &question->conditions[c], kept, slot->key[question->conditions[c].column]);
 		work->pending_tids[kept++] = slot->tid;
 	}
-	for (int c = 0; c < question->condition_count; c++)
-		columns->keys[question->conditions[c].column] = work->pending_keys[question->conditions[c].column];
-	columns->count = kept;
-	columns->codes = work->pending_codes;
-	columns->row_base = (const char *) work->pending_tids;
-	columns->row_stride = sizeof(ItemPointerData);
+	scan_give_copies(work, question, kept, columns);
 }
 
 static bool
