@@ -6,6 +6,8 @@ wants it and by each way there is, forced by the enable_ settings: by xmhash; by
 a sort; by a sequential scan and a sort.  Of each: the planned cost, and the time inside the
 server, the mean over a few queries of the set, the median of the rounds.  Ways take turns.
 
+So that none gets the caches that another has filled each time, every other round turns them round.
+
 At the end: Spearman's rank correlation of planned cost and time over all of them, the
 greatest ratio of the planner's choice to the fastest way, and for how many queries it is
 above 1.25.  The sets are made by SQL.
@@ -19,8 +21,8 @@ import server
 
 #       set, bits, rows
 FULL = {'tables': (('clustered', 64, 1000000), ('uniform', 64, 200000), ('clustered', 128, 300000),
-                   ('uniform', 128, 200000), ('clustered', 256, 200000)), 'queries': 4, 'rounds': 3}
-QUICK = {'tables': (('clustered', 64, 50000), ('uniform', 64, 20000)), 'queries': 2, 'rounds': 1}
+                   ('uniform', 128, 200000), ('clustered', 256, 200000)), 'queries': 4, 'rounds': 4}
+QUICK = {'tables': (('clustered', 64, 50000), ('uniform', 64, 20000)), 'queries': 2, 'rounds': 2}
 
 OFF = {'xmhash': ('seqscan', 'sort', 'bitmapscan'), 'btree': ('seqscan', 'indexscan'),
        'sequential': ('indexscan', 'bitmapscan')}
@@ -92,13 +94,14 @@ def measure(case, queries, rounds):
     _, ways, statement, memory = case
     statements = [statement.format(query=query) for query in queries]
     script = explained(statements, memory, ())
-    for turn in range(rounds):
-        script += ''.join(explained(statements, memory, off) for off in ways.values())
+    order = [list(ways)[::-1 if turn % 2 else 1] for turn in range(rounds)]
+    for turn in order:
+        script += ''.join(explained(statements, memory, ways[way]) for way in turn)
     answers = [json.loads(answer)[0] for answer in server.psql(script).split(';') if answer.strip()]
     turns = [answers[i:i + len(statements)] for i in range(0, len(answers), len(statements))]
     chosen = statistics.mode(way_of(answer['Plan']) for answer in turns[0])
     costs, times = {}, {}
-    for way, found in zip(list(ways) * rounds, turns[1:]):
+    for way, found in zip(sum(order, []), turns[1:]):
         if all(way_of(answer['Plan']) == way for answer in found):
             costs[way] = statistics.mean(answer['Plan']['Total Cost'] for answer in found)
             times.setdefault(way, []).append(statistics.mean(answer['Execution Time'] for answer in found))

@@ -128,6 +128,18 @@ SELECT * FROM pg_temp.takes('SELECT id FROM clustered ORDER BY code <~> ' || quo
 SELECT * FROM pg_temp.takes('SELECT id FROM clustered WHERE part = 4 ORDER BY code <~> ' || quote_literal(pg_temp.code(64, 7, 3)::text) || ' LIMIT 10', '{sort}');
 SELECT * FROM pg_temp.takes('SELECT id FROM uniform WHERE part = 4 ORDER BY code <~> ' || quote_literal(pg_temp.code(128, 7, -1)::text) || ' LIMIT 10', '{sort}');
 
+-- A radius search gives its rows in the order of the table: an index scan costs no more than a
+-- bitmap's, but where work_mem makes it go through the table many times over.
+CREATE FUNCTION pg_temp.scan(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  plan json;
+BEGIN
+  EXECUTE 'EXPLAIN (FORMAT JSON) ' || statement INTO plan;
+  RETURN plan->0->'Plan'->>'Node Type';
+END $$;
+SELECT work_mem, radius, pg_temp.scan(format('SELECT id FROM uniform WHERE hamming_within(code, %L, %s)', pg_temp.code(128, 7, -1), radius))
+FROM (VALUES ('4MB', 8), ('4MB', 58), ('64kB', 8), ('64kB', 58)) AS c (work_mem, radius), set_config('work_mem', work_mem, true) AS w;
+
 -- Wanted by a cursor, an EXISTS or a prepared statement: planned without error.
 BEGIN;
 DECLARE c CURSOR FOR SELECT id FROM clustered ORDER BY code <~> pg_temp.code(64, 7, 3);
