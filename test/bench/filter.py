@@ -6,7 +6,8 @@ sizes the 10 nearest codes of that tenant, by tables of the same rows with diffe
 without   xmhash (code): the scan goes on until ten rows pass the condition
 filter    xmhash (code, tenant)
 btree     (tenant): the tenant's rows, sorted
-planned   all three on one table: what the planner takes, named in a column
+planned   these three on one table: what the planner takes, named in a column
+hnsw      pgvector's index on the codes, iterative scans in strict order, nothing on the tenant
 
 Times are inside the server, medians over queries, the contestants in turns; recall by distance,
 against counting over the tenant's codes; pages of the filtered index by xmhash_last_scan.
@@ -16,6 +17,7 @@ import statistics
 
 import numpy as np
 
+import peers_sql
 import server
 import sets
 
@@ -24,6 +26,7 @@ TENANTS = 1000000
 NEIGHBOURS = 10
 INDEXES = {'without': ('USING xmhash (code)',), 'filter': ('USING xmhash (code, tenant)',), 'btree': ('(tenant)',)}
 INDEXES['planned'] = sum(INDEXES.values(), ())
+ITERATIVE = (('hnsw.iterative_scan', 'strict_order'),)
 FULL = {'sets': ('clustered',), 'bits': (64,), 'rows': 1000000, 'rounds': 3, 'queries': 100}
 QUICK = {'sets': ('clustered',), 'bits': (64,), 'rows': 50000, 'rounds': 2, 'queries': 20}
 
@@ -46,37 +49,68 @@ def load(case, tenant):
                     + f'VACUUM ANALYZE t_{name};')
 
 
-def query(name, tenant):
-    return f'SELECT code <~> $1 AS d FROM t_{name} WHERE tenant = {tenant} ORDER BY code <~> $1 LIMIT {NEIGHBOURS}'
+class Contestant:
+    """A table that is searched: of codes, or of what a peer makes of them."""
+
+    def __init__(self, name, peer, variant=()):
+        self.name, self.peer, self.variant = name, peer, variant
+
+    def query(self, tenant, argument='$1'):
+        distance = self.peer.distance(argument)
+        return f'SELECT {distance} AS d FROM t_{self.name} WHERE tenant = {tenant} ORDER BY {distance} LIMIT {NEIGHBOURS}'
+
+    def times(self, tenant, arguments):
+        return server.explained(f'PREPARE q({self.peer.type}) AS {self.query(tenant)}',
+                                [self.peer.literal(argument) for argument in arguments], self.peer.session(self.variant))
+
+    def distances(self, tenant, arguments):
+        """A line of the answers' distances for each argument."""
+        return server.psql(self.peer.session(self.variant) + ''.join(
+            f"SELECT string_agg(d::text, ' ') FROM ({self.query(tenant, self.peer.literal(argument))}) AS x;\n"
+            for argument in arguments)).splitlines()
 
 
-def times(name, tenant, arguments, before=''):
-    return server.explained(f'PREPARE q(bitcode) AS {query(name, tenant)}', [f"'x{argument}'" for argument in arguments], before)
+def contestants(report, case, limit):
+    """Those of xmhash and the btree, and pgvector's if it is there and builds its index in time."""
+    found = [Contestant(name, peers_sql.Table(case)) for name in INDEXES]
+    hnsw = Contestant('hnsw', peers_sql.Hnsw(case), ITERATIVE)
+    if not server.create_extension('vector'):
+        report.skip('pgvector', 'not installed on this server; see PGVECTOR in test/bench/README.md')
+        return found
+    try:
+        server.psql(f'CREATE TABLE t_hnsw AS SELECT id, code::bit({case.bits}) AS code, tenant FROM codes JOIN owner USING (id) ORDER BY id;')
+        seconds = server.seconds('CREATE INDEX t_hnsw_0 ON t_hnsw USING hnsw (code bit_hamming_ops)',
+                                 hnsw.peer.session(hnsw.peer.build_settings), limit)
+        server.psql('VACUUM ANALYZE t_hnsw;')
+        hnsw.times(1, case.arguments[:1])
+    except server.Failed as failure:
+        report.skip(hnsw.peer.name, str(failure))
+        return found
+    report.row('filter: build', hnsw.peer.name, build_seconds=seconds)
+    return found + [hnsw]
 
 
-def recall(case, name, tenant, of, arguments):
-    """The share of answers no farther than the true last one."""
+def recall(case, contestant, tenant, of, arguments):
+    """The share of answers no farther than the true last one; answers that are missing count against."""
     codes = case.codes[of == tenant]
-    found = server.psql(''.join(f"SELECT string_agg(d::text, ' ') FROM ({query(name, tenant)}) AS x;\n".replace('$1', f"'x{argument}'::bitcode")
-                                for argument in arguments)).splitlines()
     shares = []
-    for argument, line in zip(arguments, found):
+    for argument, line in zip(arguments, contestant.distances(tenant, arguments)):
         truth = sets.nearest_distances(codes, case.packed(argument), NEIGHBOURS)
-        shares.append(sum(int(d) <= truth[-1] for d in line.split()) / len(truth))
+        shares.append(sum(float(d) <= truth[-1] for d in line.split()) / len(truth))
     return statistics.mean(shares)
 
 
-def pages(tenant, arguments):
-    """Pages read and codes compared by the last of the queries, with the index that has the column."""
-    out = server.psql(''.join(f'{query("filter", tenant)};\n'.replace('$1', f"'x{argument}'::bitcode") +
+def pages(contestant, tenant, arguments):
+    """Pages read by the last of the queries, with the index that has the column."""
+    out = server.psql(''.join(f'{contestant.query(tenant, contestant.peer.literal(argument))};\n'
                               'SELECT \'pages\', pages_read, data_pages FROM xmhash_last_scan();\n' for argument in arguments))
     found = [tuple(map(int, match)) for match in re.findall(r'^pages\|(\d+)\|(\d+)$', out, re.M)]
     return statistics.mean(read for read, _ in found), found[0][1]
 
 
-def taken(tenant, argument):
+def taken(contestant, tenant, argument):
     """The index that the planner takes where there are all."""
-    plan = server.psql(f'EXPLAIN (COSTS off) {query("planned", tenant)}'.replace('$1', f"'x{argument}'::bitcode"))
+    plan = server.psql(f'EXPLAIN (COSTS off) {contestant.query(tenant, contestant.peer.literal(argument))}')
     number = re.search(r't_planned_(\d)', plan)
     return list(INDEXES)[int(number.group(1))] if number else 'none'
 
@@ -96,24 +130,27 @@ def run(report, settings):
                     "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relname IN ('t_without_0', 't_filter_0')"), re.M))
                 report.row('filter: size', 'xmhash (code, tenant) over (code)',
                            ratio_bytes=int(sizes['t_filter_0']) / int(sizes['t_without_0']))
+                searched = contestants(report, case, settings.limit)
                 for tenant in RANKS:
-                    measure(report, plan, case, tenant, of)
+                    measure(report, plan, case, searched, tenant, of)
     server.remove()
 
 
-def measure(report, plan, case, tenant, of):
+def measure(report, plan, case, searched, tenant, of):
     arguments = case.arguments[:plan['queries']]
-    figures, counts = {name: [] for name in INDEXES}, {}
+    figures, counts = {contestant.name: [] for contestant in searched}, {}
+    named = {contestant.name: contestant for contestant in searched}
     for turn in range(plan['rounds'] + 1):
-        for name, found in figures.items():
+        for name, contestant in named.items():
             # the first round warms up; the slow ones get fewer queries
-            took = times(name, tenant, arguments[:counts.get(name, 3)])
+            took = contestant.times(tenant, arguments[:counts.get(name, 3)])
             if turn > 0:
-                found.append(statistics.median(took))
+                figures[name].append(statistics.median(took))
             else:
                 counts[name] = max(5, min(len(arguments), int(1e6 / max(took[1:]))))
     figures = {name: report.Measured(values) for name, values in figures.items()}
-    read, all_pages = pages(tenant, arguments[:20])
+    read, all_pages = pages(named['filter'], tenant, arguments[:20])
+    shares = {name: recall(case, named[name], tenant, of, arguments[:20]) for name in ('filter', 'hnsw') if name in named}
     report.row('filter', f'{int((of == tenant).sum()):,} rows pass', **{f'{name}_us': figure for name, figure in figures.items()},
-               ratio_without=figures['filter'].over(figures['without']), takes=taken(tenant, arguments[0]),
-               pages=read, of_pages=all_pages, recall=recall(case, 'filter', tenant, of, arguments[:20]))
+               ratio_without=figures['filter'].over(figures['without']), takes=taken(named['planned'], tenant, arguments[0]),
+               pages=read, of_pages=all_pages, recall=shares['filter'], hnsw_recall=shares.get('hnsw'))
