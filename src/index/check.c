@@ -435,6 +435,19 @@ check_segment_pages(Check *check, const XmhashSegment *segment)
 					   segment->id, check->rows + check->nulls, live);
 }
 
+/* A pending page has 8 bytes for each key; of a column of 4 a key fits those. */
+static void
+check_pending_keys(Check *check, const XmhashPendingSlot *slot, int entry)
+{
+	const XmhashRowFormat *format = &check->snapshot->format;
+
+	for (int c = 0; c < format->columns; c++)
+		if (!XmhashKeyIsWide(format, c) && (slot->key[c] < KEY_MIN(false) || slot->key[c] > KEY_NULL(false)))
+			xmhash_damaged(check->index, check->block,
+						   "Entry %d of the pending page has key " INT64_FORMAT " in filter column %d, whose keys have 4 bytes.",
+						   entry, slot->key[c], c + 1);
+}
+
 static void
 check_pending_page(Check *check, uint32 i)
 {
@@ -459,6 +472,7 @@ check_pending_page(Check *check, uint32 i)
 			xmhash_damaged(check->index, check->block, "Entry %d of the pending page has flags %u and %d bits.",
 						   j, slot->flags, bits);
 		check_padding(check, code, bits);
+		check_pending_keys(check, slot, j);
 		check_add_entry(check, &(CheckRow) {&slot->tid, null ? NULL : code, words, slot->key, format.columns});
 	}
 }
