@@ -27,7 +27,8 @@ typedef struct CoreBlock
 /*
  * Ask for huge pages, of those that lie wholly within: all of it is about to be
  * touched, and finding 4 kB at a time was a sixth of a short training's time.
- * Where there are none nothing changes.
+ * Where there are none nothing changes.  Neighbours keep their pages; what malloc
+ * puts there once this is freed may get huge pages too, which costs it nothing.
  */
 static void
 core_env_advise_huge_pages(char *memory, size_t bytes)
