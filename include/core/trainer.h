@@ -171,7 +171,7 @@ extern int	descent_state(Trainer *trainer, TrainerState states[TRAINER_MAX_STATE
 	"Try smaller values of \"learning_rate_image\" and \"learning_rate_text\", or another \"scale\"."
 
 /* Options of each method by gradient descent. */
-#define DESCENT_OPTIONS(epochs_initial, batch_initial, rate_initial, decay_initial) \
+#define DESCENT_OPTIONS(epochs_initial, batch_initial, rate_initial, decay_initial, hidden_initial) \
 	OPTION(epochs, OPTION_INTEGER, 1, 1000000, epochs_initial, "passes over the training set"), \
 	{"batch_size", OPTION_INTEGER, offsetof(TrainOptions, batch_size), 2, 65536, batch_initial, NULL, true, \
 		"pairs in a step"}, \
@@ -179,8 +179,8 @@ extern int	descent_state(Trainer *trainer, TrainerState states[TRAINER_MAX_STATE
 	OPTION(learning_rate_image, OPTION_NUMBER, 0, OPTION_UNLIMITED, rate_initial, "of the image network"), \
 	OPTION(learning_rate_text, OPTION_NUMBER, 0, OPTION_UNLIMITED, rate_initial, "of the text network"), \
 	OPTION(weight_decay, OPTION_NUMBER, 0, OPTION_UNLIMITED, decay_initial, "pull of weights to 0"), \
-	OPTION_SIZE(image_hidden, NETWORK_MAX_HIDDEN, 0, "hidden units of the image network; 0: none"), \
-	OPTION_SIZE(text_hidden, NETWORK_MAX_HIDDEN, 0, "hidden units of the text network; 0: none")
+	OPTION_SIZE(image_hidden, NETWORK_MAX_HIDDEN, hidden_initial, "hidden units of the image network; 0: none"), \
+	OPTION_SIZE(text_hidden, NETWORK_MAX_HIDDEN, hidden_initial, "hidden units of the text network; 0: none")
 
 /* Options about the data and about what is kept, of each method that has epochs. */
 #define DATA_OPTIONS \

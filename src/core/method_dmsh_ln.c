@@ -42,6 +42,10 @@
  * rate times g(f), f = (step + 1)/steps of the whole training: f/warmup up to
  * f = warmup, then ½·(1 + cos πf).
  *
+ * By default the image and text networks have a hidden layer, which the
+ * paper's have not: it is worth more than any part of the paper
+ * (test/bench/README.md).  0 units are the paper's.
+ *
  * What is similar is told by the true labels, never by the label network's
  * output: that gives no gradient and, as soon as its codes agree, no negatives.
  * The label network's part of the loss is a reconstruction from the paper's
@@ -280,7 +284,7 @@ dmsh_ln_prepare(Trainer *trainer)
 static const char *const dmsh_ln_init_words[] = {"fan_in", "fan_out", NULL};
 
 static const OptionSpec dmsh_ln_option_table[] = {
-	DESCENT_OPTIONS(100, 128, 1e-3, 0.2),
+	DESCENT_OPTIONS(100, 128, 1e-3, 0.2, 512),
 	DATA_OPTIONS,
 	OWN(learning_rate_label, OPTION_NUMBER, 0, OPTION_UNLIMITED, 1e-2, "of the label network"),
 	{"label_hidden", OPTION_INTEGER, OWN_OFFSET(DmshLnOptions, label_hidden), 0, NETWORK_MAX_HIDDEN, 0, NULL, true,

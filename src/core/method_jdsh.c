@@ -220,7 +220,7 @@ jdsh_list_state(Trainer *trainer, TrainerState states[TRAINER_MAX_STATES])
 	{#field, type, OWN_OFFSET(JdshOptions, field), min, max, initial, NULL, false, meaning}
 
 static const OptionSpec jdsh_option_table[] = {
-	DESCENT_OPTIONS(30, 32, 0.01, 5e-4),
+	DESCENT_OPTIONS(30, 32, 0.01, 5e-4, 0),
 	DATA_OPTIONS,
 	OWN(momentum, OPTION_NUMBER, 0, 0.9999, 0.9, "of stochastic gradient descent"),
 	OWN(alpha, OPTION_NUMBER, 0, 1, 0.4, "share of the images' similarity"),

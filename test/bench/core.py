@@ -170,17 +170,24 @@ class Session:
 
 PHASES = 5    # of kernel ridge hashing, instead of epochs
 
+# What goes by a name of its own: the method, and its options
+VARIANTS = {
+    'dmsh_ln_linear': ('dmsh_ln', {'image_hidden': 0, 'text_hidden': 0}),    # as in the paper
+    'kernel_ridge_labels': ('kernel_ridge', {}),
+}
+
 
 def trained(core, part, method, continuation=True, **options):
     """A session trained to its end on (images, texts, labels), scaled already.
 
-    kernel_ridge_labels is kernel_ridge guided by the labels.
+    kernel_ridge_labels is kernel_ridge guided by the labels, dmsh_ln_linear has no hidden layers.
     Sparse texts are trained on as such.  continuation=False: tanh as in the first epoch.
     """
     image, text, labels = part
-    labelled = method in ('dmsh_ln', 'kernel_ridge_labels')
-    session = Session(core, method.removesuffix('_labels'), image, text, labels if labelled else None,
-                      text_sparse=(text != 0).mean() < .25, **options)
+    plain, own = VARIANTS.get(method, (method, {}))
+    labelled = plain == 'dmsh_ln' or method == 'kernel_ridge_labels'
+    session = Session(core, plain, image, text, labels if labelled else None,
+                      text_sparse=(text != 0).mean() < .25, **{**own, **options})
     session.fit()
     for epoch in range(int(options.get('epochs', PHASES))):
         if not continuation:

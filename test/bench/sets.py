@@ -20,6 +20,7 @@ import server
 
 MADE_UP = ('uniform', 'clustered')
 LEARNED = ('jdsh', 'dmsh_ln')
+LINEAR = {'dmsh_ln': 'dmsh_ln_linear'}    # the limits are of such codes
 SETS = MADE_UP[::-1] + LEARNED
 QUANTISED = 'quantised'    # only where it is asked for: it has as many bits as features
 QUERIES = 1000
@@ -52,8 +53,8 @@ def trained(method, bits, settings):
     if (method, bits) not in models:
         name, parts = real_pairs(settings.data)
         train, query, database = pairs.scaled(parts)
-        session = harness.trained(harness.load(), train, method, bits=bits, seed=settings.seed,
-                                  epochs=QUICK_EPOCHS if settings.quick else pairs.ANCHORS[name, method][0])
+        session = harness.trained(harness.load(), train, LINEAR.get(method, method), bits=bits, seed=settings.seed,
+                                  epochs=QUICK_EPOCHS if settings.quick else pairs.EPOCHS[name, method])
         images = train[0] if name == 'openclipart' else np.concatenate([train[0], database[0]])
         models[method, bits] = session, images, query[1]
     return models[method, bits]

@@ -160,6 +160,12 @@ FROM xmhash_training, jsonb_each_text(loss_terms) WHERE model = 'digits'::regcla
 CREATE VIEW eleven AS SELECT image, words, flags || ARRAY[false] AS flags FROM vectors;
 CALL xmhash_train('of_eleven', 'eleven', 'image', 'words', 16, 'dmsh_ln', 'flags', '{"epochs": 1}');
 
+-- Its networks have hidden layers unless that is said; the paper's have none.
+CALL xmhash_train('linear', 'labelled', 'image', 'words', 16, 'dmsh_ln', 'label', '{"epochs": 1, "image_hidden": 0, "text_hidden": 0}');
+CALL xmhash_train('half_linear', 'labelled', 'image', 'words', 16, 'dmsh_ln', 'label', '{"epochs": 1, "text_hidden": 0}');
+SELECT model, image_hidden, text_hidden FROM xmhash_models
+WHERE model IN ('by_name', 'linear', 'half_linear') ORDER BY model::text COLLATE "C";
+
 -- What a training leaves: a row for the model, one an epoch, the weights in pieces.
 SELECT part, count(*), count(info) AS described, count(data) AS with_data FROM first GROUP BY part ORDER BY part;
 SELECT a.attname, a.attstorage, col_description(a.attrelid, a.attnum) IS NOT NULL AS described

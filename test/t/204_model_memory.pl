@@ -31,7 +31,8 @@ $$;
 CREATE PROCEDURE trainings(n integer) LANGUAGE plpgsql AS $$
 BEGIN
   FOR i IN 1 .. n LOOP
-    CALL xmhash_train('m', 'pair', 'image', 'words', 32, CASE i % 2 WHEN 0 THEN 'jdsh' ELSE 'dmsh_ln' END, 'label', '{"epochs": 2}');
+    CALL xmhash_train('m', 'pair', 'image', 'words', 32, CASE i % 2 WHEN 0 THEN 'jdsh' ELSE 'dmsh_ln' END, 'label',
+                      '{"epochs": 2, "image_hidden": 0, "text_hidden": 0}');
     PERFORM xmhash_encode_image('m', image), xmhash_encode_text('m', words) FROM pair;
     DROP TABLE m;
     COMMIT;

@@ -203,7 +203,8 @@ END $$;
 -- The codes that a model trained with these labels gives, or why there is none.
 CREATE FUNCTION trained(label name, OUT result text) LANGUAGE plpgsql AS $$
 BEGIN
-  CALL xmhash_train('fuzzed', 'labelled', 'image', 'words', 9, 'dmsh_ln', label, '{"epochs": 1, "batch_size": 8, "validation_fraction": 0.2}');
+  CALL xmhash_train('fuzzed', 'labelled', 'image', 'words', 9, 'dmsh_ln', label,
+                    '{"epochs": 1, "batch_size": 8, "image_hidden": 0, "text_hidden": 0, "validation_fraction": 0.2}');
   SELECT md5(string_agg(xmhash_encode_image('fuzzed', image)::text || xmhash_encode_text('fuzzed', words)::text, ',' ORDER BY id))
          || COALESCE((SELECT string_agg(validation_map::text, ',') FROM xmhash_training WHERE model::text = 'fuzzed'), '')
     INTO result FROM labelled;

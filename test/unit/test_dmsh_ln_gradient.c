@@ -266,6 +266,7 @@ small_options(void)
 	options.batch_size = ROWS;
 	options.seed = test_seed;
 	options.epochs = 10;
+	options.image_hidden = options.text_hidden = 0;
 	return options;
 }
 
