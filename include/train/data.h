@@ -14,12 +14,6 @@ extern const TrainMethod *train_options_method(const char *name);
 extern void train_options_read(Jsonb *json, const TrainMethod *method, int bits, TrainOptions *options);
 extern char *train_options_write(const TrainOptions *options);
 
-/* train/cast.c */
-typedef struct TrainCast TrainCast;
-extern TrainCast *train_cast_create(Oid type, const char *column, const char *relation_name);
-extern Datum train_cast_value(TrainCast *cast, Datum value, bool *isnull);
-extern void train_cast_free(TrainCast *cast);
-
 /* One training pair: where its record is, and its place in the canonical order. */
 typedef struct TrainRow
 {

@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "server/cast.h"
 #include "server/distribution.h"
 #include "server/lookup.h"
 #include "server/row_place.h"
@@ -37,7 +38,7 @@ typedef struct FeatureColumn
 	const char *name;
 	Oid			type;
 	bool		is_double;		/* double precision[], else real[] */
-	TrainCast  *cast;			/* to it; NULL: it is real[] already */
+	FeatureCast  *cast;			/* to it; NULL: it is real[] already */
 } FeatureColumn;
 
 typedef struct Reader
@@ -149,7 +150,7 @@ source_look_at_column(const TrainSource *source, Modality modality, FeatureColum
 	column->type = lookup_column_type(source->relation, source->relation_name, column->name);
 	column->is_double = getBaseType(column->type) == FLOAT8ARRAYOID;
 	if (!column->is_double && getBaseType(column->type) != FLOAT4ARRAYOID)
-		column->cast = train_cast_create(column->type, column->name, source->relation_name);
+		column->cast = feature_cast_create(column->type, column->name, source->relation_name);
 }
 
 /*
@@ -289,7 +290,7 @@ source_read_row(Reader *reader, HeapTuple tuple, TupleDesc descriptor, bool need
 	for (i = 0; i < 2; i++)
 	{
 		if (reader->column[i].cast != NULL)
-			value[i] = train_cast_value(reader->column[i].cast, value[i], &isnull[i]);
+			value[i] = feature_cast_value(reader->column[i].cast, value[i], &isnull[i]);
 		nonzero[i] = !isnull[i] && source_read_features(reader, i, value[i]);
 	}
 
@@ -483,7 +484,7 @@ train_data_read(TrainData *data, const TrainSource *source, const TrainOptions *
 	source_read_rows(&reader, query, needs_label);
 	for (int side = 0; side < 2; side++)
 		if (reader.column[side].cast != NULL)
-			train_cast_free(reader.column[side].cast);
+			feature_cast_free(reader.column[side].cast);
 	if (data->labels != NULL)
 		labels_finish(data->labels);
 	source_report_left_out(data, options->batch_size);

@@ -1,5 +1,5 @@
 /*
- * train/cast.c: features of other types than real[], by the cast to it.
+ * server/cast.c: features of other types than real[], by the cast to it.
  *
  * A SELECT runs no cast, so whoever reads somebody's table does not expect to
  * run one of his.  That of his own type is his code, though: it runs only if
@@ -7,7 +7,9 @@
  * The cast is looked up once, and what was looked at is what runs; in the text
  * of a query it might be another one by the time the query is understood.
  */
-#include "train/data.h"
+#include "postgres.h"
+
+#include "server/cast.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
@@ -24,7 +26,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-struct TrainCast
+struct FeatureCast
 {
 	EState	   *executor;
 	ExprContext *context;
@@ -55,11 +57,11 @@ cast_find_untrusted(Node *node, void *found)
 		expression_tree_walker(node, cast_find_untrusted, found);
 }
 
-TrainCast *
-train_cast_create(Oid type, const char *column, const char *relation_name)
+FeatureCast *
+feature_cast_create(Oid type, const char *column, const char *relation_name)
 {
 	CaseTestExpr *value = makeNode(CaseTestExpr);
-	TrainCast  *cast = palloc(sizeof(TrainCast));
+	FeatureCast  *cast = palloc(sizeof(FeatureCast));
 	Node	   *expression;
 	Oid			function;
 
@@ -83,9 +85,8 @@ train_cast_create(Oid type, const char *column, const char *relation_name)
 	return cast;
 }
 
-/* The result is there until the next call. */
 Datum
-train_cast_value(TrainCast *cast, Datum value, bool *isnull)
+feature_cast_value(FeatureCast *cast, Datum value, bool *isnull)
 {
 	ResetExprContext(cast->context);
 	cast->context->caseValue_datum = value;
@@ -94,7 +95,7 @@ train_cast_value(TrainCast *cast, Datum value, bool *isnull)
 }
 
 void
-train_cast_free(TrainCast *cast)
+feature_cast_free(FeatureCast *cast)
 {
 	FreeExecutorState(cast->executor);
 	pfree(cast);
