@@ -43,6 +43,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -290,6 +291,8 @@ encode_table_walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	portal = SPI_cursor_open(NULL, plan, bounds, NULL, true);
+	/* Triggers run before it is at its end, and could close it. */
+	PinPortal(portal);
 	do
 	{
 		SPITupleTable *rows;
@@ -308,6 +311,7 @@ encode_table_walk_range(TableEncoder *encoder, Datum bounds[2], bool divisible)
 			encoder->count = found == 0 ? encoder->count : 0;
 		}
 	} while (found > 0 && (fits || !divisible));
+	UnpinPortal(portal);
 	SPI_cursor_close(portal);
 	SPI_freeplan(plan);
 	return fits || !divisible;

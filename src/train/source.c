@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "access/relation.h"
@@ -335,6 +336,8 @@ source_read_rows(Reader *reader, const char *query, bool needs_label)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
+	/* Casts run between fetches, and could close it. */
+	PinPortal(portal);
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "xmhash training row",
 										ALLOCSET_DEFAULT_SIZES);
 	for (;;)
@@ -360,6 +363,7 @@ source_read_rows(Reader *reader, const char *query, bool needs_label)
 	}
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextDelete(row_context);
+	UnpinPortal(portal);
 	SPI_cursor_close(portal);
 	SPI_freeplan(plan);
 }

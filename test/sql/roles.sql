@@ -166,6 +166,23 @@ CALL xmhash_encode_table('victim.roles_model', 'odd_coded', 'image_elements', 'c
 SET client_min_messages = warning;
 SELECT length(code) FROM odd_coded;
 
+-- What closes all cursors, his cast or trigger, ends the statement that reads by one, not the server.
+SET ROLE regress_xmhash_mallory;
+CREATE TYPE closing AS (a real[]);
+CREATE FUNCTION close_all(closing) RETURNS real[] LANGUAGE plpgsql AS $$
+BEGIN EXECUTE 'CLOSE ALL'; RETURN ($1).a; END $$;
+CREATE CAST (closing AS real[]) WITH FUNCTION close_all(closing);
+CREATE FUNCTION close_all() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN EXECUTE 'CLOSE ALL'; RETURN NEW; END $$;
+CREATE TABLE closed AS SELECT id, ROW(image)::closing AS image, image AS plain, words, NULL::bitcode AS code FROM victim.pairs;
+CREATE TRIGGER close_all BEFORE UPDATE ON closed FOR EACH ROW EXECUTE FUNCTION close_all();
+CALL xmhash_train('roles_own', 'closed', 'plain', 'words', 16, options => '{"epochs": 1}');
+\set VERBOSITY sqlstate
+CALL xmhash_train('roles_train', 'closed', 'image', 'words', 16, options => '{"epochs": 1}');
+CALL xmhash_encode_table('roles_own', 'closed', 'plain', 'code', NULL, NULL);
+\set VERBOSITY default
+RESET ROLE;
+
 -- A training that is resumed reads what the model's own rows name: as its owner.
 SET ROLE regress_xmhash_mallory;
 CREATE VIEW bait AS SELECT image, words FROM victim.pairs WHERE (SELECT says('the view of a training'));
