@@ -4,6 +4,7 @@
 #ifndef TABLE_ENCODER_H
 #define TABLE_ENCODER_H
 
+#include "model/feature_chunk.h"
 #include "model/model.h"
 
 #include "executor/spi.h"
@@ -28,10 +29,9 @@ typedef struct TableEncoder
 	char	   *select;
 	char	   *update;
 
-	/* A chunk [chunk_rows]: rows without features are left out of dense. */
+	/* A chunk [chunk_rows]: rows without features are left out of it. */
 	int			chunk_rows;
-	float	   *dense[2];
-	size_t		nonzeros[2];
+	FeatureChunk chunk[2];
 	float	   *scratch;
 	float	   *outputs;
 	uint8_t    *packed;
