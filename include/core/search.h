@@ -42,6 +42,23 @@ extern int	centres_find(const CoreEnv *env, int bits,
 						 const uint64_t *sample, int samples,
 						 int wanted, uint64_t seed, uint64_t *centres);
 
+/* ---------- Pages ---------- */
+
+/* Bytes of a page of the index that no row can have. */
+#define PAGE_OVERHEAD 48
+
+/* Rows on a page that has room for so many bytes: a code and a row pointer each. */
+#define PAGE_ROWS(bytes, words) ((int) ((bytes) / ((words) * sizeof(uint64_t) + sizeof(RowPointer))))
+
+/* At a change of centre, a page filled to this much is closed. */
+#define PAGE_NEARLY_FULL(rows) ((rows) - (rows) / 4)
+
+/* A heap tuple's address: the bytes of the server's ItemPointerData. */
+typedef struct RowPointer
+{
+	uint16_t	part[3];
+} RowPointer;
+
 /* ---------- Directories and bounds (core/search_bound.c) ---------- */
 
 /* What a page holds of one centre: codes between min and max away. */
@@ -164,12 +181,6 @@ extern void visit_all(Visit *visit, int max_bound);
 extern bool visit_peek(Visit *visit, int max_bound, uint32_t *page, int *bound);
 
 /* ---------- The search (core/search.c) ---------- */
-
-/* A heap tuple's address: the bytes of the server's ItemPointerData. */
-typedef struct RowPointer
-{
-	uint16_t	part[3];
-} RowPointer;
 
 typedef struct Candidate
 {

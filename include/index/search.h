@@ -10,6 +10,9 @@
 #include "bitcode/ball.h"
 #include "core/search.h"
 
+StaticAssertDecl(XMHASH_PAGE_CAPACITY == BLCKSZ - PAGE_OVERHEAD && sizeof(RowPointer) == sizeof(ItemPointerData),
+				 "core/page_layout.c has other pages than the index");
+
 /* ---------- Directories in memory (index/directory.c, index/cache.c) ---------- */
 
 extern void xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Directory *directory);

@@ -18,9 +18,6 @@
 /* The file grows by so many blocks at a time. */
 #define EXTEND_BLOCKS 32
 
-/* At a change of centre, a page filled to this much is closed. */
-#define NEARLY_FULL(capacity)	((capacity) - (capacity) / 4)
-
 struct XmhashWriter
 {
 	Relation	index;
@@ -61,7 +58,7 @@ writer_max_pages(const XmhashRowFormat *format, uint32 centres, int bands, uint6
 	int			words = format->words;
 	int			capacity = xmhash_page_rows(format, XMHASH_PAGE_DATA);
 	int			null_capacity = xmhash_page_rows(format, XMHASH_PAGE_NULLS);
-	int			fill = centres == 0 ? capacity : Max(1, NEARLY_FULL(capacity));
+	int			fill = centres == 0 ? capacity : Max(1, PAGE_NEARLY_FULL(capacity));
 	uint64		data = words == 0 ? 0 : (rows + fill - 1) / fill;
 	uint64		null = (nulls + null_capacity - 1) / null_capacity;
 	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
@@ -278,7 +275,7 @@ xmhash_writer_add(XmhashWriter *writer, uint32 centre, int distance, const uint6
 
 	Assert(writer->kind == XMHASH_PAGE_DATA);
 	if (writer->count == capacity ||
-		(writer->count >= NEARLY_FULL(capacity) && segment->centres > 0 &&
+		(writer->count >= PAGE_NEARLY_FULL(capacity) && segment->centres > 0 &&
 		 writer->span[segment->spans - 1].centre != centre))
 		writer_close_page(writer);
 	if (writer->count < 0)
