@@ -65,20 +65,33 @@ extern void eval_require_argument(FunctionCallInfo fcinfo, int argument, const c
 extern void eval_get_source(FunctionCallInfo fcinfo, EvalSource *source);
 extern int64 eval_get_cutoff(FunctionCallInfo fcinfo, int argument);
 
+/* An error, unless rows can be read from it; nobody drops or renames it until the transaction ends. */
+extern void eval_check_relation(Oid relation);
+
 /* The type of a column, or an error. */
 extern Oid	eval_column(Oid relation, const char *column);
 
 /* The type of a column of codes, or an error; for the function as above. */
 extern Oid	eval_code_column(Oid relation, const char *column, Oid function);
 
+/* A query for the rows of a relation, the types of its first columns, and how many rows come at once. */
+#define EVAL_ROWS_AT_ONCE 1000
+typedef struct EvalQuery
+{
+	const char *text;
+	const char *relation;		/* for messages */
+	int			columns;
+	Oid			type[3];
+	int			rows_at_once;
+} EvalQuery;
+
 /*
- * All rows of a query whose first two columns are of these types, in batches,
- * with a memory context that is reset after each: take() is called in it, with
- * the row's number from 1.  The caller is connected to SPI.
+ * All its rows, in batches, with a memory context that is reset after each:
+ * take() is called in it, with the row's number from 1.  The caller is connected
+ * to SPI.
  */
 typedef void (*EvalTakeRow) (void *reader, HeapTuple tuple, TupleDesc descriptor, int64 ordinal);
-extern void eval_fetch_rows(const char *query, const char *relation, const Oid types[2],
-							EvalTakeRow take, void *reader);
+extern void eval_fetch_rows(const EvalQuery *query, EvalTakeRow take, void *reader);
 
 /* A set-valued function's rows, all at once, spilling to disk beyond work_mem. */
 extern Tuplestorestate *eval_begin_rows(FunctionCallInfo fcinfo, TupleDesc *descriptor);

@@ -107,13 +107,14 @@ groups_take_row(void *reader, HeapTuple tuple, TupleDesc descriptor, int64 ordin
 static void
 groups_read_rows(Groups *groups)
 {
-	const Oid	types[2] = {groups->id_type, groups->code_type};
-	char	   *query = psprintf("SELECT %s, %s FROM %s", quote_identifier(groups->id_column),
-								 quote_identifier(groups->code_column), lookup_relation_name(groups->relation));
+	EvalQuery	query = {.relation = get_rel_name(groups->relation), .columns = 2,
+	.type = {groups->id_type, groups->code_type}, .rows_at_once = EVAL_ROWS_AT_ONCE};
 
+	query.text = psprintf("SELECT %s, %s FROM %s", quote_identifier(groups->id_column),
+						  quote_identifier(groups->code_column), lookup_relation_name(groups->relation));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	eval_fetch_rows(query, get_rel_name(groups->relation), types, groups_take_row, groups);
+	eval_fetch_rows(&query, groups_take_row, groups);
 	SPI_finish();
 }
 

@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/syscache.h"
 
 #include "bitcode/bitcode.h"
@@ -28,8 +29,6 @@
 #include "server/distribution.h"
 #include "server/lookup.h"
 #include "server/row_place.h"
-
-#define ROWS_AT_ONCE 1000
 
 /* Where a row is stored. */
 typedef struct Place
@@ -46,7 +45,6 @@ typedef struct Reading
 	Labels	   *labels;
 	const char *relation;
 	const char *code_column;
-	Oid			type[2];		/* of code and label */
 	bool		stored;			/* has tableoid and ctid */
 	Place	   *places;			/* [items->room] when stored and ordered */
 } Reading;
@@ -72,8 +70,8 @@ read_code_column_type(Oid relation, const char *column, Oid bitcode)
 	return type;
 }
 
-static void
-read_check_relation(Oid relation)
+void
+eval_check_relation(Oid relation)
 {
 	char		kind;
 
@@ -95,7 +93,7 @@ read_check_relation(Oid relation)
 Oid
 eval_code_column(Oid relation, const char *column, Oid function)
 {
-	read_check_relation(relation);
+	eval_check_relation(relation);
 	return read_code_column_type(relation, column, lookup_type(function, "bitcode"));
 }
 
@@ -230,34 +228,43 @@ read_order_by_place(EvalItems *items, Place *places)
 }
 
 void
-eval_fetch_rows(const char *query, const char *relation, const Oid types[2], EvalTakeRow take, void *reader)
+eval_fetch_rows(const EvalQuery *query, EvalTakeRow take, void *reader)
 {
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "xmhash rows", ALLOCSET_DEFAULT_SIZES);
-	Portal		portal = SPI_cursor_open_with_args(NULL, query, 0, NULL, NULL, NULL, true, 0);
+	Portal		portal = SPI_cursor_open_with_args(NULL, query->text, 0, NULL, NULL, NULL, true, 0);
 	int64		ordinal = 0;
 
+	/* Casts run between fetches, and could close it. */
+	PinPortal(portal);
 	for (;;)
 	{
 		MemoryContext old_context;
+		SPITupleTable *rows;
+		uint64		count;
 
-		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
-		if (SPI_processed == 0)
+		SPI_cursor_fetch(portal, true, query->rows_at_once);
+		rows = SPI_tuptable;
+		count = SPI_processed;
+		if (count == 0)
 			break;
 		/* The types were looked up before the query had a lock on the relation. */
-		for (int i = 0; i < 2; i++)
-			if (SPI_gettypeid(SPI_tuptable->tupdesc, i + 1) != types[i])
+		for (int i = 0; i < query->columns; i++)
+			if (SPI_gettypeid(rows->tupdesc, i + 1) != query->type[i])
 				ereport(ERROR,
 						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("relation \"%s\" was altered while it began to be read", relation),
+						 errmsg("relation \"%s\" was altered while it began to be read", query->relation),
 						 errhint("Try again.")));
-		CHECK_FOR_INTERRUPTS();
 		old_context = MemoryContextSwitchTo(batch);
-		for (uint64 i = 0; i < SPI_processed; i++)
-			take(reader, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, ++ordinal);
+		for (uint64 i = 0; i < count; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			take(reader, rows->vals[i], rows->tupdesc, ++ordinal);
+		}
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(batch);
-		SPI_freetuptable(SPI_tuptable);
+		SPI_freetuptable(rows);
 	}
+	UnpinPortal(portal);
 	SPI_cursor_close(portal);
 	MemoryContextDelete(batch);
 }
@@ -268,7 +275,8 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 			  const char *label_column, bool in_storage_order)
 {
 	Reading		reading;
-	StringInfoData query;
+	EvalQuery	query = {.columns = 2, .rows_at_once = EVAL_ROWS_AT_ONCE};
+	StringInfoData text;
 	Oid			elsewhere;
 
 	memset(&reading, 0, sizeof(reading));
@@ -277,16 +285,18 @@ read_relation(EvalItems *items, Labels *labels, Oid relation, const char *code_c
 	reading.relation = get_rel_name(relation);
 	reading.code_column = code_column;
 	reading.stored = in_storage_order && relation_rows_where(relation, &elsewhere) == ROWS_HERE;
-	reading.type[0] = code_type;
-	reading.type[1] = eval_column(relation, label_column);
-	labels_source(labels, reading.relation, label_column, reading.type[1]);
-	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT %s, %s", quote_identifier(code_column),
+	query.relation = reading.relation;
+	query.type[0] = code_type;
+	query.type[1] = eval_column(relation, label_column);
+	labels_source(labels, reading.relation, label_column, query.type[1]);
+	initStringInfo(&text);
+	appendStringInfo(&text, "SELECT %s, %s", quote_identifier(code_column),
 					 quote_identifier(label_column));
 	if (reading.stored)
-		appendStringInfoString(&query, ", tableoid, ctid");
-	appendStringInfo(&query, " FROM %s", lookup_relation_name(relation));
-	eval_fetch_rows(query.data, reading.relation, reading.type, read_take_row, &reading);
+		appendStringInfoString(&text, ", tableoid, ctid");
+	appendStringInfo(&text, " FROM %s", lookup_relation_name(relation));
+	query.text = text.data;
+	eval_fetch_rows(&query, read_take_row, &reading);
 	if (reading.stored && items->rows > 0)
 	{
 		read_order_by_place(items, reading.places);
@@ -320,8 +330,8 @@ eval_read(EvalInput *input, const EvalSource *source, Oid function)
 	input->queries.context = input->context;
 	input->database.context = input->context;
 	input->env = core_env(input->context);
-	read_check_relation(source->queries);
-	read_check_relation(source->database);
+	eval_check_relation(source->queries);
+	eval_check_relation(source->database);
 	query_type = read_code_column_type(source->queries, source->query_code, bitcode);
 	database_type = read_code_column_type(source->database, source->database_code, bitcode);
 
