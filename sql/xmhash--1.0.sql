@@ -971,6 +971,20 @@ CREATE FUNCTION xmhash_evaluate(
   AS 'MODULE_PATHNAME', 'xmhash_evaluate' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
 COMMENT ON FUNCTION xmhash_evaluate(regclass, name, regclass, name, name, integer) IS
   'mean average precision, precision, recall and NDCG of rankings by Hamming distance';
+CREATE FUNCTION xmhash_compare_models(
+  models regclass[], relation regclass, image_column name, text_column name,
+  label_column name DEFAULT NULL, k integer DEFAULT 10)
+  RETURNS TABLE (
+    model regclass, method text, bits integer, pairs bigint,
+    map_image_to_text double precision, map_text_to_image double precision,
+    precision_image_to_text double precision, precision_text_to_image double precision,
+    image_bit_balance double precision, text_bit_balance double precision,
+    image_duplicates bigint, text_duplicates bigint,
+    pages_read_image_to_text double precision, pages_read_text_to_image double precision,
+    image_pages bigint, text_pages bigint)
+  AS 'MODULE_PATHNAME', 'xmhash_compare_models' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION xmhash_compare_models(regclass[], regclass, name, name, name, integer) IS
+  'several models on the same pairs, one row each: mean average precision and precision both ways, and what their codes are like';
 CREATE FUNCTION xmhash_duplicate_groups(
   relation regclass, id_column name, code_column name, radius integer, OUT group_id bigint, OUT id text)
   RETURNS SETOF record

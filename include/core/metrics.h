@@ -84,6 +84,14 @@ extern void evaluator_rank(Evaluator *evaluator, const uint64_t *code, int32_t s
 /* Scores of the ranking just made. */
 extern void evaluator_scores(Evaluator *evaluator, EvalScores *scores);
 
+/*
+ * Some of them, at less cost: average precision, and the relevant rows and
+ * discounted gain expected among its first k, at most those that are judged;
+ * returns the distance of the last of these.
+ */
+extern double evaluator_average_precision(const Evaluator *evaluator);
+extern int	evaluator_expected_counts(const Evaluator *evaluator, int k, double *found, double *gain);
+
 /* Rank all queries [queries × words] and average their scores. */
 extern void evaluator_summarize(Evaluator *evaluator, int queries,
 								const uint64_t *codes, const int32_t *query_sets,

@@ -309,7 +309,7 @@ evaluator_max_relevant(const Evaluator *evaluator)
 	return evaluator->relevant < evaluator->k ? evaluator->relevant : evaluator->k;
 }
 
-static double
+double
 evaluator_average_precision(const Evaluator *evaluator)
 {
 	double		sum = 0;
@@ -337,23 +337,22 @@ evaluator_average_precision(const Evaluator *evaluator)
 	return evaluator->relevant == 0 ? 0 : sum / evaluator_max_relevant(evaluator);
 }
 
-/* Expected relevant rows and discounted gain among the first k ranks. */
-static void
-evaluator_expected_counts(const Evaluator *evaluator, double *found, double *gain)
+int
+evaluator_expected_counts(const Evaluator *evaluator, int k, double *found, double *gain)
 {
 	int			before = 0;
 	int			d;
 
 	*found = 0;
 	*gain = 0;
-	for (d = 0; d <= evaluator->database.bits && before < evaluator->k; d++)
+	for (d = 0; d <= evaluator->database.bits && before < k; d++)
 	{
 		const DistanceCount *count = &evaluator->count[d];
 
 		if (count->relevant > 0)
 		{
 			double		n = count->rows;
-			int			last = n < evaluator->k - before ? before + (int) n : evaluator->k;
+			int			last = n < k - before ? before + (int) n : k;
 
 			/* Whole groups stay whole numbers, whatever r/n rounds to. */
 			*found += last - before == n ? count->relevant :
@@ -362,6 +361,7 @@ evaluator_expected_counts(const Evaluator *evaluator, double *found, double *gai
 		}
 		before += (int) count->rows;
 	}
+	return d - 1;
 }
 
 /* Discounted gain of the best ranking: rows by falling gain. */
@@ -440,7 +440,7 @@ evaluator_scores(Evaluator *evaluator, EvalScores *scores)
 		return;
 	scores->average_precision = evaluator_average_precision(evaluator);
 	scores->average_precision_by_position = evaluator_precision_by_position(evaluator) / evaluator_max_relevant(evaluator);
-	evaluator_expected_counts(evaluator, &found, &gain);
+	evaluator_expected_counts(evaluator, evaluator->k, &found, &gain);
 	scores->precision = found / evaluator->k;
 	scores->recall = found / evaluator->relevant;
 	scores->ndcg = gain / evaluator_ideal_gain(evaluator);

@@ -78,7 +78,7 @@ feature_cast_create(Oid type, const char *column, const char *relation_name)
 				 errmsg("column \"%s\" of relation %s is of type %s, whose cast to real[] is the function %s of another role",
 						column, relation_name, format_type_be(type), format_procedure(function)),
 				 errdetail("It would run with the rights of role \"%s\".", GetUserNameFromId(GetUserId(), false)),
-				 errhint("Train from a view that casts the column, or as the function's owner.")));
+				 errhint("Use a view that casts the column, or do it as the function's owner.")));
 	cast->executor = CreateExecutorState();
 	cast->context = CreateExprContext(cast->executor);
 	cast->expression = ExecPrepareExpr((Expr *) expression, cast->executor);

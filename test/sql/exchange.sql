@@ -68,7 +68,8 @@ BEGIN
   FOREACH query IN ARRAY ARRAY[
     'SELECT xmhash_encode_image(''text_only'', ''{1,0}'')', 'SELECT xmhash_encode_image(''text_only'', ''{}'')',
     'CALL xmhash_encode_table(''text_only'', ''pairs'', ''image'', ''code'', NULL, NULL)',
-    'INSERT INTO encoded VALUES (''{1,0}'')'] LOOP
+    'INSERT INTO encoded VALUES (''{1,0}'')',
+    'SELECT xmhash_compare_models(''{text_only}'', ''pairs'', ''image'', ''words'')'] LOOP
     BEGIN
       CREATE TEMP TABLE encoded (image real[], code bitcode);
       CREATE TRIGGER encode BEFORE INSERT ON encoded FOR EACH ROW EXECUTE FUNCTION xmhash_encode_trigger('text_only', 'image', 'image', 'code');

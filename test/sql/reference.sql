@@ -65,6 +65,12 @@ SELECT count(*) AS rows, count(DISTINCT bit_length(xmhash_encode_text('again', t
        max(bit_count(xmhash_encode_text('again', text_features) # xmhash_encode_text('scenes64', text_features))) AS differ FROM pairs;
 
 -- Evaluation
+CREATE VIEW unseen_pairs AS SELECT * FROM pairs WHERE id % 4 = 0;
+SELECT model, bits, map BETWEEN 0.2 AND 1 AND precision BETWEEN 0.2 AND 1 AS means, duplicates BETWEEN 0 AND 59 AS duplicates, pages_read, pages FROM (
+SELECT model, bits, map_text_to_image, precision_text_to_image, image_duplicates, pages_read_text_to_image, image_pages
+FROM xmhash_compare_models('{scenes16, scenes32, scenes64}', 'unseen_pairs',
+                           'image_features', 'text_features', 'category')
+) AS compared (model, bits, map, precision, duplicates, pages_read, pages);
 CREATE TABLE test_caption AS
 SELECT id, category, xmhash_encode_text('scenes64', text_features) AS code FROM pairs WHERE id % 4 = 0;
 UPDATE picture SET code = xmhash_encode_image('scenes64', image_features) FROM pairs WHERE pairs.id = picture.id;

@@ -115,7 +115,7 @@ CALL xmhash_encode_table('roles_clerk', 'coded', 'image', 'image_code', NULL, NU
 DROP TABLE roles_clerk;
 RESET ROLE;
 
--- Training and evaluating run no cast of the owner's of a type, as SELECT does not; those of superusers are used.
+-- Training, evaluating and comparing run no cast of the owner's of a type, as SELECT does not; those of superusers are used.
 SET ROLE regress_xmhash_mallory;
 CREATE TYPE odd_array AS (a real[]);
 CREATE FUNCTION to_array(odd_array) RETURNS real[] LANGUAGE plpgsql AS $$
@@ -148,7 +148,11 @@ RESET ROLE;
 CALL xmhash_train('roles_train', 'lure', 'image', 'words', 16, options => '{"epochs": 1}');
 CALL xmhash_train('roles_train', 'lure', 'image_domain', 'words', 16, options => '{"epochs": 1}');
 CALL xmhash_train('roles_train', 'lure', 'image_elements', 'words', 16, options => '{"epochs": 1}');
+SELECT pairs FROM xmhash_compare_models('{victim.roles_model}', 'lure', 'image', 'words');
+SELECT pairs FROM xmhash_compare_models('{victim.roles_model}', 'lure', 'image_domain', 'words');
+SELECT pairs FROM xmhash_compare_models('{victim.roles_model}', 'lure', 'image_elements', 'words');
 \set VERBOSITY default
+SELECT pairs FROM xmhash_compare_models('{victim.roles_model}', 'lure', 'image_text', 'words', 'label');
 CALL xmhash_train('roles_train', 'keyed', 'image', 'words', 16, options => '{"epochs": 1}');
 CALL xmhash_train('roles_train', 'lure', 'image_text', 'words', 16, method => 'dmsh_ln', label_column => 'label',
                   options => '{"epochs": 1, "batch_size": 16}');
@@ -156,6 +160,7 @@ DROP TABLE roles_train;
 ALTER FUNCTION to_array(odd_array) OWNER TO CURRENT_USER;
 CREATE OR REPLACE FUNCTION to_array(odd_array) RETURNS real[] LANGUAGE sql AS 'SELECT ($1).a';
 CALL xmhash_train('roles_train', 'lure', 'image_domain', 'words', 16, options => '{"epochs": 1}');
+SELECT pairs FROM xmhash_compare_models('{victim.roles_model}', 'lure', 'image_domain', 'words');
 DROP TABLE roles_train;
 -- Encoding a table of his runs them as him.
 SET ROLE regress_xmhash_mallory;
@@ -180,6 +185,7 @@ CALL xmhash_train('roles_own', 'closed', 'plain', 'words', 16, options => '{"epo
 \set VERBOSITY sqlstate
 CALL xmhash_train('roles_train', 'closed', 'image', 'words', 16, options => '{"epochs": 1}');
 CALL xmhash_encode_table('roles_own', 'closed', 'plain', 'code', NULL, NULL);
+SELECT pairs FROM xmhash_compare_models('{roles_own}', 'closed', 'image', 'words');
 \set VERBOSITY default
 RESET ROLE;
 

@@ -60,6 +60,7 @@ is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT part, ' ' ORDER BY 
 
 $node->safe_psql('postgres', q{
 CREATE SCHEMA good;
+SELECT xmhash_import_model('pristine', xmhash_export_model('linear'));
 CREATE TABLE good.kernel AS TABLE kernel;
 CREATE TABLE good.kernel_linear AS TABLE kernel_linear;
 CREATE TABLE good.half_kernel AS TABLE half_kernel;
@@ -139,7 +140,7 @@ BEGIN
       'SELECT bit_count(xmhash_encode_image(%L, image)) FROM pair', 'SELECT bit_count(xmhash_encode_text(%L, words)) FROM pair',
       'CALL xmhash_encode_table(%L, ''pair'', ''image'', ''code'', NULL, NULL, false)',
       'SELECT xmhash_import_model(''imported'', xmhash_export_model(%L)); DROP TABLE imported',
-      'SELECT xmhash_plot_training(%L)', 'CALL xmhash_train_resume(%L)', 'SELECT bit_count(xmhash_encode_image(%L, image)) FROM pair'] LOOP
+      'SELECT xmhash_plot_training(%L)', 'SELECT count(*) FROM xmhash_compare_models(ARRAY[%L, ''pristine'']::regclass[], ''pair'', ''image'', ''words'', ''label'')', 'CALL xmhash_train_resume(%L)', 'SELECT bit_count(xmhash_encode_image(%L, image)) FROM pair'] LOOP
       INSERT INTO outcome VALUES (i, what, how, use, use_in(what, use));
     END LOOP;
   END LOOP;

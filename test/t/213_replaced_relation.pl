@@ -51,6 +51,7 @@ my %calls = (
 	evaluate => q{SELECT xmhash_evaluate('query', 'code', 'hers.pair', 'code', 'label')},
 	precision_recall => q{SELECT count(*) FROM xmhash_precision_recall('query', 'code', 'hers.pair', 'code', 'label')},
 	plot => q{SELECT length(xmhash_plot_precision_recall('query', 'code', 'hers.pair', 'code', 'label'))},
+	compare_models => q{SELECT xmhash_compare_models('{model}', 'hers.pair', 'image', 'words', 'label')},
 	train => q{CALL xmhash_train('hers.other', 'hers.pair', 'image', 'words', 16, options => '{"epochs": 1, "batch_size": 16}')},
 	encode_table => q{CALL xmhash_encode_table('model', 'hers.pair', 'image', 'made', NULL, NULL)});
 
@@ -73,7 +74,7 @@ sub attempt
 
 my @attempts = (
 	[ evaluate => '1::bigint' ], [ evaluate => 'NULL::tid' ], [ evaluate => 'hers.once()' ],
-	[ precision_recall => '1::bigint' ], [ plot => '1::bigint' ],
+	[ precision_recall => '1::bigint' ], [ plot => '1::bigint' ], [ compare_models => 'NULL::tid' ],
 	[ train => '1::bigint' ], [ train => 'NULL::tid' ],
 	[ encode_table => q{'tid'::hers.disguise} ], [ encode_table => 'hers.once()' ]);
 for (@attempts)
@@ -110,6 +111,46 @@ for my $mode ('ACCESS EXCLUSIVE', 'SHARE')
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM ran_as'), 0, 'and no trigger in it has run');
 	$node->safe_psql('postgres', 'ALTER SCHEMA hers RENAME TO other; ALTER SCHEMA before RENAME TO hers');
 }
+
+# A comparison has looked at the relation, and waits for a model: another schema gets
+# the name of hers, with columns of other types.
+$node->safe_psql('postgres', q{
+ALTER TABLE hers.pair OWNER TO mallory});
+for my $change ('ALTER label TYPE text', 'ALTER image TYPE double precision[]', 'DROP words, ADD words bytea')
+{
+	$node->safe_psql('postgres', "SET ROLE mallory; DROP TABLE other.pair; CREATE TABLE other.pair AS TABLE hers.pair; ALTER TABLE other.pair $change");
+	my $gate = start_session($node, 'gate', 'BEGIN', 'LOCK model', 'SELECT pg_sleep(600)');
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
+	my $caller = start_session($node, 'caller', $calls{compare_models});
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'}) or die 'does not wait';
+	$node->safe_psql('postgres', 'SET ROLE mallory; ALTER SCHEMA hers RENAME TO before; ALTER SCHEMA other RENAME TO hers');
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
+	$_->{run}->finish for ($gate, $caller);
+	like($caller->{err}, qr/ERROR:.*altered while it began to be read/, "compare_models: another schema of that name, whose table has had $change");
+	$node->safe_psql('postgres', 'ALTER SCHEMA hers RENAME TO other; ALTER SCHEMA before RENAME TO hers');
+}
+
+# While the pairs are read, a model becomes one of longer codes: it goes on with what it began with.
+$node->safe_psql('postgres', q{
+SET client_min_messages = error;
+CALL xmhash_train('long', 'hers.pair', 'image', 'words', 2000, 'kernel_ridge', options => '{"anchors": 10, "dimensions": 2}');
+ALTER TABLE model OWNER TO mallory;
+CREATE FUNCTION hold(id integer) RETURNS boolean LANGUAGE plpgsql STABLE AS
+  $$ BEGIN IF id = 1500 THEN PERFORM pg_advisory_xact_lock_shared(2); END IF; RETURN true; END $$;
+CREATE VIEW held AS
+  SELECT n % 3 AS label, (SELECT image FROM hers.pair WHERE id = 1 + n % 80) AS image, (SELECT words FROM hers.pair WHERE id = 1 + n % 80) AS words
+  FROM generate_series(1, 3000) AS n WHERE hold(n)});
+my $gate = start_session($node, 'gate', 'SELECT pg_advisory_lock(2)', 'SELECT pg_sleep(600)');
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
+my $caller = start_session($node, 'caller', q{SELECT bits, pairs FROM xmhash_compare_models('{model}', 'held', 'image', 'words', 'label')});
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event = 'advisory'}) or die 'does not wait';
+$node->safe_psql('postgres', 'BEGIN; DELETE FROM model; INSERT INTO model SELECT * FROM long; COMMIT');
+is($node->safe_psql('postgres', q{SELECT length(xmhash_encode_image('model', '{1,2,3}'))}), 2000, 'a model of longer codes takes the place of one');
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
+$_->{run}->finish for ($gate, $caller);
+is($caller->{err}, '', 'a comparison that began before goes on');
+like($caller->{out}, qr/16\|3000/, 'with the codes that it began with');
+is($node->safe_psql('postgres', q{SELECT bits, pairs FROM xmhash_compare_models('{model}', 'held', 'image', 'words', 'label')}), '2000|3000', 'the next one has the others');
 
 $node->stop;
 done_testing();
