@@ -65,13 +65,13 @@ typedef struct Groups
 	int			next_centre;	/* the first whose pages have not begun */
 	uint32		codes;
 
-	/*
-	 * Union-find over the distinct codes: twice the number of the code's parent;
-	 * plus 1, of a root, if its set has more than one row.
-	 */
-	uint32	   *set;			/* [code_capacity] */
-	uint32		code_capacity;
-	uint32		sets;
+	/* Union-find over the distinct codes: some blocks of entries, and a file with the others. */
+	uint32	   *set;			/* [set_capacity] */
+	uint32	   *set_block;		/* [blocks in set]: which one it is */
+	bool	   *set_changed;	/* [blocks in set]: since it was read or written */
+	uint32		set_capacity;
+	BufFile    *set_file;		/* NULL: all are in memory */
+	uint32		sets;			/* left */
 } Groups;
 
 /* Numbers of codes are kept doubled. */
@@ -88,7 +88,6 @@ groups_memory(int share)
 extern bool groups_report_due(Groups *groups);
 
 /* An order takes shape code by code, the least key of a page first. */
-extern void *groups_enlarge(void *array, Size count, Size size);
 extern Order *groups_begin_order(int bands, int band);
 extern void groups_begin_page(Order *order, uint32 place, uint16 key);
 extern void groups_end_order(Order *order);
@@ -96,7 +95,22 @@ extern void groups_end_order(Order *order);
 /* Join all codes within the radius of each other. */
 extern void groups_find_pairs(Groups *groups, const Order *numbered);
 
-/* The representative of a code's set. */
-extern uint32 groups_find(const Groups *groups, uint32 code);
+/* eval/groups_sets.c: an array grows, to any size. */
+extern void *groups_enlarge(void *array, Size count, Size size);
+
+/* Another distinct code, a set of its own; another row of the last one; no more of them. */
+extern void groups_add_set(Groups *groups);
+extern void groups_add_row(Groups *groups);
+extern void groups_end_sets(Groups *groups);
+
+/* The code that represents a code's set. */
+extern uint32 groups_find(Groups *groups, uint32 code);
+
+/* Does the set that a code represents have more than one row? */
+extern bool groups_has_rows(Groups *groups, uint32 root);
+
+/* Join a set, by the code that represents it, with a code's; returns who represents both. */
+extern uint32 groups_join(Groups *groups, uint32 set, uint32 code);
+extern void groups_free_sets(Groups *groups);
 
 #endif							/* GROUPS_H */

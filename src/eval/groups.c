@@ -12,12 +12,12 @@
  *    pages of one centre each, whose least and greatest distance to it are a
  *    directory (core/search_bound.c): it tells for each code which pages can
  *    hold a code within the radius.
- * 3. Codes meet their neighbours, and union-find joins them (eval/groups_pairs.c).
+ * 3. Codes meet their neighbours (eval/groups_pairs.c), and union-find joins them
+ *    (eval/groups_sets.c).
  * 4. The sets with more than one row are the answer.
  *
- * Rows and codes stand in temporary files beyond shares of work_mem; four bytes
- * for each distinct code are kept in memory besides, the sets: they are looked up
- * at random, for each pair.
+ * Rows and codes stand in temporary files beyond shares of work_mem, sets beyond
+ * what hash_mem_multiplier adds to it.
  */
 #include "xmhash.h"
 
@@ -196,11 +196,6 @@ groups_add_code(Groups *groups, Order *order, const uint64 *code, int centre, in
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("relation \"%s\" has more than %u different codes",
 						get_rel_name(groups->relation), GROUPS_MAX_CODES)));
-	if (groups->codes == groups->code_capacity)
-	{
-		groups->code_capacity = Min((Size) GROUPS_MAX_CODES, Max(1024, (Size) groups->code_capacity * 2));
-		groups->set = groups_enlarge(groups->set, groups->code_capacity, sizeof(uint32));
-	}
 	/* A page is of one centre. */
 	if (order->pages == 0 || groups->next_centre <= centre ||
 		groups->codes - order->start[order->pages - 1] == groups->page_codes)
@@ -210,8 +205,7 @@ groups_add_code(Groups *groups, Order *order, const uint64 *code, int centre, in
 		groups_begin_page(order, groups->codes, distance);
 	}
 	order->max[order->pages - 1] = (int16) distance;
-	groups->set[groups->codes] = groups->codes << 1;
-	groups->codes++;
+	groups_add_set(groups);
 	BufFileWrite(order->codes, (void *) code, groups->words * sizeof(uint64));
 }
 
@@ -243,7 +237,7 @@ groups_number(Groups *groups, Tuplesortstate *sort, TupleDesc sorted)
 		/* Its header may be short or not; formed here, it is neither compressed nor out of line. */
 		key = (const uint8 *) VARDATA_ANY(DatumGetPointer(slot->tts_values[0]));
 		if (groups->codes > 0 && memcmp(key, last, key_bytes) == 0)
-			groups->set[groups->codes - 1] |= 1;
+			groups_add_row(groups);
 		else
 		{
 			memcpy(last, key, key_bytes);
@@ -257,6 +251,7 @@ groups_number(Groups *groups, Tuplesortstate *sort, TupleDesc sorted)
 		tuplestore_putvalues(groups->members, groups->member_descriptor, values, nulls);
 	}
 	ExecDropSingleTupleTableSlot(slot);
+	groups_end_sets(groups);
 	while (groups->next_centre <= groups->centres)
 		groups->first[groups->next_centre++] = order->pages;
 	order->start[order->pages] = groups->codes;
@@ -318,9 +313,12 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(member);
 		root = groups_find(groups, (uint32) DatumGetInt64(member->tts_values[0]));
-		if (groups->set[root] & 1)
+		if (groups_has_rows(groups, root))
 			groups_put_member(by_set, out, member, root);
 	}
+	ExecClearTuple(member);
+	tuplestore_end(groups->members);
+	groups_free_sets(groups);
 	tuplesort_performsort(by_set);
 	while (tuplesort_gettupleslot(by_set, true, false, member, NULL))
 	{
@@ -355,9 +353,11 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 }
 
 static void
-groups_find_centres(Groups *groups, MemoryContext context)
+groups_find_centres(Groups *groups)
 {
-	CoreEnv		env = core_env(context);
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "xmhash centres of codes to group",
+											   ALLOCSET_DEFAULT_SIZES);
+	CoreEnv		env = core_env(work);
 	int			samples = (int) Min(groups->row_count, groups->sample_capacity);
 	int			wanted = centres_wanted((double) groups->row_count / groups->page_codes, groups->bits);
 
@@ -369,6 +369,7 @@ groups_find_centres(Groups *groups, MemoryContext context)
 		groups->centres = centres_find(&env, groups->bits, groups->sample, samples,
 									   wanted, GROUPS_SEED, groups->centre);
 	}
+	MemoryContextDelete(work);
 	groups->first = palloc0(((Size) groups->centres + 1) * sizeof(uint32));
 }
 
@@ -453,16 +454,14 @@ xmhash_duplicate_groups(PG_FUNCTION_ARGS)
 		Tuplesortstate *sort;
 		Order	   *order;
 
-		groups_find_centres(groups, context);
+		groups_find_centres(groups);
 		sort = groups_sort(groups, context, &sorted);
 		tuplestore_end(groups->rows);
 		order = groups_number(groups, sort, sorted);
 		tuplesort_end(sort);
 		groups_find_pairs(groups, order);
-		pfree(groups->sample);
 		groups_end_order(order);
 		groups_emit(groups, result, result_descriptor);
-		tuplestore_end(groups->members);
 	}
 	else
 		tuplestore_end(groups->rows);

@@ -42,13 +42,6 @@ groups_report_due(Groups *groups)
 	return true;
 }
 
-void *
-groups_enlarge(void *array, Size count, Size size)
-{
-	return array == NULL ? palloc_extended(count * size, MCXT_ALLOC_HUGE) :
-		repalloc_huge(array, count * size);
-}
-
 Order *
 groups_begin_order(int bands, int band)
 {
@@ -181,36 +174,6 @@ groups_end_order(Order *order)
 
 /* ---------- Pairs within the radius ---------- */
 
-/* The representative of a code's set; the path to it is halved on the way. */
-uint32
-groups_find(const Groups *groups, uint32 code)
-{
-	uint32	   *set = groups->set;
-
-	for (uint32 parent = set[code] >> 1; parent != code; parent = set[code] >> 1)
-	{
-		if (set[parent] >> 1 == parent)
-			return parent;
-		/* Both flags are of codes that are no roots. */
-		set[code] = set[parent];
-		code = set[code] >> 1;
-	}
-	return code;
-}
-
-/* The lower number represents both: with halved paths, sets need no ranks. */
-static void
-groups_join(Groups *groups, uint32 a, uint32 b)
-{
-	a = groups_find(groups, a);
-	b = groups_find(groups, b);
-	if (a == b)
-		return;
-	groups->set[Max(a, b)] = Min(a, b) << 1;
-	groups->set[Min(a, b)] |= 1;
-	groups->sets--;
-}
-
 /* Codes that look for neighbours together, and the pages that each wants. */
 typedef struct Batch
 {
@@ -258,13 +221,12 @@ groups_compare(Groups *groups, const Order *order, Batch *batch, uint32 page, co
 
 	for (uint32 i = 0; i < count && groups->sets > 1; i++)
 	{
-		uint32		number = batch->number[wants[i]];
+		uint32		set = groups_find(groups, batch->number[wants[i]]);
 		int			hits;
 
 		if (i % 64 == 63)
 			CHECK_FOR_INTERRUPTS();
-		if (batch->whole[page] != NOT_WHOLE &&
-			groups_find(groups, number) == groups_find(groups, batch->whole[page]))
+		if (batch->whole[page] != NOT_WHOLE && set == groups_find(groups, batch->whole[page]))
 			continue;
 		if (codes == 0)
 			codes = groups_load(groups, order, page, batch->content, batch->content_number);
@@ -272,11 +234,10 @@ groups_compare(Groups *groups, const Order *order, Batch *batch, uint32 page, co
 									   groups->words, codes, groups->radius,
 									   batch->positions, batch->distances);
 		for (int h = 0; h < hits; h++)
-			groups_join(groups, number, batch->content_number[batch->positions[h]]);
+			set = groups_join(groups, set, batch->content_number[batch->positions[h]]);
 		if (hits > codes / 2 && batch->whole[page] == NOT_WHOLE)
 		{
-			uint32		set = groups_find(groups, batch->content_number[0]);
-			int			same = 1;
+			int			same = 0;
 
 			while (same < codes && groups_find(groups, batch->content_number[same]) == set)
 				same++;
@@ -493,14 +454,16 @@ void
 groups_find_pairs(Groups *groups, const Order *numbered)
 {
 	int			bands = groups->radius + 1;
+	bool		by_centres;
 
-	groups->sets = groups->codes;
 	/* Equal codes are one code already. */
 	if (groups->radius == 0)
 		return;
-	if (groups->radius >= groups->bits / 2 ||
+	by_centres = groups->radius >= groups->bits / 2 ||
 		groups_centre_pages(groups, numbered) + numbered->pages / BOUNDS_PER_PAGE <=
-		groups_band_pages(groups, bands) + bands * SORTING_PAGES)
+		groups_band_pages(groups, bands) + bands * SORTING_PAGES;
+	pfree(groups->sample);
+	if (by_centres)
 	{
 		groups_search(groups, numbered);
 		return;
