@@ -5,14 +5,14 @@
  * A search usually stops after a few of very many pages, so sorting them all
  * would cost more than the search.  Pages are taken level by level (a level is
  * a value of the bound) instead.  The minimum bound still to come of every group
- * of 16 pages is kept; a level looks only into the groups that have it, which
+ * of 32 pages is kept; a level looks only into the groups that have it, which
  * are few, since pages of one centre stand together.
  */
 #include "core/search.h"
 
 #include <string.h>
 
-#define VISIT_GROUP 16
+#define VISIT_GROUP 32
 #define VISIT_GROUPS(pages) (((size_t) (pages) + VISIT_GROUP - 1) / VISIT_GROUP)
 
 void
@@ -32,22 +32,28 @@ visit_begin(Visit *visit, const int16_t *bound, uint32_t pages, const SearchMemo
 	visit_rewind(visit);
 }
 
-/* The minimum of those of count bounds that are above level; BOUND_NEVER when there is none. */
+/*
+ * The minimum of those of count bounds that are above level; BOUND_NEVER when
+ * there is none.  Less level + 1, modulo 2^16, the others are the largest numbers, so
+ * the loop is one minimum, which compilers make vector instructions of.
+ */
 static inline int16_t
 visit_min_above(const int16_t *restrict bound, int count, int16_t level)
 {
-	int16_t		min = BOUND_NEVER;
+	uint16_t	turn = (uint16_t) (level + 1 + INT16_MIN);
+	int16_t		min = INT16_MAX;
 
 	for (int i = 0; i < count; i++)
 	{
-		int16_t		b = bound[i] > level ? bound[i] : BOUND_NEVER;
+		int16_t		b = (int16_t) (uint16_t) (bound[i] - turn);
 
 		min = b < min ? b : min;
 	}
-	return min;
+	min = (int16_t) (uint16_t) (min + turn);
+	return min > level ? min : BOUND_NEVER;
 }
 
-/* Of a group: whole ones with a constant count, which compilers unroll. */
+/* Of a group: whole ones with a constant count. */
 static int16_t
 visit_group_min(const Visit *visit, size_t group, int16_t level)
 {
