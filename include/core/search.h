@@ -199,6 +199,8 @@ typedef struct PageColumns
 	const char *row_base;
 	int			row_stride;
 	const void *keys[MAX_KEY_COLUMNS];	/* of each filter column that has a condition: [count] */
+	const char *next;			/* what is likely to be compared after this, to be asked for meanwhile */
+	size_t		next_bytes;		/* 0: not known */
 } PageColumns;
 
 /*

@@ -463,7 +463,7 @@ search_release_page(Search *search, uint64_t rank)
 static bool
 search_read_pending(Search *search)
 {
-	PageColumns	columns;
+	PageColumns	columns = {0};
 
 	if (!search->reader.pending(search->reader.context, search->pending_next, &columns))
 		return false;
@@ -483,7 +483,7 @@ search_read_page(Search *search, uint32_t page, int bound)
 {
 	const Visit *visit = &search->visit;
 	uint64_t	rank = (uint64_t) (bound + 1) << 32 | page;
-	PageColumns	columns;
+	PageColumns	columns = {0};
 
 	if (!search->reader.read(search->reader.context, page,
 							 visit->chunk + visit->position + 1,

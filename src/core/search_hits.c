@@ -17,6 +17,17 @@
 #define COST_OF_KEY 0.5
 #define COST_OF_ROW 4.0
 
+/*
+ * Codes are compared in pieces of so many bytes, and before each a part of the
+ * next page is asked for.  Asked for at once it fills the processor's list of what is
+ * under way, and little is compared until most of it has come: a page of 64-bit
+ * codes that is in no cache takes .52 µs so and .42 in four pieces.  Smaller pieces are
+ * no faster there, and each costs a call.  Without a next page there is one piece.
+ */
+#define PIECE_BYTES 1280
+/* Kernels are at their best with multiples of so many codes. */
+#define PIECE_CODES 16
+
 void
 hits_create(PageHits *hits, int page_codes, const SearchMemory *memory)
 {
@@ -103,6 +114,41 @@ hits_passing_of_near(PageHits *hits, const SearchQuestion *question, const PageC
 	return found;
 }
 
+/* Ask for part `part` of `parts` of the next page. */
+static void
+hits_ask_for_next(const PageColumns *columns, int part, int parts)
+{
+	size_t		from = columns->next_bytes * part / parts;
+	size_t		upto = columns->next_bytes * (part + 1) / parts;
+
+	if (columns->next_bytes > 0)
+		hamming_prefetch(columns->next + from, upto - from);
+}
+
+/* The near rows of all. */
+static int
+hits_near(PageHits *hits, const uint64_t *query, const PageColumns *columns, int words, int max_distance)
+{
+	int			bytes = words * sizeof(uint64_t);
+	int			piece = ((PIECE_BYTES - 1) / bytes / PIECE_CODES + 1) * PIECE_CODES;
+	int			pieces = columns->next_bytes == 0 ? 1 : (columns->count + piece - 1) / piece;
+	int			found = 0;
+
+	for (int p = 0; p < pieces; p++)
+	{
+		int			first = p * piece;
+		int			count = p + 1 < pieces ? piece : columns->count - first;
+		int			near;
+
+		hits_ask_for_next(columns, p, pieces);
+		near = hamming_kernels->within(query, columns->codes + (size_t) first * words, words, count, max_distance,
+									   hits->positions + found, hits->distances + found);
+		for (; near > 0; near--)
+			hits->positions[found++] += first;
+	}
+	return found;
+}
+
 int
 hits_find(PageHits *hits, const SearchQuestion *question, const PageColumns *columns,
 		  int words, int max_distance)
@@ -112,12 +158,12 @@ hits_find(PageHits *hits, const SearchQuestion *question, const PageColumns *col
 
 	if (question->condition_count > 0 && hits_keys_first(hits, question->condition_count, words))
 	{
+		hits_ask_for_next(columns, 0, 1);
 		found = hits_near_of_passing(hits, question, columns, words, max_distance, &passing);
 		hits->compared = passing;
 		return found;
 	}
-	found = hamming_kernels->within(question->ball.query, columns->codes, words, columns->count, max_distance,
-									hits->positions, hits->distances);
+	found = hits_near(hits, question->ball.query, columns, words, max_distance);
 	hits->compared = columns->count;
 	return question->condition_count > 0 ? hits_passing_of_near(hits, question, columns, found) : found;
 }

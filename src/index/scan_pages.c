@@ -18,21 +18,33 @@
  */
 #define ORDINARY_READ 16
 
+/* So many pages may be in the processor's caches. */
+#define CACHED_PAGES 4096
+
 /*
- * Help the next reads.  What is in shared buffers is brought into the cache
- * while this page is searched.  Where pages have to be read from disk, as this
- * one had, several are asked for ahead.
+ * Help the next reads.  What is in shared buffers is brought into the cache while
+ * this page is searched: from memory by the search, part by part, from the third-level
+ * cache at once, which is a twentieth faster there.  Where pages have to be read from
+ * disk, as this one had, several are asked for ahead.
  */
 static void
-scan_prefetch(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool missed)
+scan_prefetch(XmhashScan *state, const uint32_t *upcoming, uint32_t count, bool missed, PageColumns *columns)
 {
 	Layout	   *layout = state->layout;
 
 	if (count > 0 && layout->recent[upcoming[0]] > 0)
 	{
 		Page		next = BufferGetPage(layout->recent[upcoming[0]]);
+		Size		bytes = SizeOfPageHeaderData +
+			xmhash_page_rows(&layout->format, XMHASH_PAGE_DATA) * xmhash_row_lower(&layout->format, XMHASH_PAGE_DATA);
 
-		hamming_prefetch(PageGetContents(next), xmhash_page_rows(&layout->format, XMHASH_PAGE_DATA) * xmhash_row_lower(&layout->format, XMHASH_PAGE_DATA));
+		if (layout->pages > CACHED_PAGES)
+		{
+			columns->next = next;
+			columns->next_bytes = bytes;
+		}
+		else
+			hamming_prefetch(next, bytes);
 		hamming_prefetch(next + BLCKSZ - sizeof(XmhashOpaque), sizeof(XmhashOpaque));
 	}
 	if (state->prefetched > 0)
@@ -123,7 +135,7 @@ scan_read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t 
 	if (!BufferIsValid(buffer) || ++state->reads % ORDINARY_READ == 0 ||
 		!ReadRecentBuffer(relation_locator(state->index), MAIN_FORKNUM, layout->block[page], buffer))
 		buffer = layout->recent[page] = ReadBuffer(state->index, layout->block[page]);
-	scan_prefetch(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses);
+	scan_prefetch(state, upcoming, upcoming_count, pgBufferUsage.shared_blks_read != misses, columns);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (!xmhash_page_usable(state->index, &state->index_snapshot, buffer,
 							in_band ? XMHASH_PAGE_BAND : XMHASH_PAGE_DATA, segment->id, number))

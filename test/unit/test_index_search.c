@@ -413,6 +413,12 @@ read_page(void *context, uint32_t page, const uint32_t *upcoming, uint32_t upcom
 	columns->row_stride = sizeof(RowPointer);
 	columns->keys[0] = world->narrow + start;
 	columns->keys[1] = world->wide + start;
+	if (upcoming_count > 0)
+	{
+		columns->next = (const char *) (world->column + (size_t) world->page_start[upcoming[0]] * world->words);
+		columns->next_bytes = world->words * sizeof(uint64_t) *
+			(world->page_start[upcoming[0] + 1] - world->page_start[upcoming[0]]);
+	}
 	world->reads++;
 	world->held++;
 	return true;
