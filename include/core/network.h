@@ -102,6 +102,7 @@ extern void network_layout(Network *network, int inputs, const HiddenLayers *hid
 extern void network_prepare(const CoreEnv *env, Network *network);
 
 /* 1/‖x‖ of a row, 0 of one shorter than NETWORK_MIN_LENGTH: the same number of a dense row and a sparse one. */
+extern double inverse_length(const float *value, const int32_t *column, int count);
 extern double features_inverse_length(const Features *features, int row);
 extern void features_inverse_lengths(const CoreEnv *env, const Features *features, float *inverse);
 
@@ -111,7 +112,8 @@ extern void rbf_forward(const CoreEnv *env, const Layer *layer, const Features *
 
 /*
  * Outputs before tanh, H [rows × outputs].  scratch holds [rows × (units + 1)]: the
- * first hidden layer's activations of all rows, then the second's, and so on.
+ * first hidden layer's activations of all rows, then the second's, and so on;
+ * at last, with a kernel, the rows' inverse lengths.
  * A few rows are multiplied by loops of our own, which need no BLAS loaded.
  */
 extern void network_forward(const CoreEnv *env, const Network *network,

@@ -41,6 +41,9 @@ typedef struct VectorLoops
 
 	float		(*dot) (const float *a, const float *b, size_t n);
 
+	/* The largest number, at least 0; NaN does not count. */
+	float		(*max) (const float *x, size_t n);
+
 	/* y += alpha·x */
 	void		(*add_scaled) (float *y, float alpha, const float *x, size_t n);
 

@@ -148,6 +148,30 @@ loop_dot(const float *a, const float *b, size_t n)
 	return vector_sum((sum[0] + sum[2]) + (sum[1] + sum[3]));
 }
 
+LOOPS_STATIC float
+loop_max(const float *x, size_t n)
+{
+	Vector		most[2] = {{0}, {0}};	/* two chains, to hide a comparison's latency */
+	float		lane[LOOPS_WIDTH];
+	float		max = 0;
+	size_t		i;
+	int			j;
+
+	for (i = 0; i + 2 * LOOPS_WIDTH <= n; i += 2 * LOOPS_WIDTH)
+		for (j = 0; j < 2; j++)
+		{
+			Vector		v = load(x + i + j * LOOPS_WIDTH);
+
+			most[j] = choose(v > most[j], v, most[j]);
+		}
+	store(lane, choose(most[0] > most[1], most[0], most[1]));
+	for (j = 0; j < LOOPS_WIDTH; j++)
+		max = lane[j] > max ? lane[j] : max;
+	for (; i < n; i++)
+		max = x[i] > max ? x[i] : max;
+	return max;
+}
+
 LOOPS_STATIC void
 loop_add_scaled(float *restrict y, float alpha, const float *restrict x, size_t n)
 {
@@ -502,6 +526,7 @@ loop_pair_gradient(float *restrict gradient, const float *restrict weight, const
 const VectorLoops LOOPS_STRUCT = {
 	.name = LOOPS_NAME,
 	.dot = loop_dot,
+	.max = loop_max,
 	.add_scaled = loop_add_scaled,
 	.add_scaled_exact = loop_add_scaled_exact,
 	.add_rows = loop_add_rows,

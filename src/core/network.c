@@ -159,29 +159,31 @@ layer_product(const CoreEnv *env, const Layer *layer, const Features *features,
  * neither how a row is stored nor its scale makes a difference.
  */
 double
-features_inverse_length(const Features *features, int i)
+inverse_length(const float *value, const int32_t *column, int count)
 {
 	double		lane[LANES] = {0};
 	double		square = 0;
-	int			j = 0;
+	int			i = 0;
+	int			j;
 
-	if (features->dense != NULL)
-	{
-		const float *x = features->dense + (size_t) i * features->columns;
-		int			l;
-
-		for (; j + LANES <= features->columns; j += LANES)
-			for (l = 0; l < LANES; l++)
-				lane[l] += (double) x[j + l] * x[j + l];
-		for (; j < features->columns; j++)
-			lane[j % LANES] += (double) x[j] * x[j];
-	}
-	else
-		for (j = features->row_start[i]; j < features->row_start[i + 1]; j++)
-			lane[features->column[j] % LANES] += (double) features->value[j] * features->value[j];
+	if (column == NULL)
+		for (; i + LANES <= count; i += LANES)
+			for (j = 0; j < LANES; j++)
+				lane[j] += (double) value[i + j] * value[i + j];
+	for (; i < count; i++)
+		lane[(column != NULL ? column[i] : i) % LANES] += (double) value[i] * value[i];
 	for (j = 0; j < LANES; j++)
 		square += lane[j];
 	return square < NETWORK_MIN_LENGTH * NETWORK_MIN_LENGTH ? 0 : 1 / sqrt(square);
+}
+
+double
+features_inverse_length(const Features *features, int i)
+{
+	if (features->dense != NULL)
+		return inverse_length(features->dense + (size_t) i * features->columns, NULL, features->columns);
+	return inverse_length(features->value + features->row_start[i], features->column + features->row_start[i],
+						  features->row_start[i + 1] - features->row_start[i]);
 }
 
 void

@@ -33,18 +33,18 @@
 /* One row of features: its non-zeros, or all of it with column NULL. */
 typedef struct Row
 {
-	double		factor;			/* its inverse length with a kernel, else 1 */
+	double		factor;			/* its inverse length with a kernel, else 1; set when it is recomputed */
 	int			count;
 	const float *value;
 	const int32_t *column;
 } Row;
 
 static Row
-encode_row(const Network *network, const Features *features, int i)
+encode_row(const Features *features, int i)
 {
 	Row			row;
 
-	row.factor = network->kernel != KERNEL_NONE ? features_inverse_length(features, i) : 1;
+	row.factor = 1;
 	if (features->dense != NULL)
 	{
 		row.count = features->columns;
@@ -303,10 +303,13 @@ recompute(const CoreEnv *env, const Network *network, Group *group)
 	for (i = 0; i < group->count; i++)
 	{
 		Wanted	   *wanted = &group->wanted[i];
+		Row		   *row = &wanted->row;
 
+		if (network->kernel != KERNEL_NONE)
+			row->factor = inverse_length(row->value, row->column, row->count);
 		for (k = 0; k < wanted->count; k++)
 			wanted->sum[k] = network->layers == 1 ?
-				recompute_output(last, &wanted->row, wanted->output[k]) : last->bias[wanted->output[k]];
+				recompute_output(last, row, wanted->output[k]) : last->bias[wanted->output[k]];
 	}
 	if (network->layers == 2)
 		recompute_by_blocks(env, network, group);
@@ -364,18 +367,6 @@ encode_check_outputs(const CoreEnv *env, const Network *network, int layers, con
 	}
 }
 
-/* The largest of the numbers, none of which is negative. */
-static float
-encode_max(const float *x, int count)
-{
-	float		max = 0;
-	int			i;
-
-	for (i = 0; i < count; i++)
-		max = x[i] > max ? x[i] : max;
-	return max;
-}
-
 /* The same for row i of `rows`, whose hidden activations network_forward() has left. */
 static void
 encode_check_row(const CoreEnv *env, const Network *network, const Row *row, int rows, int i,
@@ -389,8 +380,12 @@ encode_check_row(const CoreEnv *env, const Network *network, const Row *row, int
 	else if (network->kernel == KERNEL_LINEAR)
 		length[0] = 1.5;		/* of (u, 1): √2 */
 	else
-		length[0] = row->factor != 0 && row->factor < MIN_FACTOR ? INFINITY :
-			encode_max(hidden + (size_t) i * network->units, network->units);
+	{
+		float		inverse = hidden[(size_t) rows * network->units + i];
+
+		length[0] = inverse != 0 && inverse < MIN_FACTOR ? INFINITY :
+			vector_loops()->max(hidden + (size_t) i * network->units, network->units);
+	}
 	for (l = 1; l < network->layers; l++)
 	{
 		int			units = network->layer[l].inputs;
@@ -439,7 +434,7 @@ network_encode(const CoreEnv *env, const Network *network,
 	group.units[0] = NULL;
 	for (i = 0; i < features->rows; i++)
 	{
-		Row			row = encode_row(network, features, i);
+		Row			row = encode_row(features, i);
 
 		encode_check_row(env, network, &row, features->rows, i, scratch, prepared.rounding_bound,
 						 outputs + (size_t) i * network->outputs, &group);

@@ -81,10 +81,10 @@ def product_seconds(core, m, n, k, repetitions=7):
     return list(seconds)
 
 
-def vector_product_seconds(core, inputs, outputs, repetitions=101):
-    """Of a matrix and a vector; None if there is no such library."""
+def vector_product_seconds(core, inputs, outputs, repetitions=101, then=0):
+    """Of a matrix and a vector, and of another matrix [then × outputs] and the result; None if there is no such library."""
     seconds = doubles(repetitions)
-    return list(seconds) if core.profile_vector_product(inputs, outputs, repetitions, seconds) else None
+    return list(seconds) if core.profile_vector_product(inputs, outputs, then, repetitions, seconds) else None
 
 
 def bandwidth(core, floats, writing=True):

@@ -214,9 +214,13 @@ profile_product(int m, int n, int k, int repetitions, double *seconds)
 	free(c);
 }
 
-/* Seconds of a product of W [outputs × inputs] and a vector; 100 different vectors in turn. */
+/*
+ * Seconds of a product of W [outputs × inputs] and a vector; 100 different vectors in turn.  With
+ * `then` > 0 of a second one too, of [then × outputs] and what the first gives: in turn, since
+ * two matrices may fit in a cache one by one and not together.
+ */
 EXPORT int
-profile_vector_product(int inputs, int outputs, int repetitions, double *seconds)
+profile_vector_product(int inputs, int outputs, int then, int repetitions, double *seconds)
 {
 	typedef void (*Sgemv) (int order, int transpose, int m, int n, float alpha, const float *a, int stride,
 						   const float *x, int step_x, float beta, float *y, int step_y);
@@ -225,6 +229,8 @@ profile_vector_product(int inputs, int outputs, int repetitions, double *seconds
 	float	   *w = filled((size_t) inputs * outputs);
 	float	   *x = filled((size_t) inputs * 100);
 	float	   *y = filled(outputs);
+	float	   *second = filled((size_t) outputs * then + 1);
+	float	   *z = filled(then + 1);
 	int			i;
 	int			j;
 
@@ -233,12 +239,18 @@ profile_vector_product(int inputs, int outputs, int repetitions, double *seconds
 		double		start = now();
 
 		for (j = 0; j < 100; j++)
+		{
 			sgemv(101, 111, outputs, inputs, 1, w, inputs, x + (size_t) j * inputs, 1, 0, y, 1);
+			if (then > 0)
+				sgemv(101, 111, then, outputs, 1, second, outputs, y, 1, 0, z, 1);
+		}
 		seconds[i] = (now() - start) / 100;
 	}
 	free(w);
 	free(x);
 	free(y);
+	free(second);
+	free(z);
 	return sgemv != NULL;
 }
 
