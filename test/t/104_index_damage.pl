@@ -11,7 +11,7 @@ use lib $FindBin::RealBin;
 use File::Copy qw(copy);
 use PostgreSQL::Test::Utils;
 use Test::More;
-use XmhashIndex qw(new_node create_schema);
+use XmhashIndex qw(new_node without_checksums create_schema);
 
 use constant { BLOCK => 8192, OPAQUE => 24 };
 my %kinds = (1 => 'meta', 2 => 'catalogue', 3 => 'pending', 4 => 'data', 5 => 'null', 6 => 'directory', 7 => 'band');
@@ -30,8 +30,7 @@ my %fields = (
 	'count'         => -OPAQUE + 20,
 	'kind'          => -OPAQUE + 22);
 
-my $node = new_node('damage');
-# Core's checksums would find the damage first.
+my $node = new_node('damage', without_checksums());
 $node->append_conf('postgresql.conf', "autovacuum = off\nzero_damaged_pages = off\n");
 $node->start;
 create_schema($node);

@@ -10,12 +10,10 @@ use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use XmhashIndex qw(seeded new_node create_schema);
+use XmhashIndex qw(seeded new_node without_checksums create_schema);
 
 seeded();
-# Checksums of pages, the default since 18, would find the byte changed below before replay does.
-my ($version) = `pg_config --version` =~ /(\d+)/;
-my $node = new_node('primary', allows_streaming => 1, $version >= 18 ? (extra => ['--no-data-checksums']) : ());
+my $node = new_node('primary', allows_streaming => 1, without_checksums());
 $node->append_conf('postgresql.conf', "wal_consistency_checking = 'generic'\n");
 $node->start;
 create_schema($node);

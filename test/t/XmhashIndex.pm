@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT_OK = qw(seeded new_node create_schema verify pgbench_script);
+our @EXPORT_OK = qw(seeded new_node without_checksums create_schema verify pgbench_script);
 
 # A seed of its own for each run, printed, and taken from the environment to
 # repeat one.
@@ -34,6 +34,14 @@ checkpoint_timeout = 1h
 log_min_messages = warning
 CONF
 	return $node;
+}
+
+# To new_node(): no checksums of pages, the default since 18, which would find before us what a
+# test changes in a file.
+sub without_checksums
+{
+	my ($version) = `pg_config --version` =~ /(\d+)/;
+	return $version >= 18 ? (extra => ['--no-data-checksums']) : ();
 }
 
 # random_code(bits, clusters): with clusters > 0 near one of so many centres;
