@@ -73,6 +73,22 @@ FROM ((TABLE nearest_by_index EXCEPT TABLE nearest_by_sequence) UNION ALL (TABLE
 RESET enable_indexscan;
 RESET enable_bitmapscan;
 
+-- One row of each group stays; or all that are not within the radius of one that stays.  The
+-- faded one is three bits or less from the cropped one, but not from the picture.
+BEGIN;
+SET LOCAL xmhash.progress = off;
+INSERT INTO picture SELECT 3100, 'faded 100', code # 'x0000000300' FROM picture WHERE id = 1100;
+CREATE TABLE kept (LIKE picture, EXCLUDE USING xmhash (hamming_ball(code, 3) WITH <@>));
+INSERT INTO kept SELECT * FROM picture ORDER BY id ON CONFLICT DO NOTHING;
+DELETE FROM picture USING (
+    SELECT id, min(id) OVER (PARTITION BY group_id) AS kept
+    FROM xmhash_duplicate_groups('picture', 'id', 'code', 3, NULL::int)) AS member
+WHERE picture.id = member.id AND member.id > member.kept;
+SELECT count(*) AS pictures, max(id) AS last FROM picture;
+SELECT count(*) AS kept, max(id) AS last FROM kept;
+SELECT * FROM xmhash_duplicate_groups('picture', 'id', 'code', 3, NULL::int);
+ROLLBACK;
+
 -- Keep one of each.
 DELETE FROM picture USING (SELECT code, min(id) AS kept FROM picture GROUP BY code HAVING count(*) > 1) AS duplicate
 WHERE picture.code = duplicate.code AND picture.id <> duplicate.kept;
