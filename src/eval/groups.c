@@ -21,6 +21,8 @@
  */
 #include "xmhash.h"
 
+#include <math.h>
+
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -43,6 +45,7 @@ XMHASH_FUNCTION(xmhash_duplicate_groups);
 
 #define GROUPS_REPORT_ROWS 100000
 #define GROUPS_PAGE_BYTES 8192
+#define GROUPS_DIRECTORY_BYTES 32
 #define GROUPS_SEED UINT64CONST(0x67726f757073)
 
 /* ---------- The rows ---------- */
@@ -62,7 +65,6 @@ groups_check_bits(Groups *groups, int bits)
 		return;
 	groups->bits = bits;
 	groups->words = HAMMING_WORDS(bits);
-	groups->page_codes = Max(1, GROUPS_PAGE_BYTES / (groups->words * (int) sizeof(uint64)));
 	groups->sample_capacity = groups_memory(4) * 1024 / (groups->words * (int) sizeof(uint64));
 	groups->sample = MemoryContextAlloc(groups->context,
 										(Size) groups->sample_capacity * groups->words * sizeof(uint64));
@@ -352,6 +354,22 @@ groups_emit(Groups *groups, Tuplestorestate *result, TupleDesc result_descriptor
 	ExecDropSingleTupleTableSlot(out);
 }
 
+/*
+ * How many codes are on a page.  Each takes GROUPS_DIRECTORY_BYTES of memory, and
+ * some whole pages are in memory: where the former would be more than a share of
+ * work_mem, pages are larger, unless the latter would then be.
+ */
+static void
+groups_size_pages(Groups *groups)
+{
+	double		code_bytes = groups->words * sizeof(uint64);
+	double		bytes = groups->row_count * code_bytes;
+	double		page_bytes = Min(bytes * GROUPS_DIRECTORY_BYTES / (groups_memory(4) * 1024.0),
+								 sqrt(bytes * GROUPS_DIRECTORY_BYTES / 2));
+
+	groups->page_codes = Max(1, (int) (Max(GROUPS_PAGE_BYTES, page_bytes) / code_bytes));
+}
+
 static void
 groups_find_centres(Groups *groups)
 {
@@ -454,6 +472,7 @@ xmhash_duplicate_groups(PG_FUNCTION_ARGS)
 		Tuplesortstate *sort;
 		Order	   *order;
 
+		groups_size_pages(groups);
 		groups_find_centres(groups);
 		sort = groups_sort(groups, context, &sorted);
 		tuplestore_end(groups->rows);

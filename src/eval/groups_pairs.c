@@ -463,12 +463,13 @@ groups_find_pairs(Groups *groups, const Order *numbered)
 		groups_centre_pages(groups, numbered) + numbered->pages / BOUNDS_PER_PAGE <=
 		groups_band_pages(groups, bands) + bands * SORTING_PAGES;
 	pfree(groups->sample);
+	elog(DEBUG1, "codes of relation \"%s\", %d on a page, meet by %s", get_rel_name(groups->relation),
+		 groups->page_codes, by_centres ? "centres" : psprintf("%d bands", bands));
 	if (by_centres)
 	{
 		groups_search(groups, numbered);
 		return;
 	}
-	elog(DEBUG1, "codes of relation \"%s\" meet by %d bands", get_rel_name(groups->relation), bands);
 	for (int band = 0; band < bands && groups->sets > 1; band++)
 	{
 		Order	   *order = groups_sort_band(groups, numbered, bands, band);

@@ -96,6 +96,16 @@ SELECT radius, count(*), count(DISTINCT group_id), count(*) FILTER (WHERE same) 
   FROM (SELECT radius, group_id, group_id = id / 100 + 1 AND id % 100 < 5 AND count(*) OVER (PARTITION BY radius, group_id) = 5 AS same FROM found) g GROUP BY radius ORDER BY radius;
 SELECT count(*), max(a.code <~> b.code) FROM loose a JOIN loose b ON b.id = a.id + 1 WHERE a.id % 100 < 3;
 
+-- Pages grow with the codes, so that what is kept of each of them does not: here 8 kB would be 4 codes.
+CREATE TABLE long AS
+  SELECT r AS id, set_bit(('x' || repeat(md5((r / 4)::text), 128))::bit(16384), r % 4 * 77, 1)::bitcode(16384) AS code FROM generate_series(0, 11999) AS r;
+SET work_mem = '64kB';
+SET client_min_messages = debug1;
+CREATE TABLE long_found AS SELECT * FROM xmhash_duplicate_groups('long', 'id', 'code', 2, NULL::integer);
+SET client_min_messages = warning;
+RESET work_mem;
+SELECT count(*), count(*) FILTER (WHERE group_id = id / 4 + 1) AS right FROM long_found;
+
 -- Identifiers of any type, NULL too; text unless another type is asked for.
 CREATE TABLE name_of (name varchar, code bitcode);
 INSERT INTO name_of VALUES ('b', '0000'), (NULL, '0001'), ('c', '1110'), ('a', '1111'), ('alone', '0110'), ('none', NULL);
