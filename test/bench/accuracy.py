@@ -6,25 +6,31 @@ protocols: test pairs against the training rows (`train`), which text→image fi
 those images are known by heart; and against pairs that were not trained on (`unseen`).
 
 codes: the methods at 16, 32, 64 and 128 bits, DMsH-LN by default and with the paper's linear networks,
-kernel_ridge with labels and without, beside CCA-ITQ from the same features (cca_itq.py; its ridge is the best of six by the mean average precision of a fifth of the
-training pairs against the others, which is a help that the two methods do not get) and a
-ranking at random.  At 64 bits also how far the means are from an independent
+kernel_ridge with labels and without, beside two that are not the project's, from the same features:
+CCA-ITQ (cca_itq.py; its ridge is the best of six by the mean average precision of a fifth of the
+training pairs against the others) and a contrastive one like UCCH (contrastive.py; its temperature
+and epochs are the best of six for each length, by such a fifth against itself), a help that the
+methods do not get; and a ranking at random.  At 64 bits also how far the means are from an independent
 implementation's; more than .01 fails the run.
 
-parts: at 64 bits each part of a method as in its paper (DMsH-LN: dmsh_ln_linear) taken away, on unseen pairs; gain is what it adds,
-that is all of the method less the method without it, seed by seed: mean and half the range.
+parts: at 64 bits each part of a method as in its paper (DMsH-LN: dmsh_ln_linear) taken away, on
+unseen pairs; gain is what it adds, that is all of the method less the method without it, seed by
+seed: mean and half the range.
 
-ONLY= takes some of: jdsh dmsh_ln dmsh_ln_linear kernel_ridge kernel_ridge_labels cca_itq, codes parts.  SETS= takes sets, BITS= lengths.
+ONLY= takes some of: jdsh dmsh_ln dmsh_ln_linear kernel_ridge kernel_ridge_labels cca_itq
+contrastive, codes parts.  SETS= takes sets, BITS= lengths.
 """
 import numpy as np
 
 import cca_itq
+import contrastive
 import core as harness
 import pairs
 from chosen import ACCURACY, chosen
 
 BITS = (16, 32, 64, 128)
 RIDGES = (1e-3, 1e-2, 1e-1, 1, 10, 100)
+CONTRASTIVE = [(temperature, epochs) for temperature in (.4, 1, 2.5) for epochs in (10, 30)]
 
 # What is taken away: name → (scale, options)
 PARTS = {
@@ -73,17 +79,30 @@ def trained_precision(core, sets, name, method, bits, seed, scale='rms', options
     return result
 
 
+def held_out(parts):
+    """The training pairs without a fifth of them, and that fifth."""
+    held = np.arange(len(parts[0][0])) % 5 == 0
+    return [tuple(column[where] for column in parts[0]) for where in (~held, held)]
+
+
 def best_ridge(parts, bits=32):
     """By a fifth of the training pairs against the others."""
-    image, text, labels = parts[0]
-    held = np.arange(len(image)) % 5 == 0
-    split = [tuple(column[where] for column in parts[0]) for where in (~held, held)]
-    split = [split[0], split[1], split[0]]
+    rest, held = held_out(parts)
 
     def reached(ridge):
-        model = cca_itq.CcaItq(*split[0][:2], bits, 1, ridge)
-        return np.mean(precision(encoder(model), split)['unseen'])
+        model = cca_itq.CcaItq(*rest[:2], bits, 1, ridge)
+        return np.mean(precision(encoder(model), [rest, held, rest])['unseen'])
     return max(RIDGES, key=reached)
+
+
+def best_contrastive(parts, bits):
+    """By a fifth of the training pairs against itself: against the others text→image is learned by heart."""
+    rest, held = held_out(parts)
+
+    def reached(choice):
+        model = contrastive.Contrastive(*rest[:2], bits, 1, *choice)
+        return np.mean(precision(encoder(model), [rest, held, held])['unseen'])
+    return max(CONTRASTIVE, key=reached)
 
 
 def encoder(model):
@@ -135,8 +154,13 @@ def codes(report, settings, core, sets, names, seeds):
             for method in ACCURACY[0]:
                 if not chosen(settings.only, ACCURACY, method):
                     continue
-                if method == 'cca_itq':
-                    train_part = sets[name, 'rms'][0]
+                train_part = sets[name, 'rms'][0]
+                if method == 'contrastive':
+                    choice = best_contrastive(sets[name, 'rms'], bits)
+                    report.note(f'{name}, {bits} bits: contrastive with temperature {choice[0]}, {choice[1]} epochs')
+                    runs = [precision(encoder(contrastive.Contrastive(*train_part[:2], bits, seed, *choice)),
+                                      sets[name, 'rms']) for seed in seeds]
+                elif method == 'cca_itq':
                     runs = [precision(encoder(cca_itq.CcaItq(*train_part[:2], bits, seed, ridge, known)),
                                       sets[name, 'rms']) for seed in seeds]
                 else:

@@ -4,7 +4,7 @@ LIMITS = ('nearest', 'two', 'radius', 'joins')
 WRITES = ('builds', 'inserts', 'deletes')
 METHODS = ('jdsh', 'dmsh_ln')
 TRAINING = (METHODS, ('linear', 'hidden512', 'text4096'), ('dense', 'sparse'), ('1', '2'), ('limits', 'epochs', 'encoding', 'sql'))
-ACCURACY = ((*METHODS, 'dmsh_ln_linear', 'kernel_ridge', 'kernel_ridge_labels', 'cca_itq'), ('codes', 'parts'))
+ACCURACY = ((*METHODS, 'dmsh_ln_linear', 'kernel_ridge', 'kernel_ridge_labels', 'cca_itq', 'contrastive'), ('codes', 'parts'))
 WORDS = tuple(dict.fromkeys(('searches', *LIMITS, *WRITES, *(word for group in TRAINING + ACCURACY for word in group))))
 
 
