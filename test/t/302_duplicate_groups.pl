@@ -147,34 +147,30 @@ CREATE FUNCTION peak() RETURNS bigint LANGUAGE sql AS $$
 $$;
 SQL
 my $many = q{xmhash_duplicate_groups('many', 'id', 'code', 2, NULL::integer)};
-my $answer = qq{SELECT count(*), count(DISTINCT group_id), sum(hashint8(group_id * 1000003 + id)::bigint) FROM $many};
+my $answer = qq{SELECT count(*), max(group_id), sum(hashint8(group_id * 1000003 + id)::bigint) FROM $many};
 my $whole = $node->safe_psql('postgres', "SET work_mem = '64MB'; $answer");
 like($whole, qr/^400000\|100000\|/, 'in memory: rows by four');
 is($node->safe_psql('postgres', 'SELECT count(DISTINCT code) FROM many'), 400000, 'all codes are different');
-is($node->safe_psql('postgres', "SET work_mem = '64kB'; SET hash_mem_multiplier = 1; $answer"), $whole, 'in little memory: the same');
-is($node->safe_psql('postgres', "SET work_mem = '64kB'; SET hash_mem_multiplier = 8; $answer"), $whole, 'with more for what is looked up anywhere: the same');
-
-SKIP:
-{
-	skip 'no /proc', 1 unless -r '/proc/self/status';
-	my ($before, $after) = split /\n/, $node->safe_psql('postgres', <<"SQL");
+is($node->safe_psql('postgres', "SET work_mem = '64kB'; SET hash_mem_multiplier = 8; $answer"), $whole, 'with memory for some of what is looked up anywhere: the same');
+my $peak = -r '/proc/self/status' ? 'SELECT peak()' : 'SELECT 0';
+my ($before, $found, $after) = split /\n/, $node->safe_psql('postgres', <<"SQL");
 SET work_mem = '64kB'; SET hash_mem_multiplier = 1;
 SELECT WHERE 0 = (SELECT count(*) FROM many) + (SELECT count(*) FROM xmhash_duplicate_groups('few', 'id', 'code', 2));
-SELECT peak();
-SELECT WHERE 0 = (SELECT count(*) FROM $many);
-SELECT peak();
+$peak;
+$answer;
+$peak;
 SQL
-	note $after - $before, ' kB';
-	# The parents of so many codes alone would take 1,600 kB.
-	cmp_ok($after - $before, '<', 1000, 'and some hundred kilobytes do');
-}
+is($found, $whole, 'in little memory: the same');
+note $after - $before, ' kB';
+# The parents of so many codes alone would take 1,600 kB.
+cmp_ok($after - $before, '<', 1000, 'within some hundred kilobytes');
 
 # ---- Cut off ----
 
 sub no_files { return is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_ls_tmpdir()'), 0, shift); }
 
 my ($status, $out, $err) = $node->psql('postgres', "SET work_mem = '64kB'; SET temp_file_limit = '10MB'; SELECT count(*) FROM $many", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-like($err, qr/ERROR:  53400: temporary file size exceeds temp_file_limit \(10240kB\)/, 'temporary files count against temp_file_limit');
+like($err, qr/ERROR:  53400: temporary file size exceeds "?temp_file_limit"? \(10240kB\)/, 'temporary files count against temp_file_limit');
 no_files('and are gone after the error');
 
 # Codes without clusters and a radius that neither centers nor bands are any help with: minutes of work.
