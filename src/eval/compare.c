@@ -260,7 +260,8 @@ compare_check_memory(const Comparison *comparison, double more)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("comparing %d models on more than %d pairs of relation %s takes more memory than maintenance_work_mem, which is %d kB",
-						comparison->count, comparison->pairs, comparison->relation_name, maintenance_work_mem),
+						comparison->count, comparison->pairs + comparison->chunk[0].rows, comparison->relation_name,
+						maintenance_work_mem),
 				 errhint("Raise maintenance_work_mem, or compare fewer models or pairs.")));
 }
 
@@ -329,8 +330,8 @@ compare_encode_chunk(Comparison *comparison)
 	}
 	MemoryContextSwitchTo(old_context);
 	MemoryContextReset(comparison->chunk_context);
-	compare_check_memory(comparison, ((double) comparison->pairs + rows) * RANKING_BYTES);
 	comparison->pairs += rows;
+	compare_check_memory(comparison, (double) comparison->pairs * RANKING_BYTES);
 }
 
 /* A row of image, text[, label] goes to the chunk, unless a side is missing. */
@@ -355,7 +356,11 @@ compare_take_row(void *reader, HeapTuple tuple, TupleDesc descriptor, int64 ordi
 	}
 	compare_reserve_pair(comparison);
 	if (comparison->labels != NULL)
+	{
 		comparison->set[set] = labels_add(comparison->labels, value[2], isnull[2], ordinal);
+		/* One row may have a million classes. */
+		compare_check_memory(comparison, 0);
+	}
 	else
 		comparison->set[set] = set;
 	for (int side = 0; side < 2; side++)

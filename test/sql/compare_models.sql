@@ -150,7 +150,18 @@ CREATE VIEW more AS SELECT many.* FROM many, generate_series(1, 4);
 SET maintenance_work_mem = '1MB';
 \set VERBOSITY sqlstate
 SELECT * FROM xmhash_compare_models('{many256}', 'more', 'image', 'words');
+-- Labels too, each row's at once: a later one is not read.
+CREATE VIEW many_classes AS
+SELECT id, set_bit(repeat('1', 10000)::bit varying, id, 0) AS classes, image,
+       CASE WHEN id < 40 THEN words ELSE array_fill(real 'NaN', '{12}') END AS words FROM pairs;
+SELECT * FROM xmhash_compare_models('{jdsh16}', 'many_classes', 'image', 'words', 'classes');
 \set VERBOSITY default
+-- The message counts the pairs that do fit.
+DO $$ BEGIN
+  PERFORM xmhash_compare_models('{jdsh16}', 'many_classes', 'image', 'words', 'classes');
+EXCEPTION WHEN configuration_limit_exceeded THEN
+  RAISE NOTICE '%', regexp_replace(SQLERRM, '[1-9]\d?(?= pairs)', 'some');
+END $$;
 RESET maintenance_work_mem;
 
 -- With the caller's rights
