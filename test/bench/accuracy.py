@@ -194,7 +194,7 @@ def run(report, settings):
         report.skip(f'accuracy on {name}', 'QUICK' if settings.quick else f'DATA has no {pairs.FILES[name]}')
     seeds = (1,) if settings.quick else (1, 2, 3)
     if settings.quick:
-        report.note('QUICK: one seed, 64 bits, openclipart only, no hidden layers')
+        report.note('QUICK: one seed, 64 bits, openclipart only, no part that needs hidden layers')
     worst = 0
     if chosen(settings.only, ACCURACY, 'codes'):
         worst = codes(report, settings, core, sets, names, seeds)
