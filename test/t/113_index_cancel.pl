@@ -103,18 +103,19 @@ note "$full statements were cut off by temporary space";
 unlike($log, qr/PANIC|TRAP|WARNING|terminated by signal|buffer refcount leak/, 'nothing worse was logged');
 
 # Nothing that was cut off keeps its blocks for ever: the same work over and over
-# takes no more space after a while.
-sub rounds_of_work
+# takes no more space after a while.  How large the index is at one moment depends on
+# what is being replaced, so it has some tries; blocks that are lost are lost each time.
+sub size_after_work
 {
-	my ($times) = @_;
-	$node->safe_psql('postgres', <<"SQL") for 1 .. $times;
+	$node->safe_psql('postgres', <<"SQL") for 1 .. 4;
 INSERT INTO t (n, code) SELECT -1, code FROM draws;
 DELETE FROM t WHERE n = -1;
 VACUUM t;
 SQL
 	return $node->safe_psql('postgres', "SELECT pg_relation_size('xm_t')");
 }
-my $size = rounds_of_work(6);
-cmp_ok(rounds_of_work(4), '<=', $size * 1.05, "the index stays at $size bytes");
+my @sizes = (size_after_work());
+do { push @sizes, size_after_work() } while ($sizes[-1] > $sizes[-2] && @sizes < 12);
+cmp_ok($sizes[-1], '<=', $sizes[-2], "the index stays at a size: @sizes");
 $node->stop;
 done_testing();
