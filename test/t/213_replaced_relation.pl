@@ -72,6 +72,22 @@ sub attempt
 	return $waits ? $caller->{err} : "did not wait: $caller->{err}";
 }
 
+# Run the call until it waits for a lock that another session holds, give the name of her
+# schema to another one, and let the call go on; then give it back.  What the call says.
+sub attempt_between_schemas
+{
+	my ($call, $lock) = @_;
+	my $gate = start_session($node, 'gate', 'BEGIN', $lock, 'SELECT pg_sleep(600)');
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
+	my $caller = start_session($node, 'caller', $call);
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'}) or die 'does not wait';
+	$node->safe_psql('postgres', 'SET ROLE mallory; ALTER SCHEMA hers RENAME TO before; ALTER SCHEMA other RENAME TO hers');
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
+	$_->{run}->finish for ($gate, $caller);
+	$node->safe_psql('postgres', 'ALTER SCHEMA hers RENAME TO other; ALTER SCHEMA before RENAME TO hers');
+	return $caller->{err};
+}
+
 my @attempts = (
 	[ evaluate => '1::bigint' ], [ evaluate => 'NULL::tid' ], [ evaluate => 'hers.once()' ],
 	[ precision_recall => '1::bigint' ], [ plot => '1::bigint' ], [ compare_models => 'NULL::tid' ],
@@ -100,16 +116,9 @@ INSERT INTO other.pair SELECT id, 1, '{1,2,3}', '{1,2,3}', '1', NULL FROM genera
 CREATE TRIGGER note BEFORE UPDATE ON other.pair FOR EACH STATEMENT EXECUTE FUNCTION hers.note()});
 for my $mode ('ACCESS EXCLUSIVE', 'SHARE')
 {
-	my $gate = start_session($node, 'gate', 'BEGIN', "LOCK hers.pair IN $mode MODE", 'SELECT pg_sleep(600)');
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
-	my $caller = start_session($node, 'caller', $calls{encode_table});
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'}) or die 'does not wait';
-	$node->safe_psql('postgres', 'SET ROLE mallory; ALTER SCHEMA hers RENAME TO before; ALTER SCHEMA other RENAME TO hers');
-	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
-	$_->{run}->finish for ($gate, $caller);
-	like($caller->{err}, qr/ERROR:.*renamed while/, "encode_table, held up by a lock in $mode mode: another schema of that name");
+	my $error = attempt_between_schemas($calls{encode_table}, "LOCK hers.pair IN $mode MODE");
+	like($error, qr/ERROR:.*renamed while/, "encode_table, held up by a lock in $mode mode: another schema of that name");
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM ran_as'), 0, 'and no trigger in it has run');
-	$node->safe_psql('postgres', 'ALTER SCHEMA hers RENAME TO other; ALTER SCHEMA before RENAME TO hers');
 }
 
 # A comparison has looked at the relation, and waits for a model: another schema gets
@@ -119,15 +128,8 @@ ALTER TABLE hers.pair OWNER TO mallory});
 for my $change ('ALTER label TYPE text', 'ALTER image TYPE double precision[]', 'DROP words, ADD words bytea')
 {
 	$node->safe_psql('postgres', "SET ROLE mallory; DROP TABLE other.pair; CREATE TABLE other.pair AS TABLE hers.pair; ALTER TABLE other.pair $change");
-	my $gate = start_session($node, 'gate', 'BEGIN', 'LOCK model', 'SELECT pg_sleep(600)');
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'gate' AND wait_event = 'PgSleep'}) or die 'no gate';
-	my $caller = start_session($node, 'caller', $calls{compare_models});
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'}) or die 'does not wait';
-	$node->safe_psql('postgres', 'SET ROLE mallory; ALTER SCHEMA hers RENAME TO before; ALTER SCHEMA other RENAME TO hers');
-	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gate'});
-	$_->{run}->finish for ($gate, $caller);
-	like($caller->{err}, qr/ERROR:.*altered while it began to be read/, "compare_models: another schema of that name, whose table has had $change");
-	$node->safe_psql('postgres', 'ALTER SCHEMA hers RENAME TO other; ALTER SCHEMA before RENAME TO hers');
+	my $error = attempt_between_schemas($calls{compare_models}, 'LOCK model');
+	like($error, qr/ERROR:.*altered while it began to be read/, "compare_models: another schema of that name, whose table has had $change");
 }
 
 # While the pairs are read, a model becomes one of longer codes: it goes on with what it began with.
