@@ -61,7 +61,7 @@ FeatureCast *
 feature_cast_create(Oid type, const char *column, const char *relation_name)
 {
 	CaseTestExpr *value = makeNode(CaseTestExpr);
-	FeatureCast  *cast = palloc(sizeof(FeatureCast));
+	FeatureCast *cast = palloc(sizeof(FeatureCast));
 	Node	   *expression;
 	Oid			function;
 

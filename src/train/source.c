@@ -39,7 +39,7 @@ typedef struct FeatureColumn
 	const char *name;
 	Oid			type;
 	bool		is_double;		/* double precision[], else real[] */
-	FeatureCast  *cast;			/* to it; NULL: it is real[] already */
+	FeatureCast *cast;			/* to it; NULL: it is real[] already */
 } FeatureColumn;
 
 typedef struct Reader
