@@ -96,6 +96,14 @@ typedef struct Directory
 #define BOUND_NEVER INT16_MAX
 
 /*
+ * Give a directory, which has pages and centres, all spans [spans] in their order: pages ascend
+ * and none is left out, and so do the centres on a page.  The arrays are its
+ * own from then on: first [centres + 1], min and max [pages], extra [spans - pages].
+ */
+extern void directory_take_spans(Directory *directory, const Span *span, size_t spans,
+								 uint32_t *first, int16_t *min, int16_t *max, Span *extra);
+
+/*
  * Lower bounds of d(query, code) over the codes of every page, bound[pages].
  * distances[centres] is scratch, and holds the centres' distances afterwards.
  */

@@ -23,7 +23,7 @@
 
 #include "core/hamming.h"
 #include "core/reach.h"
-#include "core/search_key.h"
+#include "core/search.h"
 
 /*
  * ---------------------------------------------------------------------------
@@ -227,18 +227,12 @@ typedef struct XmhashSegment
 /*
  * The directory of a segment, a stream of bytes over its directory pages:
  * uint64 centre[centres × words], XmhashKeyRange range[data_pages × columns] if
- * there are filter columns, XmhashSpan span[spans], and for band runs uint16 band_first[bands × band_pages], the minimum band value on each page.  A span is what
+ * there are filter columns, Span span[spans], and for band runs uint16 band_first[bands × band_pages], the minimum band value on each page.  A span is what
  * one data page holds of one centre; a page has one or more, in order.  No code
  * of the span is nearer to q than the largest of d(q,c) - max, min - d(q,c) and 0; a
  * page's bound is the minimum of its spans'.
  */
-typedef struct XmhashSpan
-{
-	uint32		page;			/* 0 … data_pages - 1, ascending */
-	uint32		centre;			/* ascending */
-	uint16		min;
-	uint16		max;
-} XmhashSpan;
+StaticAssertDecl(sizeof(Span) == 12, "spans on directory pages have 12 bytes");
 
 /* The least and the greatest key of a filter column on a data page. */
 typedef struct XmhashKeyRange
@@ -255,7 +249,7 @@ typedef struct XmhashDirectory
 	uint32		spans;
 	uint64	   *centre;			/* [centres × words] */
 	XmhashKeyRange *range;		/* [data_pages × columns] */
-	XmhashSpan *span;			/* [spans] */
+	Span	   *span;			/* [spans] */
 	uint32		band_firsts;	/* bands × band_pages */
 	uint16	   *band_first;		/* [bands × band_pages], ascending in a band */
 } XmhashDirectory;
@@ -264,7 +258,7 @@ typedef struct XmhashDirectory
 	((s)->centres == 0 ? 0 : (Size) (s)->data_pages * (format)->columns * sizeof(XmhashKeyRange))
 #define XmhashDirectoryBytes(s, format) \
 	((Size) (s)->centres * (format)->words * sizeof(uint64) + XmhashRangeBytes(s, format) + \
-	 (Size) (s)->spans * sizeof(XmhashSpan) + \
+	 (Size) (s)->spans * sizeof(Span) + \
 	 (Size) (s)->bands * (s)->band_pages * sizeof(uint16))
 
 /* Band runs of an index: multi-index hashing, core/search_mih.c. */

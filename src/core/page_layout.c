@@ -103,40 +103,6 @@ layout_fill(Filling *filling, uint32_t centre, int distance, uint32_t rows)
 	}
 }
 
-/* The directory of these spans: the first of each page, and the others. */
-static void
-layout_make_directory(const CoreEnv *env, const Filling *filling, Directory *directory)
-{
-	uint32_t   *first = layout_allocate(env, directory->centres + 1, sizeof(uint32_t));
-	int16_t    *min = layout_allocate(env, filling->pages, sizeof(int16_t));
-	int16_t    *max = layout_allocate(env, filling->pages, sizeof(int16_t));
-	Span	   *extra = layout_allocate(env, filling->spans, sizeof(Span));
-	uint32_t	pages = 0;
-
-	for (size_t i = 0; i < filling->spans; i++)
-	{
-		const Span *span = &filling->span[i];
-
-		if (span->page < pages)
-		{
-			extra[directory->extras++] = *span;
-			continue;
-		}
-		min[pages] = span->min;
-		max[pages++] = span->max;
-		first[span->centre + 1] = pages;
-	}
-	/* A centre that no page begins with ends where the one before it does. */
-	for (int c = 0; c < directory->centres; c++)
-		if (first[c + 1] < first[c])
-			first[c + 1] = first[c];
-	directory->pages = pages;
-	directory->first = first;
-	directory->min = min;
-	directory->max = max;
-	directory->extra = extra;
-}
-
 static void
 layout_fill_pages(const CoreEnv *env, int bits, int rows, const uint32_t *count, int page_rows, Directory *directory)
 {
@@ -153,7 +119,12 @@ layout_fill_pages(const CoreEnv *env, int bits, int rows, const uint32_t *count,
 		for (int place = 0; place <= bits; place++)
 			layout_fill(&filling, c, centre_place(c, place, bits), count[(size_t) c * (bits + 1) + place]);
 	}
-	layout_make_directory(env, &filling, directory);
+	directory->pages = filling.pages;
+	directory_take_spans(directory, filling.span, filling.spans,
+						 layout_allocate(env, directory->centres, sizeof(uint32_t)),
+						 layout_allocate(env, filling.pages, sizeof(int16_t)),
+						 layout_allocate(env, filling.pages, sizeof(int16_t)),
+						 layout_allocate(env, filling.spans - filling.pages, sizeof(Span)));
 }
 
 void

@@ -16,6 +16,31 @@
 
 #include <string.h>
 
+void
+directory_take_spans(Directory *directory, const Span *span, size_t spans,
+					 uint32_t *first, int16_t *min, int16_t *max, Span *extra)
+{
+	memset(first, 0, (directory->centres + 1) * sizeof(uint32_t));
+	directory->extras = 0;
+	for (size_t s = 0; s < spans; s++)
+	{
+		if (s > 0 && span[s].page == span[s - 1].page)
+		{
+			extra[directory->extras++] = span[s];
+			continue;
+		}
+		min[span[s].page] = span[s].min;
+		max[span[s].page] = span[s].max;
+		first[span[s].centre + 1]++;
+	}
+	for (int c = 0; c < directory->centres; c++)
+		first[c + 1] += first[c];
+	directory->first = first;
+	directory->min = min;
+	directory->max = max;
+	directory->extra = extra;
+}
+
 static void
 bound_pages(const int16_t *restrict min, const int16_t *restrict max,
 			int distance, uint32_t pages, int16_t *restrict bound)

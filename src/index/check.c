@@ -206,7 +206,7 @@ check_spans(Check *check, uint32 number, const uint64 *code, uint32 first, uint3
 
 	for (uint32 i = first; i < end; i++)
 	{
-		const XmhashSpan *span = &directory->span[i];
+		const Span *span = &directory->span[i];
 
 		if (span->centre == nearest && distance >= span->min && distance <= span->max)
 			return;

@@ -20,13 +20,13 @@ directory_check(Relation index, BlockNumber block, const IndexSnapshot *snapshot
 
 	for (uint32 i = 0; i < directory->spans; i++)
 	{
-		const XmhashSpan *span = &directory->span[i];
+		const Span *span = &directory->span[i];
 
 		if (span->page >= segment->data_pages || span->page < page || span->page > page + 1 ||
 			(i == 0 && span->page != 0) || span->centre >= directory->centres || span->centre < centre ||
-			span->min > span->max || span->max > snapshot->format.bits)
+			span->min < 0 || span->min > span->max || span->max > snapshot->format.bits)
 			xmhash_damaged(index, block,
-						   "Span %u of the directory is out of order: page %u of %u, centre %u of %u, distances %u to %u.",
+						   "Span %u of the directory is out of order: page %u of %u, centre %u of %u, distances %d to %d.",
 						   i, span->page, segment->data_pages, span->centre, directory->centres,
 						   span->min, span->max);
 		page = span->page;
@@ -85,7 +85,7 @@ xmhash_directory_read(Relation index, const IndexSnapshot *snapshot, const Xmhas
 	directory->centre = (uint64 *) data;
 	directory->columns = snapshot->format.columns;
 	directory->range = (XmhashKeyRange *) (data + centre_bytes);
-	directory->span = (XmhashSpan *) (data + centre_bytes + XmhashRangeBytes(segment, &snapshot->format));
+	directory->span = (Span *) (data + centre_bytes + XmhashRangeBytes(segment, &snapshot->format));
 	directory->band_firsts = segment->bands * segment->band_pages;
 	directory->band_first = (uint16 *) (directory->span + segment->spans);
 	if (segment->centres > 0)
@@ -102,41 +102,14 @@ void
 xmhash_directory_split(const XmhashDirectory *spans, MemoryContext context, Directory *directory)
 {
 	uint32		pages = directory->pages;
-	uint32	   *first = MemoryContextAllocZero(context, (spans->centres + 1) * sizeof(uint32));
-	int16	   *min = MemoryContextAlloc(context, pages * sizeof(int16));
-	int16	   *max = MemoryContextAlloc(context, pages * sizeof(int16));
-	Span	   *extra = MemoryContextAlloc(context, (spans->spans - pages + 1) * sizeof(Span));
-	int64		last_page = -1;
 	int64	   *least;
 	int64	   *greatest;
 
-	for (uint32 s = 0; s < spans->spans; s++)
-	{
-		const XmhashSpan *span = &spans->span[s];
-
-		if (span->page != last_page)
-		{
-			min[span->page] = span->min;
-			max[span->page] = span->max;
-			first[span->centre + 1]++;
-			last_page = span->page;
-		}
-		else
-		{
-			Span	   *other = &extra[directory->extras++];
-
-			other->page = span->page;
-			other->centre = span->centre;
-			other->min = span->min;
-			other->max = span->max;
-		}
-	}
-	for (uint32 c = 0; c < spans->centres; c++)
-		first[c + 1] += first[c];
-	directory->first = first;
-	directory->min = min;
-	directory->max = max;
-	directory->extra = extra;
+	directory_take_spans(directory, spans->span, spans->spans,
+						 MemoryContextAlloc(context, (spans->centres + 1) * sizeof(uint32)),
+						 MemoryContextAlloc(context, pages * sizeof(int16)),
+						 MemoryContextAlloc(context, pages * sizeof(int16)),
+						 MemoryContextAlloc(context, (spans->spans - pages + 1) * sizeof(Span)));
 	if (spans->columns == 0)
 		return;
 	least = MemoryContextAllocHuge(context, (Size) pages * spans->columns * sizeof(int64));

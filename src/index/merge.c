@@ -31,17 +31,17 @@
 /* ... up to this many times the pending list's limit in all. */
 #define SMALL_MERGE_LISTS		16
 
-typedef struct Candidate
+typedef struct MergeCandidate
 {
 	const XmhashSegment *segment;
 	uint64		pages;			/* that its live rows would fill, about */
-} Candidate;
+} MergeCandidate;
 
 static int
 merge_compare_candidates(const void *a, const void *b)
 {
-	const Candidate *x = a;
-	const Candidate *y = b;
+	const MergeCandidate *x = a;
+	const MergeCandidate *y = b;
 
 	if (x->pages != y->pages)
 		return x->pages < y->pages ? -1 : 1;
@@ -49,10 +49,10 @@ merge_compare_candidates(const void *a, const void *b)
 }
 
 /* The segments in ascending order of their size. */
-static Candidate *
+static MergeCandidate *
 merge_list_candidates(const IndexSnapshot *snapshot)
 {
-	Candidate  *candidate = palloc(sizeof(Candidate) * (snapshot->segments + 1));
+	MergeCandidate *candidate = palloc(sizeof(MergeCandidate) * (snapshot->segments + 1));
 
 	for (int i = 0; i < snapshot->segments; i++)
 	{
@@ -63,13 +63,13 @@ merge_list_candidates(const IndexSnapshot *snapshot)
 		candidate[i].segment = segment;
 		candidate[i].pages = (segment->data_pages + segment->null_pages) * live + 1;
 	}
-	qsort(candidate, snapshot->segments, sizeof(Candidate), merge_compare_candidates);
+	qsort(candidate, snapshot->segments, sizeof(MergeCandidate), merge_compare_candidates);
 	return candidate;
 }
 
 /* Of the smallest segments, as many as belong together under the ratio. */
 static int
-merge_choose_by_ratio(const Candidate *candidate, int candidates)
+merge_choose_by_ratio(const MergeCandidate *candidate, int candidates)
 {
 	uint64		sum = 0;
 	int			chosen = 0;
@@ -88,7 +88,7 @@ merge_choose_by_ratio(const Candidate *candidate, int candidates)
  * are within a factor of four.
  */
 static int
-merge_choose_small(const Candidate *candidate, int candidates, uint64 limit)
+merge_choose_small(const MergeCandidate *candidate, int candidates, uint64 limit)
 {
 	int			chosen = 0;
 
@@ -146,7 +146,7 @@ merge_copy_page(Relation index, const IndexSnapshot *snapshot, const XmhashSegme
 
 /* A sample over all chosen segments: equally distant codes. */
 static uint64 *
-merge_take_sample(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen,
+merge_take_sample(Relation index, const IndexSnapshot *snapshot, const MergeCandidate *candidate, int chosen,
 				  uint64 rows, uint32 wanted, uint32 *taken)
 {
 	PGAlignedBlock *copy = palloc(sizeof(PGAlignedBlock));
@@ -217,7 +217,7 @@ merge_memory(void)
 
 /* Merge the first `chosen` candidates into one segment; the sort takes `memory` kilobytes. */
 static void
-merge_segments(Relation index, const IndexSnapshot *snapshot, const Candidate *candidate, int chosen, int memory)
+merge_segments(Relation index, const IndexSnapshot *snapshot, const MergeCandidate *candidate, int chosen, int memory)
 {
 	uint64		rows = 0;
 	uint64	   *drop = palloc(sizeof(uint64) * chosen);
@@ -262,7 +262,7 @@ xmhash_merge_small(Relation index, bool wait)
 		return;
 	for (;;)
 	{
-		Candidate  *candidate;
+		MergeCandidate *candidate;
 		int			chosen;
 
 		xmhash_snapshot_read(index, snapshot);
@@ -282,7 +282,7 @@ xmhash_merge_small(Relation index, bool wait)
 
 /* A segment of which more than half has been removed is worth writing anew. */
 static int
-merge_choose_sparse(Candidate *candidate, int candidates)
+merge_choose_sparse(MergeCandidate *candidate, int candidates)
 {
 	for (int i = 0; i < candidates; i++)
 	{
@@ -309,7 +309,7 @@ xmhash_merge_all(Relation index)
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "xmhash merge", ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
 		IndexSnapshot *snapshot = xmhash_snapshot_create(context);
-		Candidate  *candidate;
+		MergeCandidate *candidate;
 		int			chosen;
 
 		xmhash_snapshot_read(index, snapshot);

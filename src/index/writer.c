@@ -42,7 +42,7 @@ struct XmhashWriter
 	int64	   *key;			/* [rows of a page × columns]: of the page being filled */
 
 	ReachProbes *probes;		/* NULL: nothing is learned */
-	XmhashSpan *span;
+	Span	   *span;
 	uint32		spans_capacity;
 	XmhashKeyRange *range;		/* [data_pages × columns] */
 	Size		range_capacity;
@@ -62,7 +62,7 @@ writer_max_pages(const XmhashRowFormat *format, uint32 centres, int bands, uint6
 	uint64		data = words == 0 ? 0 : (rows + fill - 1) / fill;
 	uint64		null = (nulls + null_capacity - 1) / null_capacity;
 	uint64		band = words == 0 ? 0 : bands * ((rows + capacity - 1) / capacity);
-	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(XmhashSpan) +
+	uint64		bytes = (uint64) centres * words * sizeof(uint64) + (data + centres) * sizeof(Span) +
 	data * format->columns * sizeof(XmhashKeyRange) +
 	band * sizeof(uint16);
 	uint64		directory = centres == 0 ? 0 : (bytes + XMHASH_BLOB_CAPACITY - 1) / XMHASH_BLOB_CAPACITY;
@@ -93,7 +93,7 @@ xmhash_writer_begin(Relation index, XmhashWriterRole role, const XmhashRowFormat
 	writer->kind = XMHASH_PAGE_DATA;
 	writer->exists = RelationGetNumberOfBlocks(index);
 	writer->spans_capacity = 256;
-	writer->span = palloc(writer->spans_capacity * sizeof(XmhashSpan));
+	writer->span = palloc(writer->spans_capacity * sizeof(Span));
 	writer->key = palloc(Max(1, XMHASH_MAX_PAGE_ROWS * format->columns) * sizeof(int64));
 	if (role == XMHASH_WRITER_BUILD)
 		writer->segment.id = 1;
@@ -217,7 +217,7 @@ static void
 writer_extend_span(XmhashWriter *writer, uint32 centre, int distance)
 {
 	XmhashSegment *segment = &writer->segment;
-	XmhashSpan *span = segment->spans == 0 ? NULL : &writer->span[segment->spans - 1];
+	Span	   *span = segment->spans == 0 ? NULL : &writer->span[segment->spans - 1];
 
 	if (span != NULL && span->page == writer->pages - 1 && span->centre == centre)
 	{
@@ -228,7 +228,7 @@ writer_extend_span(XmhashWriter *writer, uint32 centre, int distance)
 	if (segment->spans == writer->spans_capacity)
 	{
 		writer->spans_capacity *= 2;
-		writer->span = repalloc_huge(writer->span, writer->spans_capacity * sizeof(XmhashSpan));
+		writer->span = repalloc_huge(writer->span, writer->spans_capacity * sizeof(Span));
 	}
 	span = &writer->span[segment->spans++];
 	span->page = writer->pages - 1;
@@ -372,7 +372,7 @@ writer_write_directory(XmhashWriter *writer)
 	XmhashSegment *segment = &writer->segment;
 	Size		centre_bytes = (Size) segment->centres * writer->format.words * sizeof(uint64);
 	Size		range_bytes;
-	Size		span_bytes = (Size) segment->spans * sizeof(XmhashSpan);
+	Size		span_bytes = (Size) segment->spans * sizeof(Span);
 	Size		band_bytes = (Size) writer->band_firsts * sizeof(uint16);
 	Size		bytes;
 	char	   *data;
